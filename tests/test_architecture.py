@@ -1,0 +1,142 @@
+"""The house plan, held by the import graph: rooms import one way, edges are named, terminal libraries stay in cli."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "zoo_cli"
+
+MAY_IMPORT = {
+    "errors": set[str](),
+    "machine": {"errors"},
+    "transfer": {"errors"},
+    "trust": {"transfer", "errors"},
+    "catalog": {"errors"},
+    "packages": {"catalog", "machine", "transfer", "trust", "errors"},
+    "models": {"catalog", "transfer", "trust", "errors"},
+    "cli": {"errors", "machine", "transfer", "trust", "catalog", "packages", "models"},
+}
+
+# Modules that may open a file, a socket or a process, or read the clock or the environment, and why.
+EDGES = {
+    "cli/__init__.py": "argv of the process",
+    "cli/app.py": "the error boundary of the process",
+    "cli/console.py": "the terminal",
+}
+
+TERMINAL_LIBRARIES = {"click", "rich", "tqdm"}
+NEVER = {"torch", "mmengine", "mmcv", "mmdet", "numpy", "pickle", "marshal", "shelve"}
+EDGE_MODULES = {
+    "subprocess", "socket", "ssl", "http", "urllib.request", "shutil", "tempfile", "time", "datetime", "glob", "fcntl",
+    "ctypes", "requests", "urllib3", "os", "sys", "platform", "threading", "signal", "mmap", "selectors", "asyncio",
+}  # fmt: skip
+EDGE_CALLS = {"open", "exec", "eval", "compile", "__import__"}
+EDGE_METHODS = {
+    "read_text",
+    "read_bytes",
+    "write_text",
+    "write_bytes",
+    "mkdir",
+    "unlink",
+    "iterdir",
+    "exists",
+    "is_file",
+    "is_dir",
+    "stat",
+}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def room_of(path: Path) -> str:
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imports_of(path: Path) -> list[str]:
+    """Every module imported at run time, also inside functions; TYPE_CHECKING blocks do not count."""
+    found: list[str] = []
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            return
+        if isinstance(node, ast.Import):
+            found.extend(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            found.append(node.module or "")
+            found.extend(f"{node.module}.{alias.name}" for alias in node.names)
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(path.read_text(encoding="utf-8")))
+    return found
+
+
+def all_imports_of(path: Path) -> list[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [
+        name
+        for node in ast.walk(tree)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    ]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_rooms_import_one_way(path: Path) -> None:
+    room = room_of(path)
+    if room not in MAY_IMPORT:  # zoo_cli/__init__.py, __main__.py
+        return
+    for module in all_imports_of(path):
+        if module.startswith("zoo_cli."):
+            other = module.split(".")[1]
+            assert other == room or other in MAY_IMPORT[room], f"{name_of(path)} imports {module}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_terminal_libraries_stay_in_cli(path: Path) -> None:
+    used = {module.split(".")[0] for module in all_imports_of(path)}
+    assert room_of(path) == "cli" or not used & TERMINAL_LIBRARIES
+    assert not used & NEVER
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_only_named_edges_touch_the_world(path: Path) -> None:
+    if name_of(path) in EDGES:
+        return
+    used = [module for module in imports_of(path) if module in EDGE_MODULES or module.split(".")[0] in EDGE_MODULES]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name) and node.func.id in EDGE_CALLS:
+                used.append(f"{node.func.id}() in line {node.lineno}")
+            if isinstance(node.func, ast.Attribute) and node.func.attr in EDGE_METHODS:
+                used.append(f".{node.func.attr}() in line {node.lineno}")
+    assert not used, f"{name_of(path)} is not a named edge and uses {used}"
+
+
+def test_every_named_edge_exists() -> None:
+    assert set(EDGES) <= {name_of(path) for path in MODULES}
+
+
+def test_nobody_swallows_everything() -> None:
+    """`except Exception` exists once: at the boundary in cli/app.py."""
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ExceptHandler):
+                broad = node.type is None or (
+                    isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException")
+                )
+                assert not broad or name_of(path) == "cli/app.py", f"{name_of(path)}:{node.lineno}"

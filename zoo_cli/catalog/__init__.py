@@ -1,0 +1,1 @@
+"""The facts: compatibility matrix and models, compiled into one read-only SQLite file."""

@@ -1,0 +1,172 @@
+"""The root command, its lazy sub-commands, and the one boundary where errors become text and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo_cli import __version__
+from zoo_cli.cli.console import Console
+from zoo_cli.cli.text import columns, printable
+from zoo_cli.errors import ExitCode, ZooError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zoo_cli.cli.messages import Message
+
+# name -> (module, one line of help); the module is imported when its command runs.
+COMMANDS = {
+    "check-env": ("check_env", "What this machine is, what fits, what is broken."),
+    "install": ("install", "Install packages that work together here."),
+    "list": ("list_", "Find models; works offline."),
+    "download": ("download", "Fetch a checkpoint and its flattened config."),
+    "fetch": ("fetch", "Fetch any file: resumed, verified, atomic."),
+    "build": ("build", "Compile a wheel of an ops package from its sdist."),
+    "index": ("index", "Build and inspect the index (maintainers)."),
+    "help": ("help_", "Topics: filters, machine, mirrors, environment, exit-codes."),
+}
+
+_INTRODUCTION = """\
+Install PyTorch stacks with compiled ops that fit this machine, and fetch their models.
+
+\b
+  zoo check-env                                   what fits here
+  zoo install mmdet                               torch, mmcv and mmdet that work together
+  zoo list mmdet --filter 'box_AP>=50'            choose a model
+  zoo download rtmdet_tiny_8xb32-300e_coco --dest .   checkpoint and flat config
+"""
+
+
+class Root(click.Group):
+    """The group `zoo`: knows its commands by name and imports one only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Names in the order a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of that name, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"zoo_cli.cli.commands.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Commands with their one line, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_module, text) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Like click's, with a near name when there is no such command."""
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in COMMANDS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, COMMANDS, n=1, cutoff=0.6)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            ctx.fail(f"No such command '{printable(name, 80)}'.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=Root,
+    help=_INTRODUCTION,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "-V", "--version", message="zoo %(version)s")
+@click.pass_context
+def root(context: click.Context) -> None:
+    """The command `zoo` without a sub-command shows its help."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def run(argv: Sequence[str]) -> int:
+    """Runs one command line; every end of it is an exit code."""
+    console = Console()
+    try:
+        root.main(args=list(argv), prog_name="zoo", standalone_mode=False, obj=console)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.UsageError as error:
+        return _usage(console, error, argv)
+    except (KeyboardInterrupt, click.Abort):
+        console.err.write("\nStopped. What was fetched is kept; the same command goes on from there.\n")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our stdout went away (`zoo list | head`): the rest is of no use to anybody.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FINE
+    except ZooError as error:
+        if console.environ.get("ZOO_DEBUG"):
+            traceback.print_exc()
+        show_error(console, error)
+        return error.exit_code
+    except Exception as error:
+        return _bug(console, error)
+    return ExitCode.FINE
+
+
+def _usage(console: Console, error: click.UsageError, argv: Sequence[str]) -> int:
+    if console.json or "--json" in argv:
+        console.document({"ok": False, "error": {"code": "usage", "what": error.format_message()}})
+    else:
+        error.show(file=console.err)
+    return ExitCode.USAGE
+
+
+def show_error(console: Console, error: ZooError) -> None:
+    """Writes an error: a document with --json, else `error[code]: what`, facts, ways out."""
+    from zoo_cli.cli.messages import message_for
+
+    message = message_for(error)
+    if console.json:
+        console.document({"ok": False, "error": {"code": error.code, **_document(message), "facts": error.fields()}})
+        return
+    for line in error_lines(console, error.code, message):
+        console.err.write(line + "\n")
+
+
+def error_lines(console: Console, code: str, message: Message) -> list[str]:
+    """The lines of one error."""
+    lines = [f"{console.paint(f'error[{code}]', 'red')}: {printable(message.what)}"]
+    lines += [f"  {printable(fact)}" for fact in message.facts]
+    if message.ways_out:
+        lines.append("")
+        rows = [(way.text + (":" if way.command else ""), way.command or "") for way in message.ways_out]
+        lines += columns(rows)
+    return lines
+
+
+def _document(message: Message) -> dict[str, object]:
+    return {
+        "what": message.what,
+        "details": list(message.facts),
+        "ways_out": [{"text": way.text, "command": way.command} for way in message.ways_out],
+    }
+
+
+def _bug(console: Console, error: Exception) -> int:
+    if console.environ.get("ZOO_DEBUG"):
+        traceback.print_exc()
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{frame.filename.replace(os.sep, '/').rpartition('zoo_cli/')[2]}:{frame.lineno}"
+    what = f"zoo hit a case it does not know ({type(error).__name__} in {place})"
+    if console.json:
+        console.document({"ok": False, "error": {"code": "bug", "what": what}})
+    else:
+        console.err.write(f"{console.paint('error[bug]', 'red')}: {what}\n  {printable(str(error), 300)}\n\n")
+        console.err.write(
+            "See all of it: run the same command with ZOO_DEBUG=1\nReport it with:  zoo check-env --json\n"
+        )
+    return ExitCode.FAILED

@@ -1,0 +1,104 @@
+"""The two streams of a run: data on stdout, talk on stderr.
+
+Edge: the only place that writes to the terminal. Streams never fail on a letter their encoding lacks (cp949, gbk):
+it is replaced. Colour repeats what words say: --color > NO_COLOR > FORCE_COLOR > terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from zoo_cli.cli.text import columns, printable
+
+_COLOURS = {"green": "32", "yellow": "33", "red": "31", "cyan": "36", "bold": "1"}
+
+
+@dataclass
+class Console:
+    """Streams and choices of one run."""
+
+    json: bool = False
+    quiet: bool = False
+    verbose: int = 0
+    color: str = "auto"  # auto | always | never
+    progress: bool = True
+    offline: bool = False
+    out: TextIO = field(default_factory=lambda: sys.stdout)
+    err: TextIO = field(default_factory=lambda: sys.stderr)
+    environ: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    def __post_init__(self) -> None:
+        for stream in (self.out, self.err):
+            reconfigure = getattr(stream, "reconfigure", None)
+            if reconfigure:
+                reconfigure(errors="replace")
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether stdout is a terminal: tables for people, else TSV."""
+        return self.out.isatty()
+
+    @property
+    def talks_to_terminal(self) -> bool:
+        """Whether stderr is a terminal: bars are drawn, else lines are written."""
+        return self.err.isatty() and self.environ.get("TERM") != "dumb"
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody can answer a question."""
+        return sys.stdin is not None and sys.stdin.isatty() and self.err.isatty() and not self.json
+
+    def _colours(self, stream: TextIO) -> bool:
+        if self.color != "auto":
+            return self.color == "always"
+        if self.environ.get("NO_COLOR"):
+            return False
+        if self.environ.get("FORCE_COLOR"):
+            return True
+        return stream.isatty() and self.environ.get("TERM") != "dumb"
+
+    def paint(self, text: str, colour: str, *, talk: bool = True) -> str:
+        """The text in a colour, where the stream shows colours."""
+        if not self._colours(self.err if talk else self.out):
+            return text
+        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+    def data(self, line: str = "") -> None:
+        """One line of the answer, on stdout."""
+        self.out.write(line + "\n")
+
+    def say(self, line: str = "") -> None:
+        """One line of talk, on stderr; nothing with --quiet."""
+        if not self.quiet:
+            self.err.write(line + "\n")
+            self.err.flush()
+
+    def warn(self, line: str) -> None:
+        """One warning, on stderr, also with --quiet."""
+        self.err.write(f"{self.paint('warning', 'yellow')}: {printable(line)}\n")
+        self.err.flush()
+
+    def document(self, value: dict[str, object]) -> None:
+        """The one JSON document of a run with --json."""
+        self.out.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+
+    def table(
+        self, header: tuple[str, ...], rows: list[tuple[str, ...]], *, right: frozenset[int] = frozenset()
+    ) -> None:
+        """Rows on stdout: aligned under upper-case headings on a terminal, tab-separated with lower-case ones else."""
+        if self.is_terminal:
+            for line in columns([tuple(name.upper() for name in header), *rows], right=right):
+                self.data(line)
+            return
+        for row in (tuple(name.lower().replace(" ", "_") for name in header), *rows):
+            self.data("\t".join(printable(cell) for cell in row))
+
+    def ask(self, question: str) -> bool:
+        """A yes/no question on stderr; no is the default."""
+        self.err.write(f"{question} [y/N] ")
+        self.err.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")

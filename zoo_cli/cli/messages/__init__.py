@@ -1,0 +1,46 @@
+"""Sentences for errors: the one place where a user's text is written.
+
+One module a room registers `describe` for the errors of that room; it is imported only when such an error is shown.
+A sentence uses the facts of this run, and every way out is a command that can be pasted, cheapest first.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from functools import singledispatch
+
+from zoo_cli.errors import ZooError
+
+
+@dataclass(frozen=True, slots=True)
+class WayOut:
+    """One thing to do: a short text and, where there is one, the command that does it."""
+
+    text: str
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An error as a person reads it: what happened, the facts, the ways out."""
+
+    what: str
+    facts: tuple[str, ...] = ()
+    ways_out: tuple[WayOut, ...] = ()
+
+
+@singledispatch
+def describe(error: ZooError) -> Message:
+    """The message for an error; a class without one of its own shows its facts."""
+    return Message(error.code.replace("-", " "), tuple(f"{name}: {value}" for name, value in error.fields().items()))
+
+
+def message_for(error: ZooError) -> Message:
+    """The message for an error, after importing the sentences of the room it comes from."""
+    room = type(error).__module__.split(".")[1]
+    module = f"{__name__}.{room}"
+    if importlib.util.find_spec(module):
+        importlib.import_module(module)
+    return describe(error)

@@ -1,0 +1,65 @@
+"""Text for a terminal: foreign text made harmless, columns counted as a terminal shows them.
+
+Pure. Everything that came from outside (names, pages, headers, other programs' output) passes `printable` before it
+is shown. Width follows Unicode's East Asian Width (UAX 11): wide and fullwidth letters take two cells.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_BIDI = frozenset(map(chr, [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]))
+
+
+def printable(text: str, limit: int = 4000) -> str:
+    """The text with control, bidirectional and line-separator characters shown as escapes, at most `limit` long."""
+    if text.isascii() and text.isprintable():
+        return text if len(text) <= limit else text[:limit] + "..."
+    parts = [
+        char if char.isprintable() and char not in _BIDI else char.encode("unicode_escape").decode("ascii")
+        for char in text[:limit]
+    ]
+    return "".join(parts) + ("..." if len(text) > limit else "")
+
+
+def width(text: str) -> int:
+    """Cells that the text takes in a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def pad(text: str, cells: int, *, right: bool = False) -> str:
+    """The text filled with blanks to so many cells, at the left when `right` is asked."""
+    blanks = " " * (cells - width(text))
+    return blanks + text if right else text + blanks
+
+
+def columns(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset(), gap: str = "  ") -> list[str]:
+    """Rows as aligned lines without boxes; columns in `right` are set flush right, the last is never padded."""
+    table = [tuple(printable(cell) for cell in row) for row in rows]
+    if not table:
+        return []
+    widths = [max(width(row[index]) for row in table) for index in range(len(table[0]))]
+    return [
+        gap.join(pad(cell, widths[index], right=index in right) for index, cell in enumerate(row)).rstrip()
+        for row in table
+    ]
+
+
+def human_bytes(size: int | None) -> str:
+    """A size in decimal units: 94 MB, 2.2 GB; "?" when unknown."""
+    if size is None:
+        return "?"
+    value, unit = float(size), "B"
+    for following in ("kB", "MB", "GB", "TB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, following
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 9.95 else f"{value:.1f} {unit}"

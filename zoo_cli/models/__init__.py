@@ -1,0 +1,1 @@
+"""Collections, configs and checkpoints."""

@@ -1,0 +1,1 @@
+"""Which versions fit together on a machine, and putting them in place."""

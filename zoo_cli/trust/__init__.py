@@ -1,0 +1,1 @@
+"""What may be believed of bytes that came from outside."""

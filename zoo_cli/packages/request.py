@@ -1,0 +1,119 @@
+"""What a user asks to have installed, as a value.
+
+Pure. Words from the command line become a `Request` by `parse_request`, which knows the projects of the index: an
+alias (`mmdetection`) is an error that names the right word, because installing something else than what was typed is
+never silent.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from packaging.version import InvalidVersion
+
+from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.packages.versions import Range, parse_range
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from zoo_cli.catalog.compat import Project
+
+_REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(.*)$")
+
+
+@dataclass(eq=False)
+class UnknownProject(ZooError):
+    """No project of the index has that name."""
+
+    code = "unknown-project"
+    exit_code = ExitCode.USAGE
+
+    name: str
+    called: str | None  # the project a known alias means
+    near: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class BadRequirement(ZooError):
+    """A requirement on the command line that cannot be read."""
+
+    code = "bad-requirement"
+    exit_code = ExitCode.USAGE
+
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """One project that was asked for, with the versions that will do."""
+
+    project: str
+    versions: Range
+
+    def __str__(self) -> str:
+        return self.project + self.versions.text
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Everything that was asked for in one install."""
+
+    wants: tuple[Want, ...]
+    device: str = "auto"  # auto | cpu | cuda
+    cuda: str | None = None  # a variant: cu118, cpu
+    replace: frozenset[str] = frozenset()  # installed projects that may be replaced
+    providers: frozenset[str] = frozenset()  # besides the official ones
+    build: frozenset[str] = frozenset()  # ops projects to compile from source
+    prereleases: bool = False
+
+    def want(self, project: str) -> Want | None:
+        """What was asked of that project, None if it was not asked for."""
+        return next((want for want in self.wants if want.project == project), None)
+
+
+def normalise(name: str) -> str:
+    """A project name in its one spelling: lower case, dashes (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def parse_want(text: str, projects: Mapping[str, Project]) -> Want:
+    """One word such as `mmdet`, `mmdet>=3,<3.3` or `mmdet==3.3.0`.
+
+    Raises:
+        BadRequirement: if it cannot be read.
+        UnknownProject: if the index has no project of that name.
+    """
+    found = _REQUIREMENT.match(text)
+    if not found:
+        raise BadRequirement(text, "a project name was expected")
+    name, specifier = normalise(found[1]), found[2].strip()
+    if specifier.startswith("@") or ";" in specifier or "://" in text:
+        raise BadRequirement(text, "addresses and markers are not taken; name a project, and its page with --find-links")
+    if name not in projects:
+        raise _unknown(name, projects)
+    try:
+        return Want(name, parse_range(specifier.strip("()")))
+    except InvalidVersion as exc:
+        raise BadRequirement(text, str(exc)) from exc
+
+
+def _unknown(name: str, projects: Mapping[str, Project]) -> UnknownProject:
+    called = next((known for known, project in projects.items() if name in project.aliases), None)
+    return UnknownProject(name, called, tuple(difflib.get_close_matches(name, projects, n=3, cutoff=0.6)))
+
+
+def parse_wants(words: Iterable[str], projects: Mapping[str, Project]) -> tuple[Want, ...]:
+    """All words, a project named twice must stay within both ranges."""
+    wants: dict[str, Want] = {}
+    for word in words:
+        want = parse_want(word, projects)
+        earlier = wants.get(want.project)
+        if earlier and earlier.versions.text and want.versions.text:
+            want = Want(want.project, parse_range(f"{earlier.versions.text},{want.versions.text}"))
+        wants[want.project] = want
+    return tuple(wants.values())

@@ -1,0 +1,135 @@
+"""Reads the places that a user or the index names: find-links pages, whole sites in upstream's layout, directories.
+
+Edge: reads local directories, and pages through `zoo_cli.transfer`. A place that cannot be read is a value, `Skipped`,
+with the error that says why: one dead page never hides the others, and never passes in silence.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.packages.findlinks import MAX_LINKS, MAX_PAGE, Link, is_file_name, is_site_root, page_address, read_links
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from zoo_cli.transfer.fetch import Settings
+
+ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+MAX_DEPTH = 4  # directories below a named one: dist/cu121/torch2.1.0 is two
+
+
+@dataclass(eq=False)
+class NoSuchPlace(ZooError):
+    """A local place that was named is not there, or is neither a directory nor a page."""
+
+    code = "no-such-place"
+    exit_code = ExitCode.USAGE
+
+    place: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A place that gave nothing, and why."""
+
+    place: str
+    error: ZooError
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What all the places offer together, in their order, and the places that could not be read."""
+
+    links: tuple[Link, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def read_listing(places: Sequence[str], settings: Settings, wanted: Sequence[tuple[str, str]] = ()) -> Listing:
+    """The files that the places offer.
+
+    Args:
+        places: addresses of pages, addresses of wheels, local directories or pages, or the root of a whole site
+            (`https://host/mmcv/dist/`), whose pages are then named by `wanted`.
+        settings: of the transfer.
+        wanted: (variant, torch) pairs, such as ("cu121", "2.1.2"), to read on a whole site.
+    """
+    links: list[Link] = []
+    skipped: list[Skipped] = []
+    for place in places:
+        for page in _pages_of(place, wanted):
+            try:
+                links.extend(_read(page, settings))
+            except ZooError as error:
+                skipped.append(Skipped(page, error))
+    return Listing(tuple(dict.fromkeys(links)), tuple(skipped))
+
+
+def _pages_of(place: str, wanted: Sequence[tuple[str, str]]) -> Iterator[str]:
+    if _is_address(place) and is_site_root(place) and wanted:
+        yield from dict.fromkeys(page_address(place, variant, torch) for variant, torch in wanted)
+    else:
+        yield place
+
+
+def _is_address(place: str) -> bool:
+    return re.match(r"https?://", place, re.IGNORECASE) is not None
+
+
+def _read(place: str, settings: Settings) -> Sequence[Link]:
+    if not _is_address(place):
+        return _read_local(_local_path(place))
+    filename = unquote(urlsplit(place).path.rpartition("/")[2])
+    if is_file_name(filename):
+        return (Link(filename, place.partition("#")[0], page=place),)
+    from zoo_cli.transfer.fetch import read_document
+
+    document = read_document((place,), MAX_PAGE, settings, accept=ACCEPT)
+    return read_links(document.body, document.url, document.content_type or "")
+
+
+def _local_path(place: str) -> Path:
+    if place.lower().startswith("file:"):
+        return Path(url2pathname(urlsplit(place).path))
+    return Path(place).expanduser()
+
+
+def _read_local(path: Path) -> list[Link]:
+    try:
+        if path.is_dir():
+            return list(_walk(path.resolve(), MAX_DEPTH))[:MAX_LINKS]
+        if not path.is_file():
+            raise NoSuchPlace(str(path), "there is no such directory or file")
+        if is_file_name(path.name):
+            return [_file_link(path.resolve())]
+        return list(_read_page(path.resolve()))
+    except OSError as exc:
+        raise NoSuchPlace(str(path), exc.strerror or type(exc).__name__) from exc
+
+
+def _read_page(page: Path) -> Sequence[Link]:
+    with page.open("rb") as stream:
+        return read_links(stream.read(MAX_PAGE + 1), page.as_uri())
+
+
+def _walk(directory: Path, depth: int) -> Iterator[Link]:
+    """The page of a directory where it has one (it knows what is yanked), else its files; then the directories below."""
+    page = directory / "index.html"
+    if page.is_file():
+        yield from _read_page(page)
+    for entry in sorted(directory.iterdir()):
+        if entry.is_dir() and depth and not entry.name.startswith("."):
+            yield from _walk(entry, depth - 1)
+        elif not page.is_file() and is_file_name(entry.name) and entry.is_file():
+            yield _file_link(entry)
+
+
+def _file_link(path: Path) -> Link:
+    return Link(path.name, path.as_uri(), size_bytes=path.stat().st_size, page=path.parent.as_uri() + "/")

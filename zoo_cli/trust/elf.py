@@ -1,0 +1,217 @@
+"""Reads what an ELF shared library says about itself: machine, libraries and symbols it needs, symbols it offers.
+
+Pure: gets an open, seekable binary file. Only `struct`; 64-bit little-endian files, as every wheel of interest has.
+Every offset, size and count is checked against the file and a limit before it is used. Standards: System V gABI
+(sections, dynamic section), GNU symbol versioning (`.gnu.version_r`), Itanium C++ ABI (name mangling).
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from zoo_cli.errors import ExitCode, ZooError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+MAX_SECTIONS = 100_000
+MAX_TABLE = 256 << 20  # bytes of one symbol or string table; libtorch_cpu.so has about 20 MB
+_MACHINES = {3: "i686", 40: "armv7l", 62: "x86_64", 183: "aarch64", 243: "riscv64", 21: "ppc64le", 22: "s390x"}
+_DYNAMIC, _DYNSYM, _VERNEED, _NOBITS = 6, 11, 0x6FFFFFFE, 8
+_TORCH_NAMESPACE = re.compile(r"_Z(?:T[ISV])?N[KVrRO]*(?:3c10|2at|5torch|6caffe2)")
+_VERSION = re.compile(r"GLIBC_(\d+)\.(\d+)")
+
+
+@dataclass(eq=False)
+class BadElf(ZooError):
+    """A library cannot be read as a 64-bit little-endian ELF file."""
+
+    code = "bad-elf"
+    exit_code = ExitCode.INTEGRITY
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Elf:
+    """One shared library. Weak undefined symbols are not counted as needed."""
+
+    machine: str  # "x86_64", or "machine-<number>"
+    needed: tuple[str, ...]  # DT_NEEDED: libraries it asks for
+    soname: str | None
+    undefined: frozenset[str]  # symbols it needs
+    defined: frozenset[str]  # symbols it offers
+    versions: frozenset[str]  # symbol versions it needs, such as GLIBC_2.34
+
+    @property
+    def glibc(self) -> str | None:
+        """The lowest glibc that has every symbol it needs, such as "2.34"."""
+        found = [(int(hit[1]), int(hit[2])) for hit in map(_VERSION.fullmatch, self.versions) if hit]
+        return ".".join(map(str, max(found))) if found else None
+
+    @property
+    def cuda_major(self) -> int | None:
+        """The CUDA major it was linked with: 12 of `libcudart.so.12` or `libcudart.so.11.0`."""
+        for name in self.needed:
+            if hit := re.match(r"lib(?:cudart|cublas|cudnn_?\w*|nvrtc)\.so\.(\d+)", name):
+                if name.startswith("libcudnn"):
+                    continue
+                return int(hit[1])
+        return None
+
+    @property
+    def needs_cuda(self) -> bool:
+        """Whether it cannot be loaded beside a CPU build of torch."""
+        return any(re.match(r"lib(cudart|torch_cuda|c10_cuda)", name) for name in self.needed)
+
+    @property
+    def torch_symbols(self) -> frozenset[str]:
+        """The symbols it needs from torch's own namespaces (c10, at, torch, caffe2)."""
+        return frozenset(filter(_TORCH_NAMESPACE.match, self.undefined))
+
+    @property
+    def cxx11_abi(self) -> bool | None:
+        """Which std::string the torch it was compiled for has; None when no symbol tells."""
+        if any("__cxx11" in symbol for symbol in self.torch_symbols):
+            return True
+        return False if any(symbol.endswith("Ss") for symbol in self.torch_symbols) else None
+
+
+class _Section(NamedTuple):
+    kind: int
+    offset: int
+    size: int
+    link: int
+    entry_size: int
+
+
+class _Reader:
+    """Bounded reads of one file."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.size = stream.seek(0, 2)
+
+    def bytes_at(self, offset: int, size: int) -> bytes:
+        if size > MAX_TABLE or offset + size > self.size:
+            raise BadElf("a table lies outside the file or is too large")
+        self._stream.seek(offset)
+        data = self._stream.read(size)
+        if len(data) != size:
+            raise BadElf("the file ends inside a table")
+        return data
+
+
+def read_elf(stream: IO[bytes]) -> Elf:
+    """What a shared library says about itself.
+
+    Raises:
+        BadElf: it is not a 64-bit little-endian ELF file, or its tables make no sense.
+    """
+    reader = _Reader(stream)
+    if reader.size < 64:
+        raise BadElf("shorter than an ELF header")
+    header = reader.bytes_at(0, 64)
+    if header[:4] != b"\x7fELF":
+        raise BadElf("no ELF file")
+    if header[4:6] != b"\x02\x01":
+        raise BadElf("not 64-bit little-endian")
+    (machine,) = struct.unpack_from("<H", header, 18)
+    sections = _sections(reader, header)
+    needed, soname = _dynamic(reader, sections)
+    undefined, defined = _symbols(reader, sections)
+    versions = frozenset(_needed_versions(reader, sections))
+    name = _MACHINES.get(machine, f"machine-{machine}")
+    return Elf(name, needed, soname, undefined, defined, versions)
+
+
+def _sections(reader: _Reader, header: bytes) -> list[_Section]:
+    (start,) = struct.unpack_from("<Q", header, 40)
+    entry_size, count = struct.unpack_from("<HH", header, 58)
+    if not start or not count:
+        raise BadElf("no section table")
+    if entry_size != 64 or count > MAX_SECTIONS:
+        raise BadElf("a section table of unknown form")
+    table = reader.bytes_at(start, entry_size * count)
+    found = []
+    for index in range(count):
+        _name, kind, _flags, _address, offset, size, link, _info, _align, entry = struct.unpack_from(
+            "<IIQQQQIIQQ", table, index * 64
+        )
+        found.append(_Section(kind, offset, size, link, entry))
+    return found
+
+
+def _with_strings(reader: _Reader, sections: list[_Section], kind: int) -> Iterator[tuple[bytes, bytes]]:
+    """Each section of a kind with the string table it links to."""
+    for section in sections:
+        if section.kind == kind:
+            if section.link >= len(sections) or sections[section.link].kind == _NOBITS:
+                raise BadElf("a table without its strings")
+            strings = sections[section.link]
+            yield reader.bytes_at(section.offset, section.size), reader.bytes_at(strings.offset, strings.size)
+
+
+def _text(strings: bytes, offset: int) -> str:
+    end = strings.find(b"\0", offset)
+    if not 0 <= offset < len(strings) or end < 0:
+        raise BadElf("a name outside its string table")
+    return strings[offset : min(end, offset + 100_000)].decode("utf-8", "replace")
+
+
+def _dynamic(reader: _Reader, sections: list[_Section]) -> tuple[tuple[str, ...], str | None]:
+    needed: list[str] = []
+    soname = None
+    for data, strings in _with_strings(reader, sections, _DYNAMIC):
+        for tag, value in struct.iter_unpack("<qQ", data[: len(data) // 16 * 16]):
+            if tag == 0:
+                break
+            if tag == 1:
+                needed.append(_text(strings, value))
+            elif tag == 14:
+                soname = _text(strings, value)
+    return tuple(needed), soname
+
+
+def _symbols(reader: _Reader, sections: list[_Section]) -> tuple[frozenset[str], frozenset[str]]:
+    undefined: set[str] = set()
+    defined: set[str] = set()
+    for data, strings in _with_strings(reader, sections, _DYNSYM):
+        for name, info, _other, place, _value, _size in struct.iter_unpack("<IBBHQQ", data[: len(data) // 24 * 24]):
+            binding = info >> 4
+            if not name or binding == 0:  # local
+                continue
+            if place:
+                defined.add(_text(strings, name))
+            elif binding != 2:  # weak: may stay undefined
+                undefined.add(_text(strings, name))
+    return frozenset(undefined), frozenset(defined)
+
+
+def _needed_versions(reader: _Reader, sections: list[_Section]) -> Iterator[str]:
+    """Walks `.gnu.version_r`: a chain of libraries, each with a chain of version names."""
+    for data, strings in _with_strings(reader, sections, _VERNEED):
+        offset, steps = 0, 0
+        while steps < 10_000 and offset + 16 <= len(data):
+            _version, count, _file, first, following = struct.unpack_from("<HHIII", data, offset)
+            entry = offset + first
+            for _ in range(min(count, 10_000)):
+                if entry + 16 > len(data):
+                    raise BadElf("a version entry outside its section")
+                _hash, _flags, _index, name, ahead = struct.unpack_from("<IHHII", data, entry)
+                yield _text(strings, name)
+                entry += ahead
+            if not following:
+                break
+            offset, steps = offset + following, steps + 1
+
+
+def missing_symbols(needs: Iterable[str], offered: Iterable[Elf]) -> tuple[str, ...]:
+    """The needed symbols that none of the libraries offers, sorted."""
+    left = set(needs)
+    for library in offered:
+        left -= library.defined
+    return tuple(sorted(left))

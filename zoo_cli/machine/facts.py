@@ -47,6 +47,20 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
+class DriverProblem:
+    """Why NVIDIA facts are missing or doubtful.
+
+    `code` is one of: no-driver (a GPU is on the bus, no kernel driver is loaded), driver-not-loaded,
+    driver-library-mismatch, no-device, no-device-node (a container without GPU access), no-permission, gpu-lost,
+    stub-library, not-ready, driver-hangs, driver-crashed, driver-error, override-ignored.
+    """
+
+    code: str
+    source: str  # who said so: "NVML", "libcuda", "nvidia-smi", "PCI bus", a variable's name
+    detail: str = ""  # the original words or return code
+
+
+@dataclass(frozen=True, slots=True)
 class Libc:
     """The C library: `kind` is glibc, musl, or none (Windows, macOS); `version` like "2.36"."""
 
@@ -67,6 +81,14 @@ class Distribution:
     wheel_tags: tuple[str, ...] = ()  # from the WHEEL file
     installer: str = ""
     editable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenMetadata:
+    """A dist-info or egg-info that could not be used; `reason` is one of: unreadable, no-name, no-version."""
+
+    path: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +118,12 @@ class Interpreter:
     is_writable: bool = True
     distributions: tuple[Distribution, ...] = ()
     torch: TorchFacts | None = None
+    base_prefix: str = ""  # of the Python a virtual environment was made from, else the prefix
+    platlib: str = ""  # where compiled packages go; often the same as `site_packages`
+    platform: str = ""  # as sysconfig names it: "linux-x86_64"
+    site_directories: tuple[str, ...] = ()  # every directory searched for distributions, in import order
+    problems: tuple[BrokenMetadata, ...] = ()
+    origin: str = ""  # why this interpreter: "--python", "VIRTUAL_ENV", "PATH" ...
 
     @property
     def minor(self) -> str:
@@ -104,8 +132,12 @@ class Interpreter:
 
     @property
     def tag(self) -> str:
-        """Interpreter tag of a wheel, such as "cp310" (PEP 425); "cp313t" when free-threaded."""
-        return "cp" + self.minor.replace(".", "") + ("t" if "t" in self.abi_flags else "")
+        """Interpreter tag of a wheel, such as "cp310" (PEP 425); "cp313t" when free-threaded, "pp310" for PyPy."""
+        return (
+            ("pp" if self.implementation == "pypy" else "cp")
+            + self.minor.replace(".", "")
+            + ("t" if "t" in self.abi_flags else "")
+        )
 
     def distribution(self, name: str) -> Distribution | None:
         """The installed distribution of that normalised name."""
@@ -117,7 +149,8 @@ class Machine:
     """A computer: the real one, or one that was described.
 
     `platform` is one of linux_x86_64, linux_aarch64, win_amd64, macos_x86_64, macos_arm64, or another
-    `<os>_<arch>` for which no facts exist. `origin` says where each fact was read, by field name.
+    `<os>_<arch>` for which no facts exist. `gpus` holds NVIDIA GPUs only; others are in `other_gpus`. `origin` says
+    where each fact was read, by field name: a path, "NVML", a variable's name, "described" or "assumed".
     """
 
     os: str  # linux | windows | macos
@@ -128,8 +161,10 @@ class Machine:
     cuda_user_mode: str | None = None  # newest CUDA the user-mode driver runs, "12.2"
     gpus: tuple[Gpu, ...] = ()
     python: Interpreter | None = None
-    marks: tuple[str, ...] = ()  # "container", "wsl", "jetson", "colab", "mig"
+    marks: tuple[str, ...] = ()  # "container", "wsl", "jetson", "colab", "kaggle", "mig"
     is_described: bool = False  # True when it came from --machine
     looked_at: tuple[str, ...] = ()  # what was asked for GPUs, for "none found (asked ...)"
     origin: Mapping[str, str] = field(default_factory=dict)
     disk_free_bytes: int | None = None  # at the cache directory
+    problems: tuple[DriverProblem, ...] = ()
+    other_gpus: tuple[Gpu, ...] = ()  # AMD GPUs on the bus: seen, never used

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -145,6 +147,7 @@ class Target:
         return f"{text}+PTX" if self.has_sass and self.has_ptx else f"compute_{text}" if self.has_ptx else text
 
 
+@lru_cache(maxsize=512)
 def parse_target(text: str) -> Target:
     """A code target in any usual spelling.
 
@@ -164,38 +167,54 @@ def parse_target(text: str) -> Target:
     return Target(capability, not only_ptx, only_ptx or tail == "+ptx", match["suffix"].lower())
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """Whether and how a build serves a GPU.
+class Coverage(Enum):
+    """Whether and how a build serves a GPU."""
 
-    `how` is one of: sass (code for it is inside), ptx (the driver compiles it at first use), ptx-needs-driver (it
-    would, but the driver is older than the toolkit's own), none, unknown (the build's targets were never published).
-    """
-
-    how: str
-    target: Target | None = None  # the target that serves it, or would
+    SASS = "sass"  # code for it is inside
+    PTX = "ptx"  # the driver compiles it at first use
+    UNKNOWN = "unknown"  # the build's targets were never published
+    NONE = "none"
 
     @property
     def is_proven(self) -> bool:
         """Whether the build certainly runs on the GPU."""
-        return self.how in ("sass", "ptx")
+        return self in (Coverage.SASS, Coverage.PTX)
 
 
-def covers(targets: Iterable[Target] | None, capability: Capability, driver_is_native: bool) -> Coverage:
-    """How a build with these targets serves a GPU; the nearest target is named.
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How a build serves a GPU, by which of its targets, and what a newer driver would change."""
 
-    `driver_is_native`: the driver is at least as new as the one the build's toolkit shipped with.
+    how: Coverage
+    target: Target | None = None  # the nearest target that serves it, or would with a newer driver
+    needs_newer_driver: bool = False  # PTX would serve it, but the driver is older than the toolkit's own
+
+
+def covers(targets: Iterable[Target | str] | None, capability: Capability, driver_is_native: bool) -> Coverage:
+    """Whether and how a build with these targets serves a GPU; see `served_by`."""
+    return served_by(targets, capability, driver_is_native).how
+
+
+def served_by(targets: Iterable[Target | str] | None, capability: Capability, driver_is_native: bool) -> Served:
+    """How a build with these targets serves a GPU, with the target that does.
+
+    `targets` are parsed or as published ("8.6", "9.0+PTX"); None when they are not known. `driver_is_native`: the
+    driver is at least as new as the one the build's toolkit shipped with.
+
+    Raises:
+        BadVersion: a text is not a code target.
     """
     if targets is None:
-        return Coverage("unknown")
-    known = sorted(targets, key=lambda target: (target.capability, target.suffix, target.has_ptx), reverse=True)
+        return Served(Coverage.UNKNOWN)
+    parsed = (target if isinstance(target, Target) else parse_target(target) for target in targets)
+    known = sorted(parsed, key=lambda target: (target.capability, target.suffix, target.has_ptx), reverse=True)
     for target in known:
         if target.has_sass and _sass_runs(target, capability):
-            return Coverage("sass", target)
+            return Served(Coverage.SASS, target)
     for target in known:
         if target.has_ptx and _ptx_compiles(target, capability):
-            return Coverage("ptx" if driver_is_native else "ptx-needs-driver", target)
-    return Coverage("none")
+            return Served(Coverage.PTX, target) if driver_is_native else Served(Coverage.NONE, target, True)
+    return Served(Coverage.NONE)
 
 
 def _sass_runs(target: Target, gpu: Capability) -> bool:

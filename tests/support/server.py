@@ -80,7 +80,8 @@ class Exchange:
             self.handler.wfile.write(data)
 
     def wait(self, seconds: float) -> None:
-        """Sleeps, but not longer than the server lives."""
+        """Sends what is buffered and sleeps, but not longer than the server lives."""
+        self.handler.wfile.flush()
         self.stopping.wait(seconds)
 
     def close(self) -> None:

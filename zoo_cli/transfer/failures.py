@@ -1,0 +1,295 @@
+"""Everything that can go wrong between an address and a file, as facts.
+
+Pure. `Failed` is what one address did wrong, so that the next may be tried; `again` says whether the same address is
+worth another try. What is wrong at this end (destination, disk, an address that cannot be read) ends the transfer.
+Addresses in fields are already without passwords.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from zoo_cli.errors import ExitCode, ZooError
+
+_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class Failed(ZooError):
+    """Base: one address did not deliver."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.NETWORK
+    url: str
+
+    @property
+    def again(self) -> bool:
+        """Whether the same address may do better a moment later."""
+        return False
+
+
+@dataclass(eq=False)
+class Unreachable(Failed):
+    """No connection: name look-up, connect or TLS failed, in `doing`."""
+
+    code: ClassVar[str] = "network"
+
+    url: str
+    doing: str  # "look up the name" | "connect" | "agree on TLS"
+    reason: str
+    proxy: str | None = None
+    is_certificate: bool = False
+
+    @property
+    def again(self) -> bool:
+        """A bad certificate stays bad."""
+        return not self.is_certificate
+
+
+@dataclass(eq=False)
+class OfflineRefused(Failed):
+    """An address needs the network and --offline was asked."""
+
+    code: ClassVar[str] = "offline"
+
+    url: str
+
+
+@dataclass(eq=False)
+class HttpFailed(Failed):
+    """The server answered with a status that is no success."""
+
+    code: ClassVar[str] = "http-status"
+
+    url: str
+    status: int
+    reason: str
+    retry_after_seconds: float | None = None
+
+    @property
+    def again(self) -> bool:
+        """Too many requests, a gateway or a server in trouble."""
+        return self.status in _AGAIN
+
+
+@dataclass(eq=False)
+class Stalled(Failed):
+    """Nothing, or almost nothing, came for `seconds`."""
+
+    code: ClassVar[str] = "stalled"
+
+    url: str
+    seconds: float
+    received_bytes: int
+    bytes_per_second: float
+
+    @property
+    def again(self) -> bool:
+        """Another connection may be faster."""
+        return True
+
+
+@dataclass(eq=False)
+class CutShort(Failed):
+    """The connection ended before the body did."""
+
+    code: ClassVar[str] = "cut-short"
+
+    url: str
+    received_bytes: int
+    expected_bytes: int | None
+    reason: str = "the connection was closed"
+
+    @property
+    def again(self) -> bool:
+        """What came is kept."""
+        return True
+
+
+@dataclass(eq=False)
+class BadAnswer(Failed):
+    """The server broke HTTP (RFC 9110, 9112), in `what`."""
+
+    code: ClassVar[str] = "bad-answer"
+
+    url: str
+    what: str
+
+    @property
+    def again(self) -> bool:
+        """It may have been one broken process of many."""
+        return True
+
+
+@dataclass(eq=False)
+class NotTheFile(Failed):
+    """An HTML page came where a binary file was expected: a login, a parked domain, an error with status 200."""
+
+    code: ClassVar[str] = "not-the-file"
+
+    url: str
+    file: str
+    content_type: str
+    begins: str  # the first characters of the body
+
+
+@dataclass(eq=False)
+class RedirectRefused(Failed):
+    """A redirect leads where zoo does not go."""
+
+    code: ClassVar[str] = "redirect-refused"
+
+    url: str
+    to: str
+    why: str
+
+
+@dataclass(eq=False)
+class AddressRefused(Failed):
+    """A name leads to a network address zoo does not connect to."""
+
+    code: ClassVar[str] = "address-refused"
+
+    url: str
+    address: str
+    why: str
+
+
+@dataclass(eq=False)
+class LocalFileFailed(Failed):
+    """A file: address or a path as source cannot be read."""
+
+    code: ClassVar[str] = "cannot-read-source"
+
+    url: str
+    reason: str
+
+
+@dataclass(eq=False)
+class TooLarge(Failed):
+    """More bytes than may come."""
+
+    code: ClassVar[str] = "too-large"
+    exit_code: ClassVar[ExitCode] = ExitCode.INTEGRITY
+
+    url: str
+    file: str
+    limit_bytes: int
+    declared_bytes: int | None  # None: the body went on without end
+
+
+@dataclass(eq=False)
+class SizeMismatch(Failed):
+    """The file has another size than is known of it."""
+
+    code: ClassVar[str] = "size-mismatch"
+    exit_code: ClassVar[ExitCode] = ExitCode.INTEGRITY
+
+    url: str
+    file: str
+    expected_bytes: int
+    received_bytes: int
+
+
+@dataclass(eq=False)
+class HashMismatch(Failed):
+    """The bytes received are not the bytes promised; they were dropped."""
+
+    code: ClassVar[str] = "hash-mismatch"
+    exit_code: ClassVar[ExitCode] = ExitCode.INTEGRITY
+
+    url: str
+    file: str
+    expected: str  # 64 hex digits, or fewer when only a prefix is known
+    received: str
+    basis: str  # what `expected` rests on: an evidence word
+
+    @property
+    def again(self) -> bool:
+        """One flipped byte heals by fetching again; the engine counts."""
+        return True
+
+
+@dataclass(eq=False)
+class AllSourcesFailed(ZooError):
+    """Several addresses were tried and none delivered; `failures` has the last failure of each, in order."""
+
+    code: ClassVar[str] = "all-sources-failed"
+
+    file: str
+    failures: tuple[Failed, ...]
+
+    @property
+    def exit_code(self) -> ExitCode:  # type: ignore[override]
+        """Integrity when any source sent wrong bytes, else network."""
+        return max(failure.exit_code for failure in self.failures)
+
+    def fields(self) -> dict[str, object]:
+        """The facts, each failure as a document of its own."""
+        failures = [{"code": each.code, **each.fields()} for each in self.failures]
+        return {"file": self.file, "failures": failures}
+
+
+@dataclass(eq=False)
+class TookTooLong(ZooError):
+    """The time limit for the whole transfer is over."""
+
+    code: ClassVar[str] = "took-too-long"
+    exit_code: ClassVar[ExitCode] = ExitCode.NETWORK
+
+    file: str
+    seconds: float
+    received_bytes: int
+
+
+@dataclass(eq=False)
+class BadAddress(ZooError):
+    """A text is no address zoo can fetch from."""
+
+    code: ClassVar[str] = "bad-address"
+    exit_code: ClassVar[ExitCode] = ExitCode.USAGE
+
+    url: str
+    why: str
+
+
+@dataclass(eq=False)
+class BadCaBundle(ZooError):
+    """The file with certificate authorities cannot be used."""
+
+    code: ClassVar[str] = "bad-ca-bundle"
+    exit_code: ClassVar[ExitCode] = ExitCode.USAGE
+
+    path: str
+    reason: str
+
+
+@dataclass(eq=False)
+class DestinationExists(ZooError):
+    """Another file is at the destination and replacing it was not asked; `expected` None: nothing to compare with."""
+
+    code: ClassVar[str] = "destination-exists"
+
+    path: str
+    expected: str | None
+    found: str  # its SHA-256
+
+
+@dataclass(eq=False)
+class DestinationUnusable(ZooError):
+    """The destination cannot be written."""
+
+    code: ClassVar[str] = "destination-unusable"
+
+    path: str
+    reason: str
+
+
+@dataclass(eq=False)
+class NoSpace(ZooError):
+    """The disk has no room for the file."""
+
+    code: ClassVar[str] = "no-space"
+
+    path: str
+    needed_bytes: int | None
+    free_bytes: int

@@ -1,0 +1,78 @@
+"""Limits and routes of transfers, as one value.
+
+Pure. Times are seconds of a monotonic clock, rates are bytes a second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RETRY_AFTER_CAP_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Proxies:
+    """Proxies by scheme of the address fetched, and hosts that are reached without one."""
+
+    http: str | None = None
+    https: str | None = None
+    direct: tuple[str, ...] = ()  # NO_PROXY: host, .suffix, host:port, or *
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Proxies:
+        """Reads HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, lower case first, as curl does.
+
+        In a CGI process the upper-case HTTP_PROXY is a request header of a stranger (httpoxy) and is not read.
+        """
+
+        def value(name: str) -> str | None:
+            upper = None if name == "http_proxy" and "REQUEST_METHOD" in environ else environ.get(name.upper())
+            return environ.get(name) or upper or None
+
+        every = value("all_proxy")
+        direct = tuple(part.strip().lower() for part in (value("no_proxy") or "").split(",") if part.strip())
+        return cls(value("http_proxy") or every, value("https_proxy") or every, direct)
+
+    def for_host(self, scheme: str, host: str, port: int) -> str | None:
+        """The proxy to ask, or None to connect directly."""
+        proxy = self.https if scheme == "https" else self.http
+        if not proxy:
+            return None
+        for each in self.direct:
+            name, _, only_port = each.rpartition(":") if each.count(":") == 1 else (each, "", "")
+            bare = name.lstrip("*").lstrip(".")
+            matches = name == "*" or host == bare or host.endswith("." + bare)
+            if matches and (not only_port or only_port == str(port)):
+                return None
+        return proxy
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How patient a transfer is and what it may use.
+
+    Attributes:
+        connect_seconds: To look up a name, connect and agree on TLS.
+        stall_seconds: Without a byte, or below `min_bytes_per_second` on average for so long: the address failed.
+        min_bytes_per_second: The slowest transfer that is still waited for.
+        total_seconds: For the whole file with all its addresses; None is no limit.
+        retries: Rounds through the addresses after the first one.
+        wait_seconds: Before the second round; doubles with each. Retry-After goes first, up to 60 s.
+        offline: Make no connection; local files still work.
+        ca_bundle: PEM file with more authorities to trust; None reads ZOO_CA_BUNDLE. Verification cannot be off.
+        proxies: None reads them from the environment.
+    """
+
+    connect_seconds: float = 10.0
+    stall_seconds: float = 30.0
+    min_bytes_per_second: int = 1000
+    total_seconds: float | None = None
+    retries: int = 3
+    wait_seconds: float = 0.5
+    offline: bool = False
+    ca_bundle: str | None = None
+    proxies: Proxies | None = None

@@ -1,0 +1,121 @@
+"""What is wanted, and where its bytes may come from.
+
+Pure. A mirror rule rewrites the beginning of an address; every rewritten address is tried in order, so a mirror that
+fails costs time and nothing else. Rules come from three places (`zoo_cli.transfer.mirrors` reads them): `--mirror`,
+the user's file, the bundled file, asked in this order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from zoo_cli.transfer.hashes import Evidence, Sha256
+
+Kind = Literal["wheels", "checkpoints", "configs", "package-index"]
+KINDS: tuple[str, ...] = get_args(Kind)
+Order = Literal["before", "after", "instead"]
+ORDERS: tuple[str, ...] = get_args(Order)
+
+DEFAULT_MAX_BYTES = 64 * 1000**3
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One file to fetch: its addresses in order, and what is known of it.
+
+    Attributes:
+        name: As shown to the user; decides also whether an HTML page can be meant.
+        urls: http, https or file addresses, or plain paths; tried in order.
+        size_bytes: The exact size, when known; an answer that declares another is not taken.
+        sha256: The full digest, when known.
+        prefix: The first hex digits of the SHA-256 (see `hashes.prefix_in_name`), when no full digest is known.
+        basis: What `sha256` rests on; becomes the evidence of the received file.
+        max_bytes: The most that is accepted when the size is not known.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    size_bytes: int | None = None
+    sha256: Sha256 | None = None
+    prefix: str | None = None
+    basis: Evidence = "locked"
+    max_bytes: int = DEFAULT_MAX_BYTES
+
+    @property
+    def limit(self) -> int:
+        """The most bytes that may arrive."""
+        return self.max_bytes if self.size_bytes is None else self.size_bytes
+
+    @property
+    def digest(self) -> str | None:
+        """The full digest, else the prefix, else None."""
+        return self.sha256 or self.prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rewrite: addresses that begin with `start` may also begin with each of `to`.
+
+    `order` says when: before the original, after it, or instead of it (then later rules are not asked either).
+    No `kinds` means every kind.
+    """
+
+    start: str
+    to: tuple[str, ...]
+    kinds: tuple[str, ...] = ()
+    order: Order = "before"
+    source: str = ""  # where the rule's facts come from, or who gave it
+
+    def rest_of(self, url: str, kind: str) -> str | None:
+        """What follows `start` in the address, when the rule applies to it.
+
+        A prefix ends at a boundary: `https://host` fits `https://host/x` and never `https://host.example`.
+        """
+        if (self.kinds and kind not in self.kinds) or not url.startswith(self.start):
+            return None
+        rest = url[len(self.start) :]
+        return rest if not rest or self.start.endswith("/") or rest[0] in "/?#" else None
+
+    def addresses(self, rest: str) -> tuple[str, ...]:
+        """The rewritten addresses; exactly one slash stands at the seam."""
+        if self.start.endswith("/"):
+            return tuple(to if to.endswith("/") and not rest else f"{to.rstrip('/')}/{rest}" for to in self.to)
+        return tuple(to.rstrip("/") + rest for to in self.to)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One upstream host that the index names: the beginning of its addresses, what it serves, who says so."""
+
+    url: str
+    kinds: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrors:
+    """All rules, in the order they are asked, and the upstream hosts they start from."""
+
+    rules: tuple[Rule, ...] = ()
+    hosts: tuple[Host, ...] = ()
+
+    def addresses(self, url: str, kind: Kind) -> tuple[str, ...]:
+        """Every address for the file that upstream has at `url`, in the order to try; never empty, no repeats."""
+        before: list[str] = []
+        after: list[str] = []
+        original: tuple[str, ...] = (url,)
+        for rule in self.rules:
+            rest = rule.rest_of(url, kind)
+            if rest is None:
+                continue
+            (after if rule.order == "after" else before).extend(rule.addresses(rest))
+            if rule.order == "instead":
+                original = ()
+                break
+        return tuple(dict.fromkeys((*before, *original, *after)))
+
+    def all_addresses(self, urls: tuple[str, ...], kind: Kind) -> tuple[str, ...]:
+        """`addresses` of several equal files: the mirrors of all come before repeats."""
+        return tuple(dict.fromkeys(address for url in urls for address in self.addresses(url, kind)))

@@ -26,6 +26,16 @@ EDGES = {
     "cli/__init__.py": "argv of the process",
     "cli/app.py": "the error boundary of the process",
     "cli/console.py": "the terminal",
+    "packages/pages.py": "directories with wheels",
+    "packages/indexes.py": "environment variables and pip's configuration files",
+    "packages/executor.py": "uv and pip as child processes, their logs",
+    "packages/smoke.py": "a child of the target interpreter",
+    "packages/ops_child.py": "runs inside the target interpreter",
+    "packages/builder.py": "compilers as child processes, build directories, the cache of built wheels",
+    "packages/toolchain.py": "looks for compilers, headers, memory and disk",
+    "trust/archive.py": "unpacks sdists",
+    "trust/wheel.py": "reads wheels",
+    "cli/commands/build.py": "the output directory",
 }
 
 TERMINAL_LIBRARIES = {"click", "rich", "tqdm"}

@@ -120,7 +120,7 @@ def _read_page(page: Path) -> Sequence[Link]:
 
 
 def _walk(directory: Path, depth: int) -> Iterator[Link]:
-    """The page of a directory where it has one (it knows what is yanked), else its files; then the directories below."""
+    """The page of a directory where it has one (it knows what is yanked), else its files; and what lies below."""
     page = directory / "index.html"
     if page.is_file():
         yield from _read_page(page)

@@ -56,9 +56,7 @@ class Elf:
     def cuda_major(self) -> int | None:
         """The CUDA major it was linked with: 12 of `libcudart.so.12` or `libcudart.so.11.0`."""
         for name in self.needed:
-            if hit := re.match(r"lib(?:cudart|cublas|cudnn_?\w*|nvrtc)\.so\.(\d+)", name):
-                if name.startswith("libcudnn"):
-                    continue
+            if hit := re.match(r"lib(?:cudart|cublas|cublasLt)\.so\.(\d+)", name):
                 return int(hit[1])
         return None
 

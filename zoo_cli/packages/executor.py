@@ -1,0 +1,323 @@
+"""Runs uv, else the target's own pip, as child processes; nothing is installed in any other way.
+
+Edge: processes, their logs, and new environments. A step is a value, so a plan can print the very commands. Rules: the
+target interpreter is always named (`--python`, or the interpreter itself runs pip), foreign words stand behind `--`,
+configuration other than the user's package index is neutralised (see `indexes`), no credentials on a command line,
+and a wheel file is installed as the file it is: no index, no dependencies, no cache of an earlier build.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.packages.indexes import UserIndex, clean_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    LineListener = Callable[[str], None]
+
+_TAIL = 200  # lines kept for an error
+_TELLING = re.compile(
+    r"error|no module named|no solution|not found|could not|cannot|failed|conflict|requires", re.IGNORECASE
+)
+_CREDENTIALS = re.compile(r"(://)[^/@\s]+@")
+
+
+@dataclass(eq=False)
+class NoInstaller(ZooError):
+    """There is neither uv nor a pip that can install into the target."""
+
+    code = "no-installer"
+    exit_code = ExitCode.ENVIRONMENT
+
+    python: str
+    reason: str
+
+
+@dataclass(eq=False)
+class StepFailed(ZooError):
+    """A child process that installs, builds or makes an environment ended badly."""
+
+    code = "step-failed"
+
+    reason: str  # what the step was for
+    command: str  # as a shell line
+    returncode: int
+    lines: tuple[str, ...]  # the few that tell
+    log: str | None
+
+
+@dataclass(eq=False)
+class DirectoryInUse(ZooError):
+    """An environment was to be made where something else already is."""
+
+    code = "directory-in-use"
+    exit_code = ExitCode.USAGE
+
+    directory: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command to run: what, with which variables on top of the clean environment, and what for."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)  # may hold credentials: not to be shown
+    reason: str = ""
+    cwd: str | None = None
+
+    @property
+    def command(self) -> str:
+        """The command as a line for a POSIX shell."""
+        return shlex.join(self.argv)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a step ended."""
+
+    code: int
+    tail: tuple[str, ...]  # last lines of its output
+    seconds: float
+    log: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Installer:
+    """What installs into one target: uv, or the target's pip."""
+
+    kind: str  # uv | pip
+    argv: tuple[str, ...]  # uv's path, or (python, -I, -m, pip)
+    python: str  # the target interpreter
+    prepare: tuple[Step, ...] = ()  # to run first: the target had no pip
+
+    def install_files(self, files: Sequence[Path], reason: str = "") -> Step:
+        """Installs exactly these local wheels, replacing the same versions: no index, no dependencies."""
+        again = "--reinstall" if self.kind == "uv" else "--force-reinstall"
+        words = (*self._install(), "--no-index", "--no-deps", again, "--", *map(str, files))
+        return Step(words, {}, reason)
+
+    def install_requirements(
+        self,
+        requirements: Sequence[str],
+        *,
+        index: UserIndex,
+        constraints: Path | None = None,
+        only_binary: Sequence[str] = (),
+        no_deps: bool = False,
+        reason: str = "",
+    ) -> Step:
+        """Installs ordinary projects from the user's index.
+
+        Args:
+            requirements: exact pins, or ranges for what the plan leaves to the installer.
+            index: where they come from.
+            constraints: a file with everything that must stay as planned.
+            only_binary: projects that are never built from an sdist; ":all:" for every one.
+            no_deps: leave dependencies out.
+            reason: for the plan.
+        """
+        words = list(self._install())
+        for project in only_binary:
+            words += ["--only-binary", project]
+        if constraints:
+            words += ["--constraints" if self.kind == "uv" else "--constraint", str(constraints)]
+        if no_deps:
+            words.append("--no-deps")
+        return Step((*words, "--", *requirements), index.variables(self.kind), reason)
+
+    def uninstall(self, projects: Sequence[str], reason: str = "") -> Step:
+        """Removes projects."""
+        if self.kind == "uv":
+            return Step(
+                (*self.argv, "pip", "uninstall", "--no-config", "--python", self.python, "--", *projects), {}, reason
+            )
+        return Step((*self.argv, "uninstall", "--yes", "--", *projects), {}, reason)
+
+    def _install(self) -> tuple[str, ...]:
+        if self.kind == "uv":
+            return (*self.argv, "pip", "install", "--no-config", "--python", self.python)
+        return (*self.argv, "install")
+
+
+def find_installer(python: str, *, version: str = "", prefer: str | None = None) -> Installer:
+    """What can install into a target interpreter: uv on PATH, uv beside zoo, the target's pip, pip by ensurepip.
+
+    Args:
+        python: path of the target interpreter.
+        version: its Python version; uv is not asked for 3.7 and older.
+        prefer: "uv" or "pip" to allow only that one.
+
+    Raises:
+        NoInstaller: there is none.
+    """
+    is_old = re.match(r"3\.[0-7](\.|\Z)", version) is not None
+    if prefer != "pip" and not is_old and (uv := find_uv()):
+        return Installer("uv", (uv,), python)
+    if prefer == "uv":
+        raise NoInstaller(python, "uv was asked for and is not there")
+    pip = (python, "-I", "-m", "pip")
+    if _answers((*pip, "--version")):
+        return Installer("pip", pip, python)
+    if _answers((python, "-I", "-m", "ensurepip", "--version")):
+        first = Step((python, "-I", "-m", "ensurepip", "--default-pip"), {}, "the target has no pip")
+        return Installer("pip", pip, python, (first,))
+    raise NoInstaller(python, "no uv, and the target has neither pip nor ensurepip")
+
+
+def find_uv() -> str | None:
+    """The path of uv: on PATH, else the one installed beside zoo."""
+    if found := shutil.which("uv"):
+        return found
+    try:
+        import uv
+    except ImportError:
+        return None
+    try:
+        return uv.find_uv_bin()
+    except FileNotFoundError:
+        return None
+
+
+def _answers(argv: Sequence[str]) -> bool:
+    try:
+        done = subprocess.run(argv, env=clean_environment({}), capture_output=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def make_environment(directory: Path, python: str | None = None, listen: LineListener | None = None) -> str:
+    """Makes a virtual environment with pip, or takes the one that is there; returns its interpreter's path.
+
+    Raises:
+        DirectoryInUse: something else is there.
+        StepFailed: neither venv nor uv could make it.
+    """
+    interpreter = directory / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    try:
+        if directory.is_dir() and any(directory.iterdir()):
+            if (directory / "pyvenv.cfg").is_file() and interpreter.exists():
+                return str(interpreter.absolute())
+            raise DirectoryInUse(str(directory), "it is not empty and not a virtual environment")
+        if directory.exists() and not directory.is_dir():
+            raise DirectoryInUse(str(directory), "it is a file")
+    except OSError as exc:
+        raise DirectoryInUse(str(directory), exc.strerror or type(exc).__name__) from exc
+    base = python or sys.executable
+    uv = find_uv()
+    # venv first: it brings pip, which people expect; uv where the distribution took ensurepip away (Debian).
+    if _answers((base, "-I", "-c", "import venv, ensurepip")) or not uv:
+        step = Step((base, "-I", "-m", "venv", str(directory)), {}, "make the environment")
+    else:
+        words = (uv, "venv", "--no-config", "--python", base, "--", str(directory))
+        step = Step(words, {"UV_PYTHON_DOWNLOADS": "never"}, "make the environment")
+    run_step(step, listen)
+    return str(interpreter.absolute())
+
+
+def state_directory() -> Path:
+    """Where logs and journals are kept: ZOO_STATE, else XDG_STATE_HOME/zoo, else ~/.local/state/zoo."""
+    if named := os.environ.get("ZOO_STATE"):
+        return Path(named)
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "zoo"
+
+
+def run_step(step: Step, listen: LineListener | None = None) -> Done:
+    """Runs a step to its end; every line of its output goes to `listen` and to a log file.
+
+    Raises:
+        StepFailed: it could not be started, or did not return 0.
+    """
+    log = _log_path()
+    started = time.monotonic()
+    tail: deque[str] = deque(maxlen=_TAIL)
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(log.open("w", encoding="utf-8")) if log else None
+
+        def take(line: str) -> None:
+            line = _CREDENTIALS.sub(r"\1***@", line.rstrip())
+            tail.append(line)
+            if stream:
+                stream.write(line + "\n")
+            if listen:
+                listen(line)
+
+        code = _run(step, take)
+    done = Done(code, tuple(tail), time.monotonic() - started, log)
+    if code:
+        raise StepFailed(step.reason, step.command, code, telling(done.tail), str(log) if log else None)
+    return done
+
+
+def _log_path() -> Path | None:
+    """A new log file's path; None where no log can be kept, which is no reason to fail."""
+    directory = state_directory() / "logs"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    stamp = time.strftime("%Y-%m-%dT%H-%M-%S")
+    return directory / f"{stamp}-{os.getpid()}.log" if os.access(directory, os.W_OK) else None
+
+
+def _run(step: Step, take: LineListener) -> int:
+    try:
+        child = subprocess.Popen(
+            step.argv,
+            env=clean_environment(step.env),
+            cwd=step.cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,  # Ctrl-C reaches us alone; we end the whole group below
+        )
+    except OSError as exc:
+        raise StepFailed(step.reason, step.command, -1, (f"{exc.strerror}: {exc.filename}",), None) from exc
+    with child:
+        try:
+            assert child.stdout is not None
+            for line in child.stdout:
+                take(line)
+            return child.wait()
+        except BaseException:
+            end_group(child)
+            raise
+
+
+def end_group(child: subprocess.Popen[str]) -> None:
+    """Ends a child with all it started: asks first, then kills."""
+    for how in ("SIGTERM", "SIGKILL"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.name == "posix":
+                os.killpg(child.pid, getattr(signal, how))
+            else:
+                child.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=5)
+            return
+
+
+def telling(lines: Sequence[str], most: int = 8) -> tuple[str, ...]:
+    """The few lines of an output that tell why it failed: those with an error word, else the last ones."""
+    full = [line.strip() for line in lines if line.strip()]
+    hits = [line for line in full if _TELLING.search(line)]
+    return tuple((hits or full)[-most:])

@@ -1,0 +1,156 @@
+"""The package index that the user already uses, and a clean environment for pip and uv.
+
+Edge: reads environment variables and pip's configuration files. Ordinary projects come from the user's own index (a
+company mirror, a PyPI proxy); everything else that PIP_* and UV_* variables or files could change is taken away from
+the child, so that a plan means the same everywhere. Addresses may hold credentials: they travel by environment
+variable, never on a command line that other users can see.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+# How to reach the network is the user's business; what to install is the plan's.
+_KEPT = frozenset({
+    "PIP_CERT", "PIP_CLIENT_CERT", "PIP_PROXY", "PIP_TIMEOUT", "PIP_DEFAULT_TIMEOUT", "PIP_RETRIES", "PIP_TRUSTED_HOST",
+    "PIP_CACHE_DIR", "PIP_KEYRING_PROVIDER", "UV_CACHE_DIR", "UV_HTTP_TIMEOUT", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS",
+    "UV_INSECURE_HOST", "UV_LINK_MODE", "UV_CONCURRENT_DOWNLOADS", "UV_KEYRING_PROVIDER",
+})  # fmt: skip
+_NETWORK_KEYS = ("cert", "client-cert", "proxy", "timeout", "trusted-host")
+_FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__")
+_MAX_CONFIG = 1 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UserIndex:
+    """Where ordinary projects come from; empty fields mean PyPI itself. Not to be shown: may hold credentials."""
+
+    index_url: str | None = None
+    extra_urls: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    network: tuple[tuple[str, str], ...] = ()  # pip's own keys: cert, proxy ...
+    source: str = "PyPI"  # where it was read, for the plan
+
+    def variables(self, kind: str) -> dict[str, str]:
+        """The environment variables that tell it to an installer (`uv` or `pip`)."""
+        return self._for_uv() if kind == "uv" else self._for_pip()
+
+    def _for_pip(self) -> dict[str, str]:
+        found = {f"PIP_{key.upper().replace('-', '_')}": value for key, value in self.network}
+        if self.index_url:
+            found["PIP_INDEX_URL"] = self.index_url
+        if self.extra_urls:
+            found["PIP_EXTRA_INDEX_URL"] = " ".join(self.extra_urls)
+        if self.find_links:
+            found["PIP_FIND_LINKS"] = " ".join(self.find_links)
+        return found
+
+    def _for_uv(self) -> dict[str, str]:
+        network = dict(self.network)
+        found = {}
+        if self.index_url:
+            found["UV_DEFAULT_INDEX"] = self.index_url
+        if self.extra_urls:
+            found["UV_INDEX"] = " ".join(self.extra_urls)
+        if self.find_links:
+            found["UV_FIND_LINKS"] = ",".join(self.find_links)
+        if "cert" in network:
+            found["SSL_CERT_FILE"] = network["cert"]
+        if "proxy" in network:
+            found["ALL_PROXY"] = network["proxy"]
+        if "trusted-host" in network:
+            found["UV_INSECURE_HOST"] = network["trusted-host"]
+        return found
+
+
+def user_index(environ: Mapping[str, str] | None = None, prefix: str = "") -> UserIndex:
+    """The index that the user's variables name, else the one in pip's configuration files, else PyPI.
+
+    Args:
+        environ: the environment; this process's own by default.
+        prefix: of the target interpreter, which may have a `pip.conf` of its own.
+    """
+    environ = os.environ if environ is None else environ
+    options: dict[str, str] = {}
+    source = "PyPI"
+    for path in _config_files(environ, prefix):
+        if found := _read_config(path):
+            options.update(found)
+            source = str(path)
+    for key in ("index-url", "extra-index-url", "find-links", *_NETWORK_KEYS):
+        if value := environ.get(f"PIP_{key.upper().replace('-', '_')}"):
+            options[key] = value
+    index_url = options.get("index-url")
+    for name in ("UV_INDEX_URL", "UV_DEFAULT_INDEX", "PIP_INDEX_URL"):
+        if environ.get(name):
+            index_url, source = environ[name], name
+    extra = environ.get("UV_INDEX") or environ.get("UV_EXTRA_INDEX_URL") or options.get("extra-index-url", "")
+    links = options.get("find-links", "").split() + re.split(r"[,\s]+", environ.get("UV_FIND_LINKS", ""))
+    return UserIndex(
+        index_url=index_url,
+        extra_urls=tuple(extra.split()),
+        find_links=tuple(dict.fromkeys(filter(None, links))),
+        network=tuple((key, options[key]) for key in _NETWORK_KEYS if key in options),
+        source=source,
+    )
+
+
+def clean_environment(additions: Mapping[str, str], environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for an installer: this one without what could change a plan, then the additions."""
+    environ = os.environ if environ is None else environ
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if name in _KEPT or not (name.upper().startswith(("PIP_", "UV_")) or name in _FOREIGN)
+    }
+    neutral = {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_INPUT": "1",
+        "PYTHONUTF8": "1",
+        "PYTHONNOUSERSITE": "1",
+    }
+    return {**kept, **neutral, **additions}
+
+
+def _config_files(environ: Mapping[str, str], prefix: str) -> Iterator[Path]:
+    """Pip's files, the strongest last (`pip config debug` shows the same order)."""
+    named = environ.get("PIP_CONFIG_FILE")
+    if named == os.devnull:
+        return
+    home = Path(environ.get("HOME") or environ.get("USERPROFILE") or Path.home())
+    if sys.platform == "win32":
+        yield Path(environ.get("PROGRAMDATA", "C:\\ProgramData")) / "pip" / "pip.ini"
+        yield Path(environ.get("APPDATA", str(home))) / "pip" / "pip.ini"
+    else:
+        yield from (Path(folder) / "pip" / "pip.conf" for folder in ("/etc/xdg", "/Library/Application Support"))
+        yield Path("/etc/pip.conf")
+        yield home / ".pip" / "pip.conf"
+        yield Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip" / "pip.conf"
+        yield home / "Library" / "Application Support" / "pip" / "pip.conf"
+    if prefix:
+        yield Path(prefix) / ("pip.ini" if sys.platform == "win32" else "pip.conf")
+    if named:
+        yield Path(named)
+
+
+def _read_config(path: Path) -> dict[str, str]:
+    """The options of one file, `[install]` over `[global]`; a file that pip could not read counts as empty."""
+    parser = configparser.RawConfigParser()
+    try:
+        if path.stat().st_size > _MAX_CONFIG:
+            return {}
+        parser.read_string(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, configparser.Error):
+        return {}
+    sections = [section for section in ("global", "install") if parser.has_section(section)]
+    return {key: value for section in sections for key, value in parser.items(section) if value}

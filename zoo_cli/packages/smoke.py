@@ -1,0 +1,159 @@
+"""Are the installed ops working? Loads and runs them in a child of the target interpreter and reports what happened.
+
+Edge: starts the target interpreter, isolated (`-I`), in a neutral directory, with a time-out. What the child does
+stands in `ops_child`. Every failure is data with the original text; an mmcv without ops is a failure, also though it imports.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from zoo_cli.packages.indexes import clean_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_MAX_OUTPUT = 4 << 20  # characters of the child's output that are looked at
+
+# Exact texts of CPython, the dynamic loader, torch and mmcv; the first that is found decides.
+_CAUSES = (
+    ("undefined-symbol", r"undefined symbol|Symbol not found|procedure could not be found"),
+    ("missing-library", r"cannot open shared object file|DLL load failed|Library not loaded"),
+    ("glibc-too-old", r"version `GLIBC(XX)?_[\d.]+' not found"),
+    ("no-kernel-image", r"no kernel image is available"),
+    ("no-implementation", r"implementation for device \S+ not found|not compiled with (GPU|CUDA) support"),
+    ("out-of-memory", r"out of memory"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was tried; `code` and `text` are empty when it went well.
+
+    `code` is one of: not-installed, op-less, missing-module, undefined-symbol, missing-library, glibc-too-old,
+    no-kernel-image, no-implementation, out-of-memory, import-assert, wrong-answer, crash, timeout, exception.
+    """
+
+    name: str  # "torch", "mmcv._ext", "mmcv.ops", an op, or a project
+    device: str  # cpu | cuda:0 ...
+    is_ok: bool
+    code: str = ""
+    text: str = ""  # the original words
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class OpsReport:
+    """Everything that was tried, in order."""
+
+    checks: tuple[Check, ...]
+    seconds: float
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether something was tried and all of it went well."""
+        return bool(self.checks) and all(check.is_ok for check in self.checks)
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """What did not go well."""
+        return tuple(check for check in self.checks if not check.is_ok)
+
+
+def check_ops(python: str, projects: Sequence[str], *, timeout: float = 300.0) -> OpsReport:
+    """Imports and runs in the target: torch, the ops of mmcv where it is asked for, then the other projects.
+
+    Args:
+        python: path of the target interpreter.
+        projects: import names: "mmcv", "mmdet" ...
+        timeout: seconds for all of it; a first import from a slow disk takes tens of seconds.
+    """
+    mark = f"zoo-{secrets.token_hex(8)} "
+    code = files("zoo_cli.packages").joinpath("ops_child.py").read_text(encoding="utf-8")
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as neutral:
+        output, ending = _run((python, "-I", "-c", code, mark, *projects), neutral, timeout)
+    return OpsReport(read_checks(output, mark, ending), time.monotonic() - started)
+
+
+def _run(argv: Sequence[str], cwd: str, timeout: float) -> tuple[str, tuple[str, str] | None]:
+    """The child's output, and how it ended when that was not well: (code, text)."""
+    child = None
+    try:
+        child = subprocess.run(
+            argv,
+            cwd=cwd,
+            env=clean_environment({}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
+    except OSError as exc:
+        return "", ("not-installed", f"{argv[0]}: {exc.strerror}")
+    except subprocess.TimeoutExpired as exc:
+        return (exc.stdout or b"").decode("utf-8", "replace"), ("timeout", f"no end after {timeout:.0f} s")
+    output = child.stdout.decode("utf-8", "replace")
+    if child.returncode == 0:
+        return output, None
+    lines = child.stderr.decode("utf-8", "replace").strip().splitlines()
+    return output, ("crash", f"{_ending(child.returncode)}{': ' if lines else ''}{lines[-1] if lines else ''}")
+
+
+def _ending(returncode: int) -> str:
+    if returncode >= 0:
+        return f"ended with exit code {returncode}"
+    try:
+        return f"ended by {signal.Signals(-returncode).name}"
+    except ValueError:
+        return f"ended by signal {-returncode}"
+
+
+def read_checks(output: str, mark: str, ending: tuple[str, str] | None) -> tuple[Check, ...]:
+    """The checks in the child's output; the one that had begun when the child died gets the cause of death."""
+    checks: list[Check] = []
+    begun: Mapping[str, object] | None = None
+    for line in output[-_MAX_OUTPUT:].splitlines():
+        if not line.startswith(mark):
+            continue
+        facts = json.loads(line[len(mark) :])
+        if facts["event"] == "begin":
+            begun = facts
+        else:
+            begun = None
+            checks.append(_check(facts))
+    if ending:
+        name, device = (str(begun["check"]), str(begun["device"])) if begun else ("python", "cpu")
+        checks.append(Check(name, device, is_ok=False, code=ending[0], text=ending[1]))
+    return tuple(checks)
+
+
+def _check(facts: Mapping[str, object]) -> Check:
+    name, device, seconds = str(facts["check"]), str(facts["device"]), float(str(facts["seconds"]))
+    if facts["ok"]:
+        return Check(name, device, is_ok=True, seconds=seconds)
+    kind, text = str(facts["kind"]), str(facts["text"])
+    code = cause_of(name, kind, text, str(facts.get("module", "")))
+    return Check(name, device, is_ok=False, code=code, text=f"{kind}: {text}", seconds=seconds)
+
+
+def cause_of(check: str, kind: str, text: str, module: str = "") -> str:
+    """The reason code for an exception: its class name, its words, and the module an ImportError names."""
+    if kind == "WrongAnswer":
+        return "wrong-answer"
+    if kind == "ModuleNotFoundError":
+        if module.endswith("._ext"):
+            return "op-less"
+        return "not-installed" if module == check.split(".")[0] else "missing-module"
+    if kind == "AssertionError":
+        return "import-assert"
+    return next((code for code, words in _CAUSES if re.search(words, text)), "exception")

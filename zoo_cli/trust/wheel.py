@@ -1,0 +1,378 @@
+"""Looks into a wheel before any installer does: is it what its name says, and will it stay in its place.
+
+Edge: opens the wheel and streams every member once. Standard library only; nothing is imported or executed. What is
+found is a value, `WheelReport`; `require_sound` turns problems that forbid an install into an error. pip and uv let
+pass a wheel with a wrong RECORD, with METADATA of another version, and an "ops" wheel without ops: zoo does not.
+Standards: PEP 427 and the binary distribution format, PEP 376 (RECORD), core metadata.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import re
+import tempfile
+import zipfile
+import zlib
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from typing import TYPE_CHECKING
+
+from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.trust.archive import MAX_ENTRIES, collisions, name_problem
+from zoo_cli.trust.elf import BadElf, Elf, missing_symbols, read_elf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from email.message import Message
+    from pathlib import Path
+    from typing import IO
+
+MAX_TOTAL = 16 << 30  # bytes unpacked; CUDA builds of torch have about 5 GB
+MAX_METADATA = 16 << 20  # bytes of METADATA, WHEEL or RECORD
+MAX_RATIO = 300  # unpacked to packed, for members over 64 MB
+_CHUNK = 1 << 20
+_EXTENSION = re.compile(r"\.(so|pyd|dylib)\Z|\.so\.\d")
+_TORCH_LIBRARY = re.compile(r"lib(torch|c10|caffe2)\w*\.so")
+_SYSTEM_LIBRARY = re.compile(
+    r"(lib(c|m|dl|rt|pthread|util|stdc\+\+|gcc_s|gomp|cudart|cublas|cublasLt|cusparse|cusolver|curand|nvrtc|nvToolsExt|cuda)"
+    r"|ld-linux[\w-]*)\.so"
+)
+
+
+@dataclass(eq=False)
+class UnreadableWheel(ZooError):
+    """A file is not a zip archive, or breaks off."""
+
+    code = "unreadable-wheel"
+    exit_code = ExitCode.INTEGRITY
+
+    path: str
+    reason: str
+
+
+@dataclass(eq=False)
+class UnsoundWheel(ZooError):
+    """A wheel must not be installed: it is not what it says, or would not stay in its place."""
+
+    code = "unsound-wheel"
+    exit_code = ExitCode.INTEGRITY
+
+    path: str
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with a wheel.
+
+    `code` is one of: unsafe-path, collision, link, overlap, too-large, dist-info, name-mismatch, version-mismatch,
+    tag-mismatch, record-missing, record-mismatch, record-incomplete, direct-url, op-less, bad-extension, startup-code.
+    """
+
+    code: str
+    detail: str
+    is_fatal: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """One compiled library in a wheel; `elf` is None for Windows and macOS files, and for ELF files not understood."""
+
+    path: str  # inside the wheel
+    kind: str  # elf | pe | mach-o | unknown
+    elf: Elf | None
+
+
+@dataclass(frozen=True, slots=True)
+class WheelReport:
+    """What a wheel is, as its content tells."""
+
+    path: Path
+    name: str  # from METADATA, as written
+    version: str
+    tags: tuple[str, ...]  # from the WHEEL file, sorted
+    root_is_purelib: bool
+    requires: tuple[str, ...]  # Requires-Dist lines
+    requires_python: str | None
+    extensions: tuple[Extension, ...]
+    problems: tuple[Problem, ...]
+    sha256: str  # of the whole file
+    size_bytes: int
+
+    @property
+    def has_ops(self) -> bool:
+        """Whether it has a compiled library at all."""
+        return bool(self.extensions)
+
+    @property
+    def fatal(self) -> tuple[Problem, ...]:
+        """The problems that forbid an install."""
+        return tuple(problem for problem in self.problems if problem.is_fatal)
+
+    @property
+    def cuda_major(self) -> int | None:
+        """The CUDA major its libraries were linked with; None when none was."""
+        return next((each.elf.cuda_major for each in self.extensions if each.elf and each.elf.cuda_major), None)
+
+    @property
+    def needs_cuda(self) -> bool:
+        """Whether a library in it needs the CUDA parts of torch."""
+        return any(each.elf.needs_cuda for each in self.extensions if each.elf)
+
+
+def inspect_wheel(path: Path, *, expects_ops: bool = False) -> WheelReport:
+    """Reads a wheel whole and reports what it is and what is wrong with it.
+
+    Args:
+        path: the file; its name is compared with its content.
+        expects_ops: the project has compiled ops, so a wheel without any is a failure.
+
+    Raises:
+        UnreadableWheel: the file is no zip archive, is cut off, or has no METADATA or WHEEL.
+    """
+    try:
+        with path.open("rb") as stream:
+            digest, size = _digest(stream)
+            with zipfile.ZipFile(stream) as archive:
+                return _Inspection(path, archive, digest, size).report(expects_ops=expects_ops)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as exc:
+        # RuntimeError: an encrypted member; NotImplementedError: an unknown compression.
+        raise UnreadableWheel(str(path), str(exc) or type(exc).__name__) from exc
+
+
+def require_sound(report: WheelReport) -> WheelReport:
+    """The report itself, when nothing in it forbids an install.
+
+    Raises:
+        UnsoundWheel: something does.
+    """
+    if report.fatal:
+        raise UnsoundWheel(str(report.path), report.fatal)
+    return report
+
+
+def unresolved(extension: Elf, torch_lib: Path) -> tuple[str, ...]:
+    """The symbols of torch's namespaces that an extension needs and a torch does not have, sorted.
+
+    Any such symbol proves a bad match. None proves nothing: layouts may still differ. An extension that also needs
+    libraries zoo does not know gives none, since those may have the symbols.
+    """
+    strangers = [name for name in extension.needed if not (_TORCH_LIBRARY.match(name) or _SYSTEM_LIBRARY.match(name))]
+    needs = extension.torch_symbols
+    return () if strangers or not needs else missing_symbols(needs, _torch_libraries(torch_lib))
+
+
+def _torch_libraries(directory: Path) -> Iterator[Elf]:
+    for path in sorted(directory.glob("lib*.so*")):
+        if _TORCH_LIBRARY.match(path.name):
+            with path.open("rb") as stream:
+                yield read_elf(stream)
+
+
+class _Inspection:
+    """One pass over one archive; collects problems on the way."""
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile, digest: str, size: int) -> None:
+        self.path, self.archive, self.sha256, self.size = path, archive, digest, size
+        self.problems: list[Problem] = []
+        self.extensions: list[Extension] = []
+        self.digests: dict[str, str] = {}  # member -> sha256 as RECORD writes it
+
+    def say(self, code: str, detail: str, *, is_fatal: bool = True) -> None:
+        self.problems.append(Problem(code, detail, is_fatal))
+
+    def report(self, *, expects_ops: bool) -> WheelReport:
+        members = self.archive.infolist()
+        self._check_names(members)
+        if self._check_sizes(members):
+            for member in members:
+                self._read_member(member)
+        info = self._dist_info(members)
+        metadata, wheel = self._headers(f"{info}/METADATA"), self._headers(f"{info}/WHEEL")
+        tags = _expand(wheel.get_all("Tag", []))
+        self._check_claims(info, metadata, tags)
+        self._check_record(info)
+        self._check_contents(metadata)
+        if expects_ops and not self.extensions:
+            self.say("op-less", f"{self.path.name} has no compiled library")
+        return WheelReport(
+            path=self.path,
+            name=str(metadata.get("Name", "")),
+            version=str(metadata.get("Version", "")),
+            tags=tags,
+            root_is_purelib=str(wheel.get("Root-Is-Purelib", "")).strip().lower() == "true",
+            requires=tuple(map(str, metadata.get_all("Requires-Dist", []))),
+            requires_python=str(metadata["Requires-Python"]) if metadata["Requires-Python"] else None,
+            extensions=tuple(self.extensions),
+            problems=tuple(self.problems),
+            sha256=self.sha256,
+            size_bytes=self.size,
+        )
+
+    def _check_names(self, members: list[zipfile.ZipInfo]) -> None:
+        for member in members:
+            # orig_filename: zipfile itself cuts names at NUL and turns the system's separator into "/".
+            if problem := name_problem(member.orig_filename):
+                self.say("unsafe-path", f"{member.orig_filename!r} {problem}")
+            if (member.external_attr >> 16) & 0o170000 == 0o120000:
+                self.say("link", f"{member.filename!r} is a symbolic link")
+        for first, second in collisions(member.filename for member in members):
+            self.say("collision", f"{first!r} and {second!r} are one place")
+        end = -1
+        for member in sorted(members, key=lambda each: each.header_offset):
+            if member.header_offset < end:
+                self.say("overlap", f"{member.filename!r} begins inside another member")
+            end = member.header_offset + 30 + member.compress_size
+
+    def _check_sizes(self, members: list[zipfile.ZipInfo]) -> bool:
+        """Whether the archive is small enough to be read through."""
+        before = len(self.problems)
+        if len(members) > MAX_ENTRIES:
+            self.say("too-large", f"{len(members)} members")
+        total = sum(member.file_size for member in members)
+        if total > MAX_TOTAL:
+            self.say("too-large", f"unpacks to {total} bytes")
+        for member in members:
+            if member.file_size > 64 << 20 and member.file_size > MAX_RATIO * max(member.compress_size, 1):
+                self.say("too-large", f"{member.filename!r} unpacks to {member.file_size} bytes")
+        return len(self.problems) == before
+
+    def _read_member(self, member: zipfile.ZipInfo) -> None:
+        if member.is_dir():
+            return
+        is_library = bool(_EXTENSION.search(member.filename))
+        digest = hashlib.sha256()
+        with self.archive.open(member) as source, tempfile.TemporaryFile() as copy:
+            while chunk := source.read(_CHUNK):
+                digest.update(chunk)
+                if is_library:
+                    copy.write(chunk)
+            if is_library:
+                self._add_extension(member.filename, copy)
+        self.digests[member.filename] = base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
+
+    def _add_extension(self, name: str, stream: IO[bytes]) -> None:
+        stream.seek(0)
+        kind = _kind(stream.read(4))
+        elf = None
+        if kind == "elf":
+            try:
+                elf = read_elf(stream)
+            except BadElf as error:
+                self.say("bad-extension", f"{name}: {error.reason}")
+        self.extensions.append(Extension(name, kind, elf))
+
+    def _dist_info(self, members: list[zipfile.ZipInfo]) -> str:
+        found = sorted({top for each in members if (top := each.filename.split("/")[0]).endswith(".dist-info")})
+        if not found:
+            raise UnreadableWheel(str(self.path), "it has no .dist-info directory")
+        if len(found) > 1:
+            self.say("dist-info", f"has {len(found)} of them: {', '.join(found[:3])}")
+        return found[0]
+
+    def _headers(self, name: str) -> Message:
+        return HeaderParser().parsestr(self._text(name))
+
+    def _text(self, name: str) -> str:
+        try:
+            member = self.archive.getinfo(name)
+        except KeyError as exc:
+            raise UnreadableWheel(str(self.path), f"it has no {name}") from exc
+        if member.file_size > MAX_METADATA:
+            raise UnreadableWheel(str(self.path), f"its {name} has {member.file_size} bytes")
+        return self.archive.read(member).decode("utf-8", "replace")
+
+    def _check_claims(self, info: str, metadata: Message, tags: tuple[str, ...]) -> None:
+        """File name, .dist-info directory, METADATA and WHEEL must tell the same."""
+        parts = self.path.name.removesuffix(".whl").split("-")
+        if len(parts) not in (5, 6):
+            self.say("name-mismatch", f"{self.path.name} is not the name of a wheel")
+            return
+        name, version = str(metadata.get("Name", "")), str(metadata.get("Version", ""))
+        folder_name, _, folder_version = info.removesuffix(".dist-info").partition("-")
+        for where, told in (("METADATA", name), (info, folder_name)):
+            if _plain(told) != _plain(parts[0]):
+                self.say("name-mismatch", f"{where} says {told!r}, the file name {parts[0]!r}")
+        for where, told in (("METADATA", version), (info, folder_version)):
+            if _plain_version(told) != _plain_version(parts[1]):
+                self.say("version-mismatch", f"{where} says {told!r}, the file name {parts[1]!r}")
+        claimed = _expand(["-".join(parts[-3:])])
+        if tags != claimed:
+            self.say(
+                "tag-mismatch", f"WHEEL says {', '.join(tags[:3]) or 'none'}, the file name {', '.join(claimed[:3])}"
+            )
+
+    def _check_record(self, info: str) -> None:
+        record = f"{info}/RECORD"
+        try:
+            rows = list(csv.reader(io.StringIO(self._text(record))))
+        except (UnreadableWheel, csv.Error) as exc:
+            self.say("record-missing", str(exc))
+            return
+        listed = {row[0]: row[1] for row in rows if len(row) >= 2}
+        for name, digest in sorted(self.digests.items()):
+            if name in (record, f"{record}.jws", f"{record}.p7s"):
+                continue
+            told = listed.get(name)
+            if told is None:
+                self.say("record-incomplete", f"RECORD does not list {name}")
+            elif told.startswith("sha256=") and told[7:].rstrip("=") != digest:
+                self.say("record-mismatch", f"{name} is not what RECORD promises")
+            elif not told.startswith(("sha256=", "sha384=", "sha512=")):
+                self.say("record-incomplete", f"RECORD has no strong digest of {name}")
+        for name in sorted(listed.keys() - self.digests.keys())[:20] if self.digests else ():
+            self.say("record-incomplete", f"RECORD lists {name}, which is not there", is_fatal=False)
+
+    def _check_contents(self, metadata: Message) -> None:
+        for requirement in metadata.get_all("Requires-Dist", []):
+            if re.match(r"[\w.-]+\s*(\[[^]]*\])?\s*@", requirement):
+                self.say("direct-url", f"requires {requirement[:200]}")
+        for name in sorted(self.digests):
+            base = name.rpartition("/")[2]
+            is_top = "/" not in name
+            if is_top and (base.endswith(".pth") or base in ("sitecustomize.py", "usercustomize.py", "_manylinux.py")):
+                self.say("startup-code", f"{name} runs whenever Python starts", is_fatal=False)
+
+
+def _digest(stream: IO[bytes]) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    while chunk := stream.read(_CHUNK):
+        digest.update(chunk)
+        size += len(chunk)
+    stream.seek(0)
+    return digest.hexdigest(), size
+
+
+def _kind(magic: bytes) -> str:
+    if magic == b"\x7fELF":
+        return "elf"
+    if magic[:2] == b"MZ":
+        return "pe"
+    return "mach-o" if magic in (b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf") else "unknown"
+
+
+def _expand(tags: Iterable[object]) -> tuple[str, ...]:
+    """Compressed tag sets as simple tags, sorted."""
+    found: set[str] = set()
+    for tag in tags:
+        parts = str(tag).strip().split("-")
+        if len(parts) == 3 and len(str(tag)) < 1000:
+            found |= {
+                f"{python}-{abi}-{platform}"
+                for python in parts[0].split(".")
+                for abi in parts[1].split(".")
+                for platform in parts[2].split(".")
+            }
+    return tuple(sorted(found))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+def _plain_version(version: str) -> str:
+    """A version for comparison only: escaping, case and separators of the local part do not count."""
+    return re.sub(r"[-_.]+", ".", version.strip().lower().replace("%2b", "+"))

@@ -22,6 +22,8 @@ MAY_IMPORT = {
 
 # Modules that may open a file, a socket or a process, or read the clock or the environment, and why.
 EDGES = {
+    "models/upstream.py": "releases on the package index and in the cache",
+    "models/indexfiles.py": "the index directory of the maintainers",
     "__main__.py": "the exit code of the process",
     "cli/__init__.py": "argv of the process",
     "cli/app.py": "the error boundary of the process",

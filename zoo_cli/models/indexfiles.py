@@ -1,0 +1,66 @@
+"""The documents of models in an index directory: `models/<project>/<version>.json`.
+
+Edge: reads and writes them. A document is replaced whole or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from zoo_cli.errors import ZooError
+
+if TYPE_CHECKING:
+    from zoo_cli.models.build import Built
+
+
+@dataclass(eq=False)
+class CannotKeepIndex(ZooError):
+    """The index directory cannot be read or written."""
+
+    code: ClassVar[str] = "cannot-keep-index"
+
+    path: str
+    problem: str
+
+
+def current(index: Path, project: str, version: str) -> str | None:
+    """The document of a release that stands in the index; None when there is none.
+
+    Raises:
+        CannotKeepIndex: It is there and cannot be read.
+    """
+    path = index / "models" / project / f"{version}.json"
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as exc:
+        raise CannotKeepIndex(str(path), str(exc)) from exc
+
+
+def write(index: Path, built: Built) -> Path:
+    """Puts the document of a release into the index and returns where it is.
+
+    Raises:
+        CannotKeepIndex: The directory cannot be written.
+    """
+    path = index / built.path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(built.text)
+            Path(part).chmod(0o644)
+            Path(part).replace(path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                Path(part).unlink()
+    except OSError as exc:
+        raise CannotKeepIndex(str(path), str(exc)) from exc
+    return path

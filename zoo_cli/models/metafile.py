@@ -1,0 +1,314 @@
+"""Metafiles of a release -> records and issues.
+
+Pure: parsed documents in, values out. Two rules: nothing upstream wrote is repaired silently (each repair is an
+`Issue`), and nothing is fatal (one bad entry is left out, the release stays). Format: OpenMMLab's model-index, in
+all the variants its 33 released indexes use.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from zoo_cli.models.entry import Entry, Notes
+from zoo_cli.models.measures import measure, quantity, unit_of
+from zoo_cli.models.records import (
+    Collection,
+    Inference,
+    Issue,
+    Metric,
+    ModelEntry,
+    ReleaseRecords,
+    Result,
+    Training,
+    Weights,
+)
+from zoo_cli.transfer.hashes import prefix_in_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from zoo_cli.models.configpaths import ConfigTree
+    from zoo_cli.models.safe_yaml import Document, Value
+
+MOST_MODELS = 20_000
+_INFERENCE = "inference time (ms/im)"
+
+
+@dataclass(frozen=True, slots=True)
+class Metafile:
+    """One parsed metafile: `path` in the release's tree."""
+
+    path: str
+    document: Document
+
+
+def read_metafiles(metafiles: Iterable[Metafile], tree: ConfigTree) -> ReleaseRecords:
+    """All records of a release."""
+    collections: list[Collection] = []
+    models: list[ModelEntry] = []
+    issues: list[Issue] = []
+    count = 0
+    for count, metafile in enumerate(metafiles, 1):  # noqa: B007 (the last number is the count)
+        for key, value, notes in _entries(metafile):
+            if isinstance(value, dict) and len(models) < MOST_MODELS:
+                if key == "Collections":
+                    collections += _collection(Entry(value, notes), notes)
+                else:
+                    models += _model(Entry(value, notes), notes, metafile.path, tree)
+            else:
+                notes.add("bad-entry", f"an entry of {key} is left out: no mapping, or too many", blocks=True)
+            issues += notes.issues
+    models, among = _order(models)
+    return ReleaseRecords(
+        collections=tuple(sorted(collections, key=lambda each: (each.name, each.at))),
+        models=tuple(_with_units(models)),
+        issues=tuple(sorted([*issues, *among, *_dangling(models, collections)], key=_issue_key)),
+        metafiles=count,
+    )
+
+
+def _issue_key(issue: Issue) -> tuple[object, ...]:
+    path, _, line = issue.at.rpartition(":")
+    return (path or issue.at, int(line) if line.isdigit() else 0, issue.kind, issue.detail)
+
+
+def _entries(metafile: Metafile) -> Iterable[tuple[str, Value, Notes]]:
+    """Every entry of a metafile with its section; a metafile may also be a plain list of models."""
+    document = metafile.document
+    value: Value = {"Models": document.value} if isinstance(document.value, list) else document.value
+    for section in ("Collections", "Models"):
+        items = value.get(section) if isinstance(value, dict) else None
+        for at, item in enumerate(items if isinstance(items, list) else [] if items is None else [None]):
+            line = document.lines.get((section, at), document.lines.get(("", at), 1))
+            yield section, item, Notes(f"{metafile.path}:{line}")
+    if value is not None and not isinstance(value, dict):
+        yield "Models", None, Notes(f"{metafile.path}:1")
+
+
+def _collection(entry: Entry, notes: Notes) -> list[Collection]:
+    name = entry.text("Name")
+    if name is None:
+        notes.add("no-name", "a collection without a name is left out", blocks=True)
+        return []
+    notes.subject = name
+    return [
+        Collection(
+            name=name,
+            at=notes.at,
+            paper=entry.paper("Paper"),
+            readme=entry.text("README"),
+            code=entry.address("Code"),
+            license=entry.text("License"),
+            training=_training(entry, notes),
+        )
+    ]
+
+
+def _model(entry: Entry, notes: Notes, metafile: str, tree: ConfigTree) -> list[ModelEntry]:
+    name = _name(entry, notes)
+    if name is None:
+        return []
+    results, misplaced = _results(entry, notes)
+    config, state = _config(entry, notes, metafile, tree)
+    return [
+        ModelEntry(
+            name=name,
+            ordinal=None,
+            at=notes.at,
+            collection=entry.text("In Collection", "In Collections"),
+            config=config,
+            config_state=state,
+            weights=_weights((*entry.texts("Weights"), *misplaced), notes),
+            aliases=entry.texts("Alias"),
+            results=results,
+            training=_training(entry, notes),
+            paper=entry.paper("Paper"),
+            readme=entry.text("README"),
+            code=entry.address("Code"),
+            license=entry.text("License"),
+            converted_from=entry.address("Converted From"),
+            logs=entry.texts("Training Log", "Training log") + entry.texts("Training Json Log"),
+        )
+    ]
+
+
+def _name(entry: Entry, notes: Notes) -> str | None:
+    asked = entry.text("Name")
+    if asked is None:
+        notes.add("no-name", "a model without a name is left out", blocks=True)
+        return None
+    name = unquote(re.sub(r"(\.py)+$", "", asked))
+    notes.subject = name
+    if name != asked:
+        notes.add("odd-name", f"name {asked!r} read as {name!r}")
+    return name
+
+
+def _config(entry: Entry, notes: Notes, metafile: str, tree: ConfigTree) -> tuple[str | None, str]:
+    asked = entry.texts("Config")
+    if not asked:
+        notes.add("no-config", "names no config")
+        return None, "none"
+    if len(asked) > 1:
+        notes.add("several-configs", f"the first of {len(asked)} is taken; the others: {', '.join(asked[1:])}")
+    found = tree.find(asked[0], metafile)
+    if found.state == "repaired":
+        notes.add("config-repaired", f"config {asked[0]} does not exist; found {found.path}")
+    elif found.state == "missing":
+        notes.add("config-missing", f"config {asked[0]} is not in the release")
+    return found.path, found.state
+
+
+def _weights(asked: tuple[str, ...], notes: Notes) -> tuple[Weights, ...]:
+    """The checkpoint files that can be fetched, in upstream's order."""
+    kept: dict[str, Weights] = {}
+    for text in asked:
+        url = text.strip("()<> ")
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.endswith("/"):
+            notes.add("bad-weights", f"{text!r} is no address of a file; left out")
+            continue
+        if url != text:
+            notes.add("weights-repaired", f"{text!r} read as {url!r}")
+        if not re.search(r"\.(pth|pt|pkl|bin|zip|ckpt|safetensors|tar|onnx)$", parts.path):
+            notes.add("odd-weights", f"{url} does not end like a checkpoint")
+        name = posixpath.basename(unquote(parts.path))
+        kept.setdefault(url, Weights(url, name, prefix_in_name(name)))
+    if not kept:
+        notes.add("no-weights", "has no checkpoint")
+    return tuple(kept.values())
+
+
+def _results(entry: Entry, notes: Notes) -> tuple[tuple[Result, ...], tuple[str, ...]]:
+    """Results, and checkpoint addresses that stood among the metrics."""
+    raw = entry.get("Results")
+    if isinstance(raw, dict):
+        notes.add("results-no-list", "Results is one mapping, read as a list of one")
+        raw = [raw]
+    if raw is not None and not isinstance(raw, list):
+        notes.add("odd-value", f"Results: expected a list, found a {type(raw).__name__}")
+        raw = []
+    results: list[Result] = []
+    misplaced: list[str] = []
+    for item in raw or []:
+        if not isinstance(item, dict):
+            notes.add("odd-value", "a result that is no mapping is left out")
+            continue
+        one = Entry(item, notes)
+        metrics = one.entry("Metrics")
+        if stray := metrics.texts("Weights"):
+            notes.add("misplaced", "Weights stood among the metrics")
+            misplaced += stray
+        task = one.text("Task")
+        if task is None and (task := metrics.text("Task")):
+            notes.add("misplaced", "Task stood among the metrics")
+        results.append(Result(task, one.text("Dataset"), tuple(_metrics(metrics.rest(), notes))))
+    return tuple(results), tuple(misplaced)
+
+
+def _metrics(raw: Mapping[str, object], notes: Notes, outer: str = "") -> Iterable[Metric]:
+    """Metric values; nested ones are split and named `outer inner`. The unit follows when all are known."""
+    for key, value in raw.items():
+        name = f"{outer} {key}".strip()[:200]
+        if isinstance(value, dict) and not outer:
+            notes.add("metric-nested", f"{name}: a mapping, split")
+            yield from _metrics(value, notes, name)
+            continue
+        found = measure(value)
+        if found is None:
+            notes.add("metric-empty", f"{name}: {value!r}")
+            continue
+        if found.value is None:
+            notes.add("metric-text", f"{name}: {found.text!r} is no single number")
+        elif found.text is not None:
+            notes.add("metric-text", f"{name}: {found.text!r} read as {found.value:g}")
+        yield Metric(name, found.value, "percent" if found.is_percent else "", found.text)
+
+
+def _training(entry: Entry, notes: Notes) -> Training:
+    metadata = entry.entry("Metadata")
+    times = metadata.get(_INFERENCE)
+    if times is None and (times := entry.get(_INFERENCE)) is not None:
+        notes.add("misplaced", f"{_INFERENCE} stood beside Metadata")
+    return Training(
+        data=metadata.texts("Training Data"),
+        epochs=metadata.number("Epochs"),
+        iterations=metadata.number("Iterations"),
+        batch_size=metadata.number("Batch Size"),
+        memory_gb=metadata.number("Training Memory (GB)", "Memory (GB)"),
+        params=metadata.number("Parameters"),
+        flops=metadata.number("FLOPs"),
+        resources=metadata.text("Training Resources"),
+        inference=tuple(_inference(times, notes)),
+        extra=metadata.rest(),
+    )
+
+
+def _inference(raw: Value, notes: Notes) -> Iterable[Inference]:
+    for item in raw if isinstance(raw, list) else [] if raw is None else [raw]:
+        entry = Entry(item if isinstance(item, dict) else {"value": item}, notes)
+        value = entry.number("value")
+        batch_size = quantity(entry.get("batch size"))
+        if value is not None:
+            yield Inference(
+                value_ms=value,
+                hardware=entry.text("hardware"),
+                backend=entry.text("backend"),
+                batch_size=None if batch_size is None else int(batch_size),
+                mode=entry.text("mode"),
+                resolution=entry.text("resolution"),
+            )
+
+
+def _order(models: list[ModelEntry]) -> tuple[list[ModelEntry], list[Issue]]:
+    """Models by name, in upstream's order within one; the second and later of a name get ordinals and an issue."""
+    seen: Counter[str] = Counter()
+    issues: list[Issue] = []
+    numbered: list[ModelEntry] = []
+    for model in models:
+        seen[model.name] += 1
+        ordinal = seen[model.name]
+        numbered.append(model if ordinal == 1 else replace(model, ordinal=ordinal))
+        if ordinal > 1:
+            issues.append(Issue("duplicate-name", model.at, model.name, f"entry {ordinal} of this name"))
+    return sorted(numbered, key=lambda each: (each.name, each.ordinal or 1)), issues
+
+
+def _dangling(models: list[ModelEntry], collections: list[Collection]) -> Iterable[Issue]:
+    known = Counter(each.name for each in collections)
+    for model in models:
+        if model.collection is not None and model.collection not in known:
+            detail = f"collection {model.collection!r} is not defined in this release"
+            yield Issue("unknown-collection", model.at, model.name, detail)
+    seen: set[str] = set()
+    for collection in collections:
+        if collection.name in seen:
+            yield Issue("duplicate-collection", collection.at, collection.name, "defined before in this release")
+        seen.add(collection.name)
+
+
+def _with_units(models: list[ModelEntry]) -> Iterable[ModelEntry]:
+    """The models with the unit of every metric, decided by all values of a metric on a dataset together."""
+    values: defaultdict[tuple[str, str | None], list[float]] = defaultdict(list)
+    for model in models:
+        for result in model.results:
+            for metric in result.metrics:
+                if metric.value is not None and not metric.unit:
+                    values[metric.name, result.dataset].append(metric.value)
+    units = {key: unit_of(key[0], found) for key, found in values.items()}
+
+    def finish(result: Result) -> Result:
+        unit = [each.unit or units.get((each.name, result.dataset), "none") for each in result.metrics]
+        return replace(result, metrics=tuple(map(_set_unit, result.metrics, unit)))
+
+    for model in models:
+        yield replace(model, results=tuple(map(finish, model.results)))
+
+
+def _set_unit(metric: Metric, unit: str) -> Metric:
+    return replace(metric, unit=unit)

@@ -1,0 +1,218 @@
+"""A release of a model package as upstream published it: its file on the package index, and the config tree in it.
+
+Edge: reads the package index and keeps the file in zoo's cache. The whole file is fetched and its SHA-256 compared
+with the page's (PEP 691), so what the index is built from is known byte for byte; a wheel of configs is a few MB.
+Nothing is unpacked to disk and nothing in it is run.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+import zipfile
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.transfer.events import Listener, nothing
+from zoo_cli.transfer.fetch import fetch, read_document
+from zoo_cli.transfer.hashes import parse_sha256
+from zoo_cli.transfer.sources import Mirrors, Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from zoo_cli.transfer.settings import Settings
+
+SIMPLE_INDEX = "https://pypi.org/simple"
+SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"  # PEP 691
+MAX_PAGE_BYTES = 64 * 1024 * 1024
+MAX_FILE_BYTES = 512 * 1024 * 1024
+MAX_MEMBERS = 50_000
+MAX_MEMBER_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(eq=False)
+class NoRelease(ZooError):
+    """The package index has no such project, or no file of that release that holds its configs."""
+
+    code: ClassVar[str] = "no-release"
+    exit_code: ClassVar[ExitCode] = ExitCode.USAGE
+
+    project: str
+    version: str
+    page: str
+    versions: tuple[str, ...]  # the newest that are there
+
+
+@dataclass(eq=False)
+class BadRelease(ZooError):
+    """What the package index sent about a release, or the release file itself, cannot be read."""
+
+    code: ClassVar[str] = "bad-release"
+    exit_code: ClassVar[ExitCode] = ExitCode.INTEGRITY
+
+    project: str
+    version: str
+    what: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFile:
+    """One release of a project, and the file of it that holds its configs.
+
+    `config_root` is the folder in the archive that holds `configs/` (such as "mmdet/.mim/"); "" until it was opened.
+    """
+
+    project: str
+    version: str
+    name: str
+    url: str
+    sha256: str
+    size_bytes: int | None
+    date: str  # ISO day of upload
+    source: str  # the page that lists it
+    config_root: str = ""
+
+
+def find_release(project: str, version: str, mirrors: Mirrors, settings: Settings) -> ReleaseFile:
+    """The file of a release, from the project's page: its pure wheel, else its sdist.
+
+    Raises:
+        NoRelease: There is none.
+        BadRelease: The page cannot be read.
+    """
+    from packaging.utils import canonicalize_name
+
+    page = f"{SIMPLE_INDEX}/{canonicalize_name(project)}/"
+    answer = read_document(mirrors.addresses(page, "package-index"), MAX_PAGE_BYTES, settings, accept=SIMPLE_JSON)
+    try:
+        found = json.loads(answer.body)
+        rows = [(row, _version_of(row["filename"])) for row in found["files"]]
+        chosen = _choose(rows, version)
+        if chosen is not None:
+            return ReleaseFile(
+                project=str(found["name"]),
+                version=version,
+                name=chosen["filename"],
+                url=chosen["url"],
+                sha256=parse_sha256(chosen["hashes"]["sha256"]),
+                size_bytes=chosen.get("size"),
+                date=str(chosen["upload-time"])[:10],
+                source=page,
+            )
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise BadRelease(project, version, page, f"no page of the simple API (PEP 691): {exc!r}"[:200]) from exc
+    newest = sorted({parsed for _row, parsed in rows if parsed is not None}, reverse=True)[:5]
+    raise NoRelease(project, version, page, tuple(map(str, newest)))
+
+
+def _version_of(file_name: str) -> Any:
+    from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
+
+    try:
+        if file_name.endswith(".whl"):
+            return parse_wheel_filename(file_name)[1]
+        return parse_sdist_filename(file_name)[1]
+    except (InvalidSdistFilename, InvalidWheelFilename):  # eggs, installers: not ours
+        return None
+
+
+def _choose(rows: list[tuple[dict[str, Any], Any]], version: str) -> dict[str, Any] | None:
+    from packaging.version import Version
+
+    wanted = Version(version)
+    ours = [row for row, parsed in rows if parsed == wanted]
+    for ending in ("-none-any.whl", ".tar.gz"):
+        for row in ours:
+            if row["filename"].endswith(ending):
+                return row
+    return None
+
+
+def fetch_release(
+    release: ReleaseFile, cache: Path, mirrors: Mirrors, settings: Settings, listen: Listener = nothing
+) -> Path:
+    """The release's file in the cache, its SHA-256 as the page promised."""
+    wanted = Wanted(
+        name=release.name,
+        urls=mirrors.addresses(release.url, "package-index"),
+        size_bytes=release.size_bytes,
+        sha256=parse_sha256(release.sha256),
+        max_bytes=MAX_FILE_BYTES,
+    )
+    return fetch(wanted, cache / "releases" / release.name, settings, listen).path
+
+
+class Tree:
+    """The config tree in a wheel or sdist, open for reading; close it, or use it in a `with`."""
+
+    def __init__(self, path: Path, release: ReleaseFile) -> None:
+        """Opens the archive.
+
+        Raises:
+            BadRelease: It is none, or is over the limits.
+        """
+        self._file: zipfile.ZipFile | tarfile.TarFile
+        self.release = release
+        try:
+            self._file = zipfile.ZipFile(path) if path.suffix == ".whl" else tarfile.open(path, "r:gz")  # noqa: SIM115
+            self._members = dict(self._list())
+        except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, ValueError) as exc:
+            raise BadRelease(release.project, release.version, release.name, str(exc)) from exc
+        root = self._root()
+        self.release = replace(release, config_root=root)
+        self.paths = tuple(sorted(name[len(root) :] for name in self._members if name.startswith(root)))
+
+    def __enter__(self) -> Tree:  # noqa: PYI034 (typing.Self is 3.11)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._file.close()
+
+    def read(self, path: str) -> bytes:
+        """The content of one file of the tree.
+
+        Raises:
+            BadRelease: It is damaged, or larger than 4 MiB.
+        """
+        member = self._members[self.release.config_root + path]
+        try:
+            with self._open(member) as file:
+                body: bytes = file.read(MAX_MEMBER_BYTES + 1)
+        except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, RuntimeError, NotImplementedError) as exc:
+            raise BadRelease(self.release.project, self.release.version, path, str(exc)) from exc
+        if len(body) > MAX_MEMBER_BYTES:
+            raise BadRelease(self.release.project, self.release.version, path, f"over {MAX_MEMBER_BYTES} bytes")
+        return body
+
+    def _list(self) -> Iterator[tuple[str, Any]]:
+        if isinstance(self._file, zipfile.ZipFile):
+            members: Iterator[Any] = iter(self._file.infolist())
+        else:
+            members = iter(self._file)
+        for count, member in enumerate(members):
+            if count >= MAX_MEMBERS:
+                raise ValueError(f"more than {MAX_MEMBERS} files")
+            if isinstance(member, zipfile.ZipInfo):
+                if not member.is_dir():
+                    yield member.filename, member
+            elif member.isreg():
+                yield member.name, member
+
+    def _open(self, member: Any) -> AbstractContextManager[Any]:
+        if isinstance(self._file, zipfile.ZipFile):
+            return self._file.open(member)
+        file = self._file.extractfile(member)
+        if file is None:
+            raise tarfile.ReadError("not a regular file")
+        return file
+
+    def _root(self) -> str:
+        """The folder with the model index that lies nearest to the top; "" when there is none."""
+        found = [name for name in self._members if name.rpartition("/")[2] in ("model-index.yml", "model-index.yaml")]
+        best = min(found, key=lambda name: (name.count("/"), name), default="")
+        return best[: best.rfind("/") + 1]

@@ -51,8 +51,8 @@ class DriverProblem:
     """Why NVIDIA facts are missing or doubtful.
 
     `code` is one of: no-driver (a GPU is on the bus, no kernel driver is loaded), driver-not-loaded,
-    driver-library-mismatch, no-device, no-device-node (a container without GPU access), no-permission, gpu-lost,
-    stub-library, not-ready, driver-hangs, driver-crashed, driver-error, override-ignored.
+    driver-library-mismatch, no-device, no-device-node (a container without GPU access), no-library, no-permission,
+    gpu-lost, stub-library, not-ready, driver-hangs, driver-crashed, driver-error, override-ignored.
     """
 
     code: str

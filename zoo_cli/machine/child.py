@@ -1,0 +1,110 @@
+"""Asking another program a question, with a bound on its time and on its words.
+
+Edge: starts processes. The program gets no input, a process group of its own, and is ended with all it started when it
+takes too long or says too much; what it said until then is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a program said; `code` is its exit status, negative for a signal, None when it took too long."""
+
+    code: int | None
+    stdout: bytes
+    stderr: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CannotStart:
+    """The program could not be started at all."""
+
+    reason: str  # missing | not-executable | failed
+    detail: str
+
+
+def ask(
+    argv: Sequence[str], environ: Mapping[str, str], *, timeout_seconds: float, limit_bytes: int = 1 << 20
+) -> Answer | CannotStart:
+    """Runs a program and returns what it said, at most `limit_bytes` of each stream."""
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(environ),
+            start_new_session=True,
+        )
+    except FileNotFoundError as exc:
+        return CannotStart("missing", str(exc.strerror))
+    except PermissionError as exc:
+        return CannotStart("not-executable", str(exc.strerror))
+    except (OSError, ValueError, subprocess.SubprocessError) as exc:
+        return CannotStart("failed", str(exc)[:300])
+    return _listen(process, timeout_seconds, limit_bytes)
+
+
+def _listen(process: subprocess.Popen[bytes], timeout_seconds: float, limit_bytes: int) -> Answer:
+    said: dict[str, bytes] = {}
+
+    def keep(name: str, stream: IO[bytes]) -> None:
+        parts: list[bytes] = []
+        left = limit_bytes
+        with contextlib.suppress(OSError, ValueError):  # closed under us after a time-out
+            while left > 0 and (part := os.read(stream.fileno(), min(left, 65536))):
+                parts.append(part)
+                left -= len(part)
+                said[name] = b"".join(parts)
+        stream.close()  # whoever goes on talking gets SIGPIPE
+
+    assert process.stdout
+    assert process.stderr
+    threads = [
+        threading.Thread(target=keep, args=("stdout", process.stdout), daemon=True),
+        threading.Thread(target=keep, args=("stderr", process.stderr), daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    code = _end(process, timeout_seconds)
+    for thread in threads:
+        thread.join(1)
+        if thread.is_alive():  # something that the program started holds the pipe
+            _kill(process)
+            thread.join(1)
+    return Answer(code, said.get("stdout", b""), said.get("stderr", b""))
+
+
+def _end(process: subprocess.Popen[bytes], timeout_seconds: float) -> int | None:
+    """Waits for the end, or makes one; what a driver hangs in the kernel cannot be ended and is left behind."""
+    try:
+        return process.wait(timeout_seconds)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            _kill(process)
+            process.wait(1)
+        return None
+    except BaseException:  # Ctrl-C: the child goes first
+        _kill(process)
+        process.wait(1)
+        raise
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()

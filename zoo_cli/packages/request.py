@@ -93,7 +93,9 @@ def parse_want(text: str, projects: Mapping[str, Project]) -> Want:
         raise BadRequirement(text, "a project name was expected")
     name, specifier = normalise(found[1]), found[2].strip()
     if specifier.startswith("@") or ";" in specifier or "://" in text:
-        raise BadRequirement(text, "addresses and markers are not taken; name a project, and its page with --find-links")
+        raise BadRequirement(
+            text, "addresses and markers are not taken; name a project, and its page with --find-links"
+        )
     if name not in projects:
         raise _unknown(name, projects)
     try:

@@ -1,0 +1,57 @@
+# make dev | check | test | bench | demo: each works from a clean clone with Python 3.11, a C++ compiler and the package registries.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: dev check format test test-slow test-all coverage bench demo clean help
+
+help:
+	@echo "make demo    the main job for real: check-env, list, install, download, inference"
+	@echo "make test    the everyday tests; make test-all adds the slow and network ones"
+	@echo "make check   format, lint, types;  make dev  the environment;  make bench  the benchmarks"
+
+$(VENV)/.zoo: pyproject.toml hatch_build.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[uv]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.zoo
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+dev: $(VENV)/.dev
+
+check: dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: dev
+	$(PYTEST) -q -n 2 -m 'not slow and not network'
+
+test-slow: dev
+	$(PYTEST) -q -m 'slow or network'
+
+test-all: dev
+	$(PYTEST) -q
+
+coverage: dev
+	COVERAGE_PROCESS_START=pyproject.toml $(BIN)/coverage run -m pytest -q -m 'not slow and not network'
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+bench: dev
+	for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+# ONLINE=1 takes torch and mmcv wheels and the checkpoint from the real hosts instead of the loopback site.
+demo: $(VENV)/.zoo
+	$(BIN)/python -m demo $(if $(ONLINE),--online)
+
+clean:
+	rm -rf $(VENV) demo/work benchmarks/work .cache zoo_cli/catalog/zoo.db

@@ -1,0 +1,128 @@
+"""`zoo check-env`: what this machine is, what fits, what is broken, the command that mends it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo_cli.cli import findings_view
+from zoo_cli.cli.options import common_options, pass_console
+from zoo_cli.cli.text import columns, printable
+from zoo_cli.errors import ExitCode
+
+if TYPE_CHECKING:
+    from zoo_cli.cli.console import Console
+    from zoo_cli.cli.target import Target
+    from zoo_cli.packages.check import Checkup
+    from zoo_cli.packages.diagnose import Finding
+
+DEFAULT_PROJECTS = ("mmdet", "mmsegmentation", "mmpretrain", "mmpose")
+_COLOURS = {"ok": "green", "warn": "yellow", "FAIL": "red"}
+
+
+@click.command(
+    name="check-env",
+    epilog="Examples: zoo check-env    zoo check-env --python ./env/bin/python    zoo check-env --machine gpu=H100,driver=535.183.01",
+)
+@click.argument("projects", nargs=-1, metavar="[PROJECT]...")
+@click.option("--python", metavar="PATH|VERSION", help="Interpreter or environment to look at.")
+@click.option("--env", "environment", type=click.Path(path_type=Path), metavar="DIR", help="Environment to look at.")
+@click.option("--machine", "described", metavar="FACTS|FILE", help="Describe another machine (see zoo help machine).")
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write this machine's facts for --machine elsewhere.",
+)
+@common_options
+@pass_console
+def command(
+    console: Console,
+    projects: tuple[str, ...],
+    python: str | None,
+    environment: Path | None,
+    described: str | None,
+    save: Path | None,
+) -> None:
+    """Tell what this machine is, what fits on it, what is broken and the command that mends it."""
+    from zoo_cli.catalog.compat import projects as known_projects
+    from zoo_cli.catalog.compat import read_matrix
+    from zoo_cli.catalog.database import open_catalog
+    from zoo_cli.cli.target import find_target
+    from zoo_cli.packages.check import check_environment
+    from zoo_cli.packages.request import parse_wants
+
+    catalog = open_catalog()
+    known = known_projects(catalog)
+    wanted = tuple(want.project for want in parse_wants(projects or DEFAULT_PROJECTS, known))
+    target = find_target(
+        catalog, console, python=python or (str(environment) if environment else None), described=described
+    )
+    checkup = check_environment(target.machine, read_matrix(catalog, target.machine.platform), known, wanted)
+    if save:
+        _save(save, target)
+    if console.json:
+        console.document(_document(checkup, target))
+    else:
+        _show(console, checkup, target)
+    if checkup.is_blocked:
+        raise click.exceptions.Exit(ExitCode.ENVIRONMENT)
+
+
+def _save(path: Path, target: Target) -> None:
+    from zoo_cli.machine.document import machine_to_json
+    from zoo_cli.transfer.store import write_text
+
+    write_text(path, json.dumps(machine_to_json(target.machine), indent=2, sort_keys=True) + "\n")
+
+
+def _document(checkup: Checkup, target: Target) -> dict[str, object]:
+    from zoo_cli.machine.document import machine_to_json
+
+    return {
+        "ok": not checkup.is_blocked,
+        "command": "check-env",
+        "machine": machine_to_json(checkup.machine),
+        "findings": [findings_view.finding_document(finding, target.executable) for finding in checkup.findings],
+        "fits": [findings_view.fit_document(fit) for fit in checkup.fits],
+    }
+
+
+def _show(console: Console, checkup: Checkup, target: Target) -> None:
+    for group in ("Machine", "Installed"):
+        members = [finding for finding in checkup.findings if finding.group == group]
+        if members:
+            console.data(group)
+            for finding in members:
+                _show_finding(console, finding, target)
+            console.data()
+    console.data("Fits here")
+    for line in columns([findings_view.fit_text(fit) for fit in checkup.fits]):
+        console.data("  " + line)
+    console.data()
+    console.data(_verdict(checkup))
+
+
+def _show_finding(console: Console, finding: Finding, target: Target) -> None:
+    status = f"{finding.status:4}"
+    colour = _COLOURS.get(finding.status)
+    shown = console.paint(status, colour, talk=False) if colour else status
+    where = f"   [{printable(finding.source)}]" if console.verbose and finding.source else ""
+    console.data(f"  {shown}  {finding.subject:14}  {findings_view.sentence(finding)}{where}")
+    seen = findings_view.seen_as(finding)
+    if seen:
+        console.data(f"{'':24}seen as: {seen}")
+    mend = findings_view.fix(finding, target.executable)
+    if mend:
+        console.data(f"{'':24}fix: {mend}")
+
+
+def _verdict(checkup: Checkup) -> str:
+    counts = {status: sum(f.status == status for f in checkup.findings) for status in ("ok", "note", "warn", "FAIL")}
+    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    if checkup.is_blocked:
+        return f"Blocked: {told}."
+    return f"Fine: {told}."

@@ -1,0 +1,332 @@
+"""`zoo install`: read the machine, decide, show the plan, act, tell."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo_cli.cli import plan_view
+from zoo_cli.cli.options import common_options, pass_console
+from zoo_cli.cli.target import Target, find_target
+from zoo_cli.cli.text import printable
+from zoo_cli.packages import install as flow
+from zoo_cli.packages.explain import NoSolution
+from zoo_cli.packages.request import Request, normalise, parse_wants
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+    from zoo_cli.catalog.compat import Project
+    from zoo_cli.cli.console import Console
+    from zoo_cli.packages.offers import Offers
+    from zoo_cli.packages.plan import Pin, Plan
+    from zoo_cli.transfer.settings import Settings
+    from zoo_cli.transfer.sources import Mirrors
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The options of one `zoo install`, as typed."""
+
+    packages: tuple[str, ...]
+    find_links: tuple[str, ...]
+    mirrors: tuple[str, ...]
+    device: str
+    cuda: str | None
+    torch: str | None
+    build: tuple[str, ...]
+    providers: tuple[str, ...]
+    replace: str
+    prereleases: bool
+    dry_run: bool
+    yes: bool
+
+
+@click.command(
+    name="install",
+    epilog="Examples: zoo install mmdet    zoo install 'mmdet>=3,<3.3' mmpose --env ./env    zoo install mmdet --dry-run --machine gpu=A100,driver=535.183.01,python=3.10",
+)
+@click.argument("packages", nargs=-1, required=True, metavar="PACKAGE...")
+@click.option(
+    "--python",
+    "python",
+    metavar="PATH|VERSION",
+    help="Interpreter to install into; with --env, the one to make it from.",
+)
+@click.option(
+    "--env",
+    "environment",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Install into this virtual environment; made if it is not there.",
+)
+@click.option(
+    "--find-links",
+    "-f",
+    "find_links",
+    multiple=True,
+    metavar="PLACE",
+    help="Page, site or directory with wheels; may be repeated.",
+)
+@click.option(
+    "--mirror", "mirrors", multiple=True, metavar="FROM=TO", help="Fetch addresses that begin with FROM from TO first."
+)
+@click.option(
+    "--machine",
+    "described",
+    metavar="FACTS|FILE",
+    help="Plan for another machine (see zoo help machine); needs --dry-run.",
+)
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="What the stack is to run on."
+)
+@click.option("--cuda", metavar="VARIANT", help="This torch variant only: cu118, cu121, cpu ...")
+@click.option("--torch", metavar="RANGE", help="Torch releases that will do, e.g. 2.1 or '>=2.0,<2.2'.")
+@click.option("--build", multiple=True, metavar="PROJECT", help="Compile this ops project from its sdist.")
+@click.option(
+    "--provider",
+    "providers",
+    multiple=True,
+    metavar="NAME",
+    help="Also take wheels of this provider (onedl, miropsota ...).",
+)
+@click.option("--replace", default="", metavar="A,B", help="Installed projects that may be replaced.")
+@click.option("--pre", "prereleases", is_flag=True, help="Take pre-releases like any other release.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@click.option("--yes", "-y", is_flag=True, help="Replace installed packages without asking.")
+@common_options
+@pass_console
+def command(
+    console: Console, python: str | None, environment: Path | None, described: str | None, **options: object
+) -> None:
+    """Install packages with the torch and compiled ops that work together on this machine."""
+    from zoo_cli.catalog.compat import projects, read_matrix, torch_sha256
+    from zoo_cli.catalog.database import open_catalog
+    from zoo_cli.transfer.mirrors import load_mirrors
+    from zoo_cli.transfer.settings import Settings
+
+    choices = Choices(**options)  # type: ignore[arg-type]
+    if described and not choices.dry_run:
+        raise click.UsageError("--machine describes another machine, so it needs --dry-run.")
+    catalog = open_catalog()
+    known = projects(catalog)
+    request = make_request(choices, known)
+    target = find_target(catalog, console, python=python, environment=environment, described=described)
+    mirrors, settings = load_mirrors(choices.mirrors), Settings(offline=console.offline)
+    offers = read_pages(console, choices, target, request, known, settings, catalog)
+    problem = flow.make_problem(request, target.machine, read_matrix(catalog, target.machine.platform), known, offers)
+    words = _words(choices)
+    try:
+        plan = flow.decide(problem, lambda url: torch_sha256(catalog, url), offers)
+    except NoSolution as error:
+        error.command = words
+        raise
+    show(console, plan, target, offers)
+    if choices.dry_run:
+        tell_dry_run(console, plan, target)
+        return
+    if plan.is_done:
+        tell_done(console, plan, target)
+        return
+    consent(console, plan, choices, words)
+    act(console, plan, target, mirrors, settings, words)
+
+
+def make_request(choices: Choices, known: Mapping[str, Project]) -> Request:
+    """The request that the options describe."""
+    words = list(choices.packages)
+    if choices.torch:
+        words.append("torch" + (choices.torch if choices.torch[0] in "<>=!~" else f"=={choices.torch}.*"))
+    request = Request(
+        wants=parse_wants(words, known),
+        device=choices.device,
+        cuda=choices.cuda,
+        replace=frozenset(normalise(word) for word in choices.replace.split(",") if word),
+        providers=frozenset(choices.providers),
+        build=frozenset(normalise(word) for word in choices.build),
+        prereleases=choices.prereleases,
+    )
+    return flow.for_providers(request, known)
+
+
+def read_pages(
+    console: Console,
+    choices: Choices,
+    target: Target,
+    request: Request,
+    known: Mapping[str, Project],
+    settings: Settings,
+    catalog: sqlite3.Connection,
+) -> Offers:
+    """The wheels on the pages that the user named; a page that cannot be read is said aloud."""
+    from zoo_cli.catalog.compat import read_matrix
+    from zoo_cli.packages.offers import Offers, read_offers
+    from zoo_cli.packages.pages import read_listing
+
+    if not choices.find_links:
+        return Offers()
+    matrix = read_matrix(catalog, target.machine.platform)
+    pairs = sorted({(build.variant, build.version) for build in matrix.torch}, reverse=True)
+    listing = read_listing(choices.find_links, settings, pairs)
+    if listing.skipped and not listing.links:
+        raise listing.skipped[0].error
+    for skipped in listing.skipped:
+        console.warn(f"{skipped.place} was not read: {skipped.error}")
+    keep = flow.kept_torch(request, target.machine)
+    return read_offers(listing.links, target.machine, known, keep, date.today().isoformat())
+
+
+def _words(choices: Choices) -> tuple[str, ...]:
+    """The command as typed, without what a way out will add."""
+    context = click.get_current_context()
+    words = ["zoo", "install", *choices.packages]
+    for name in ("python", "environment", "described"):
+        value = context.params.get(name)
+        if value:
+            words += [{"environment": "--env", "described": "--machine"}.get(name, f"--{name}"), str(value)]
+    for place in choices.find_links:
+        words += ["--find-links", place]
+    for rule in choices.mirrors:
+        words += ["--mirror", rule]
+    if choices.dry_run:
+        words.append("--dry-run")
+    return tuple(words)
+
+
+def show(console: Console, plan: Plan, target: Target, offers: Offers) -> None:
+    """The machine, the plan with its cautions, and with -v the addresses and every wheel that was not taken."""
+    if console.json:
+        return
+    console.say(f"Machine: {printable(plan_view.machine_line(target.machine))}")
+    console.say(f"Target:  {printable(target.name)}")
+    console.say(f"Index:   {plan.index_date}")
+    console.say("")
+    console.say(console.paint(f"Plan for {' '.join(plan.words)}", "bold"))
+    for line in plan_view.plan_lines(plan):
+        console.say(line)
+    console.say("Wheels that zoo fetches and inspects itself:" if plan.fetched else "")
+    for line in plan_view.address_lines(plan):
+        console.say(line)
+    for caution in plan.cautions:
+        console.warn(plan_view.caution_line(caution))
+    if console.verbose:
+        for wheel in offers.rejected:
+            console.say(
+                f"  not taken: {printable(wheel.filename)}: {wheel.code} ({printable(wheel.found)}; wanted {printable(wheel.wanted)})"
+            )
+
+
+def _commands(plan: Plan, target: Target) -> list[tuple[str, ...]]:
+    from zoo_cli.packages.executor import Installer, find_uv
+
+    kind = "uv" if find_uv() else "pip"
+    argv = ("uv",) if kind == "uv" else (target.name, "-m", "pip")
+    return [step.argv for step in flow.commands(plan, Installer(kind, argv, target.executable or target.name))]
+
+
+def tell_dry_run(console: Console, plan: Plan, target: Target) -> None:
+    """What would happen, and the commands that do it without zoo."""
+    from zoo_cli.machine.document import machine_to_json
+
+    commands = _commands(plan, target)
+    if console.json:
+        document = plan_view.plan_document(plan, commands)
+        console.document(
+            {"ok": True, "command": "install", "dry_run": True, "machine": machine_to_json(target.machine), **document}
+        )
+        return
+    count = sum(pin.action != "keep" for pin in plan.pins)
+    console.say("")
+    console.say(f"Would install {count} package{'' if count == 1 else 's'} and what they need. By hand:")
+    for line in plan_view.command_lines(commands):
+        console.say(line)
+
+
+def tell_done(console: Console, plan: Plan, target: Target) -> None:
+    """Nothing to do."""
+    if console.json:
+        console.document(
+            {"ok": True, "command": "install", "dry_run": False, "changed": False, **plan_view.plan_document(plan, ())}
+        )
+        return
+    console.say(
+        f"Everything is in place already. Check it: zoo check-env --python {shlex.quote(target.executable or target.name)}"
+    )
+
+
+def consent(console: Console, plan: Plan, choices: Choices, words: tuple[str, ...]) -> None:
+    """Asks before something installed is replaced, unless that was allowed by name or with --yes."""
+    allowed = {normalise(word) for word in choices.replace.split(",") if word}
+    changes = tuple(change for change in plan.changes if change[0] not in allowed)
+    if not changes or choices.yes:
+        return
+    if not console.can_ask:
+        raise flow.NeedsConsent(words, changes)
+    question = (
+        f"This changes {len(changes)} package{'' if len(changes) == 1 else 's'} other programs here may use. Go on?"
+    )
+    if not console.ask(question):
+        console.say("Nothing changed.")
+        raise click.exceptions.Exit(1)
+
+
+def act(
+    console: Console, plan: Plan, target: Target, mirrors: Mirrors, settings: Settings, words: tuple[str, ...]
+) -> None:
+    """Makes the environment where one is to be made, executes the plan, tells what was done."""
+    from zoo_cli.cli.progress import Progress
+    from zoo_cli.packages.builder import BuildRequest, build_wheel
+    from zoo_cli.transfer.store import cache_directory
+
+    python = target.make(console)
+    if target.machine.python:
+        flow.check_target(target.machine.python, words)
+    with Progress(console) as progress:
+
+        def build(pin: Pin) -> Path:
+            return build_wheel(BuildRequest(pin.project, pin.version, python), progress).path
+
+        work = flow.Work(
+            python=python,
+            python_version=target.machine.python.version if target.machine.python else "",
+            cache=cache_directory(),
+            mirrors=mirrors,
+            settings=settings,
+            listen=progress,
+            say=lambda line: console.say(f"    {printable(line)}") if console.verbose else None,
+            clock=time.monotonic,
+            build=build,
+        )
+        receipt = flow.execute(plan, work)
+    tell(console, receipt)
+
+
+def tell(console: Console, receipt: flow.Receipt) -> None:
+    """What was installed and how it was checked."""
+    plan = receipt.plan
+    if console.json:
+        console.document(
+            {
+                "ok": True, "command": "install", "dry_run": False, "changed": True, "python": receipt.python,
+                "seconds": round(receipt.seconds, 1),
+                "wheels": [{"file": each.path.name, "sha256": each.sha256} for each in receipt.wheels],
+                "checked": [{"name": c.name, "device": c.device, "ok": c.is_ok} for c in receipt.ops.checks] if receipt.ops else [],
+                **plan_view.plan_document(plan, [step.argv for step in receipt.steps]),
+            }
+        )  # fmt: skip
+        return
+    installed = ", ".join(f"{pin.project} {pin.version}" for pin in plan.pins if pin.action != "keep")
+    console.say(f"Installed {installed} in {receipt.seconds:.0f} s")
+    if receipt.ops:
+        ran = ", ".join(dict.fromkeys(check.name for check in receipt.ops.checks if check.device != "import"))
+        devices = ", ".join(dict.fromkeys(check.device for check in receipt.ops.checks if check.is_ok))
+        console.say(f"Checked in {printable(receipt.python)}: {ran} on {devices}")
+    project = plan.pins[-1].project
+    console.say(f"Next: zoo list {project}")

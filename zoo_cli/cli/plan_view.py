@@ -1,0 +1,157 @@
+"""A plan as people read it, and as one JSON document.
+
+Sentences only: the plan comes in as a value, lines go out. Sizes are shown where they are known.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from zoo_cli.cli.text import columns, human_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from zoo_cli.machine.facts import Machine
+    from zoo_cli.packages.plan import Because, Caution, Pin, Plan
+
+_BECAUSE = {
+    "asked": "asked for",
+    "needed": "{} needs it",
+    "newest-with-ops": "newest torch with {} wheels that the rest accepts",
+    "newest-torch": "newest torch this machine runs",
+    "installed": "installed already, kept",
+    "belongs-to": "belongs to {}",
+    "compiled-ops": "compiled ops for {}",
+    "build": "compiled here for {}",
+}
+_EVIDENCE = {
+    "seen": "seen",
+    "listed": "listed by its publisher",
+    "reported": "reported by users",
+    "inferred": "inferred from a rule, not seen",
+    "built": "built here",
+}
+
+
+def machine_line(machine: Machine) -> str:
+    """The machine in one line: system, Python, GPUs, driver."""
+    parts = [f"{machine.os.capitalize()} {machine.arch}"]
+    if machine.python:
+        parts.append(f"Python {machine.python.version}")
+    names: dict[str, int] = {}
+    for gpu in machine.gpus:
+        target = f" ({gpu.capability.target})" if gpu.capability else ""
+        names[gpu.name + target] = names.get(gpu.name + target, 0) + 1
+    parts += [name if count == 1 else f"{count} x {name}" for name, count in names.items()] or ["no GPU"]
+    if machine.driver:
+        parts.append(f"driver {machine.driver}")
+    return ", ".join(parts)
+
+
+def because(reason: Because) -> str:
+    """Why a pin is there, in a few words."""
+    return _BECAUSE[reason.code].format(reason.about)
+
+
+def _action(pin: Pin) -> str:
+    if pin.action == "keep":
+        return "kept"
+    return because(pin.because) + (f"; replaces {pin.was}" if pin.was and pin.was != pin.version else "")
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """The table of a plan, its bounds and removals."""
+    rows = [("PACKAGE", "VERSION", "FROM", "EVIDENCE", "BECAUSE")]
+    rows += [(pin.project, pin.version, pin.host, _short(pin.evidence), _action(pin)) for pin in plan.pins]
+    rows += [
+        (bound.project, bound.range, "PyPI", "wall", bound.fact + (f"; replaces {bound.was}" if bound.was else ""))
+        for bound in plan.bounds
+    ]
+    rows += [
+        (each.name, each.version, "-", "seen", "removed: it owns the same import package") for each in plan.removals
+    ]
+    return ["  " + line for line in columns(rows)]
+
+
+def _short(evidence: str) -> str:
+    return evidence
+
+
+def address_lines(plan: Plan) -> Iterator[str]:
+    """The addresses of the wheels that zoo fetches itself, with digests where they are known."""
+    for pin in plan.fetched:
+        digest = f"  sha256 {pin.sha256}" if pin.sha256 else "  no digest published"
+        yield f"  {pin.urls[0]}"
+        yield f"  {digest} ({_EVIDENCE[pin.evidence]}; {pin.source}, read {pin.date})"
+
+
+def caution_line(caution: Caution) -> str:
+    """One caution as a sentence."""
+    values = dict(caution.values)
+    if caution.code == "wall":
+        return f"{values['project']}: {caution.text}"
+    if caution.code == "not-proven":
+        return f"{values['project']} is not proven for {values['gpu']} ({values['target']}): its publisher does not say which GPUs it holds code for; the ops are run after the install"
+    if caution.code == "ptx-only":
+        return f"{values['project']} has no machine code for {values['gpu']} ({values['target']}): the driver compiles it at first use"
+    if caution.code == "unsupported-build":
+        return f"{values['project']} {values['version']} compiled for torch {values['torch']}: nobody publishes this pair; the ops are run after the build"
+    if caution.code == "provider":
+        return f"{values['project']} comes from {values['provider']}, not from its original publisher"
+    raise ValueError(caution.code)
+
+
+def command_lines(commands: Sequence[Sequence[str]]) -> list[str]:
+    """Commands as they would be typed."""
+    return ["  " + shlex.join(command) for command in commands]
+
+
+def pin_document(pin: Pin) -> dict[str, object]:
+    """One pin for --json."""
+    return {
+        "name": pin.project,
+        "version": pin.version,
+        "kind": pin.kind,
+        "action": pin.action,
+        "replaces": pin.was,
+        "url": pin.urls[0] if pin.urls else None,
+        "sha256": pin.sha256,
+        "size_bytes": pin.size_bytes,
+        "reason": pin.because.code,
+        "about": pin.because.about,
+        "evidence": pin.evidence,
+        "source": pin.source,
+        "date": pin.date,
+    }
+
+
+def plan_document(plan: Plan, commands: Sequence[Sequence[str]]) -> dict[str, object]:
+    """A plan for --json."""
+    return {
+        "index": plan.index_date,
+        "variant": plan.variant,
+        "python_tag": plan.python,
+        "plan": [pin_document(pin) for pin in plan.pins],
+        "bounds": [
+            {
+                "name": each.project,
+                "range": each.range,
+                "fact": each.fact,
+                "replaces": each.was,
+                "source": each.source,
+                "date": each.date,
+            }
+            for each in plan.bounds
+        ],
+        "removals": [{"name": each.name, "version": each.version} for each in plan.removals],
+        "cautions": [{"code": each.code, "text": caution_line(each), "source": each.source} for each in plan.cautions],
+        "commands": [list(command) for command in commands],
+    }
+
+
+def size_note(plan: Plan) -> str:
+    """How much will be fetched, as far as sizes are known."""
+    known = [pin.size_bytes for pin in plan.fetched if pin.size_bytes]
+    return f"{human_bytes(sum(known))} to download" if known else ""

@@ -1,0 +1,366 @@
+"""Why nothing fits, and what would: a minimal conflict as reasons, cheapest corrections as ways out.
+
+Pure. A conflict is found by deletion: a group is dropped when the rest is still unsatisfiable, so every group that
+stays is needed (a minimal unsatisfiable subset over named groups). Ways out are sets of corrections in order of
+cost; each is solved again, so each names the concrete stack it yields. Nothing is written as a sentence here.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import TYPE_CHECKING
+
+from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.packages.grid import floor_of, is_cuda, python_of, tag_key, toolkit_of
+from zoo_cli.packages.solve import OFFICIAL, USER_PAGE, Problem, Stack, search
+from zoo_cli.packages.versions import parse_range, version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from zoo_cli.catalog.compat import FrameworkRelease, OpsWheels, Project
+    from zoo_cli.packages.request import Request
+
+# Tried for deletion in this order: what explains least is dropped first.
+_DELETION_ORDER = (
+    "wall", "installed", "declared", "libc", "cuda", "torch", "provider", "python", "driver",
+    "device", "keep-torch", "asserted", "gpu", "wheels",
+)  # fmt: skip
+
+# Correction -> cost: how much it takes away or asks of the user.
+_COSTS = {
+    "torch": 1,
+    "cuda": 1,
+    "keep-torch": 1,
+    "installed": 2,
+    "python": 3,
+    "device": 3,
+    "provider": 4,
+    "wheels": 5,
+    "driver": 6,
+}
+_MOST_SEARCHES = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One fact of a conflict: the group it belongs to and the values a sentence about it needs."""
+
+    group: str
+    values: tuple[tuple[str, str], ...]
+    source: str = ""
+    date: str = ""
+
+    def get(self, name: str) -> str:
+        """One value, "" if it is not there."""
+        return dict(self.values).get(name, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way out: the corrections, the stack they yield, and the options that ask for them."""
+
+    corrections: tuple[str, ...]
+    cost: int
+    stack: Stack
+    options: tuple[str, ...]
+    needs_driver: str | None = None  # lowest driver, when the driver must be updated
+
+
+@dataclass(eq=False)
+class NoSolution(ZooError):
+    """No set of versions satisfies the request on this machine."""
+
+    code = "no-solution"
+    exit_code = ExitCode.NO_SOLUTION
+
+    words: tuple[str, ...]  # what was asked for
+    conflict: tuple[str, ...]  # groups of the minimal conflict
+    reasons: tuple[Reason, ...]
+    ways: tuple[Way, ...]
+    index_date: str
+    command: tuple[str, ...] = ()  # the command line that a way out completes; set by who has it
+
+
+def explain(problem: Problem, limit: int = 3) -> NoSolution:
+    """The explanation of a problem that has no solution, with at most `limit` ways out."""
+    words = tuple(str(want) for want in problem.request.wants)
+    missing = tuple(_missing_versions(problem))
+    if missing:
+        return NoSolution(words, ("asked",), missing, (), problem.matrix.index_date)
+    conflict = minimal_conflict(problem)
+    reasons = tuple(_reasons(problem, conflict))
+    return NoSolution(words, conflict, reasons, tuple(ways_out(problem, limit)), problem.matrix.index_date)
+
+
+def minimal_conflict(problem: Problem) -> tuple[str, ...]:
+    """Groups that cannot hold together, none of which can be left out."""
+    groups = [group for group in _DELETION_ORDER if group in problem.groups]
+    relaxed: set[str] = set()
+    for group in groups:
+        if search(problem, frozenset(relaxed | {group})) is None:
+            relaxed.add(group)
+    return tuple(group for group in groups if group not in relaxed)
+
+
+def ways_out(problem: Problem, limit: int = 3) -> list[Way]:
+    """Corrections in order of cost, none containing another, each with the stack it yields."""
+    actions = list(_actions(problem))
+    ticket = count()
+    heap: list[tuple[int, int, tuple[int, ...]]] = [
+        (cost, next(ticket), (index,)) for index, (_name, cost) in enumerate(actions)
+    ]
+    heapq.heapify(heap)
+    found: list[Way] = []
+    taken: list[frozenset[int]] = []
+    for _ in range(_MOST_SEARCHES):
+        if not heap or len(found) >= limit:
+            break
+        cost, _ticket, chosen = heapq.heappop(heap)
+        if any(done <= frozenset(chosen) for done in taken):
+            continue
+        names = tuple(actions[index][0] for index in chosen)
+        way = _try(problem, names, cost)
+        if way:
+            found.append(way)
+            taken.append(frozenset(chosen))
+        elif len(chosen) < 3:
+            for index in range(chosen[-1] + 1, len(actions)):
+                if _compatible(names, actions[index][0]):
+                    heapq.heappush(heap, (cost + actions[index][1], next(ticket), (*chosen, index)))
+    return found
+
+
+def _actions(problem: Problem) -> Iterator[tuple[str, int]]:
+    """Corrections that this problem could take, with their costs."""
+    for name, cost in _COSTS.items():
+        if name == "provider":
+            providers = sorted(
+                {row.provider for row in problem.matrix.ops} - {OFFICIAL, USER_PAGE} - problem.request.providers
+            )
+            for provider in providers:
+                if _translated(problem.request, problem, provider) or _serves(problem, provider):
+                    yield f"provider:{provider}", cost
+        elif name == "device":
+            if problem.wants_gpu and not problem.request.cuda:
+                yield name, cost
+        elif name == "wheels":
+            if not problem.request.build:
+                yield name, cost
+        elif name == "installed" or name in problem.cell_groups:
+            yield name, cost
+
+
+def _serves(problem: Problem, provider: str) -> bool:
+    """Whether a provider has compiled ops that somebody who was asked for could need."""
+    needed = {
+        name
+        for want in problem.request.wants
+        for release in problem.matrix.frameworks.get(want.project, ())
+        for name in (*release.declared, *release.asserted)
+    } | {want.project for want in problem.request.wants}
+    return any(row.import_name in needed for row in problem.matrix.ops if row.provider == provider)
+
+
+def _compatible(names: tuple[str, ...], other: str) -> bool:
+    kinds = {name.partition(":")[0] for name in (*names, other)}
+    if len(kinds) <= len(names):
+        return False  # two providers at once
+    return not {"device", "driver"} <= kinds and not {"device", "cuda"} <= kinds and not {"provider", "wheels"} <= kinds
+
+
+def _try(problem: Problem, names: tuple[str, ...], cost: int) -> Way | None:
+    request, relaxed = problem.request, set[str]()
+    for name in names:
+        if name == "device":
+            request = replace(request, device="cpu")
+        elif name.startswith("provider:"):
+            provider = name.partition(":")[2]
+            request = replace(translate(request, problem.projects, provider), providers=request.providers | {provider})
+        else:
+            relaxed.add(name)
+    changed = problem if request is problem.request else replace(problem, request=request)
+    stack = search(changed, frozenset(relaxed))
+    if not stack:
+        return None
+    needs_driver = None
+    if "driver" in names:
+        toolkit = toolkit_of(stack.cell.torch.variant, problem.matrix.toolkits)
+        needs_driver = floor_of(toolkit, problem.machine) if toolkit else None
+        if needs_driver is None:
+            return None
+    return Way(names, cost, stack, tuple(_options(problem, names, stack)), needs_driver)
+
+
+def _options(problem: Problem, names: tuple[str, ...], stack: Stack) -> Iterator[str]:
+    """Words to add to the command so that it takes this way."""
+    for name in names:
+        if name == "device":
+            yield from ("--device", "cpu")
+        elif name == "python":
+            yield from ("--env", "./zoo-env", "--python", python_of(stack.cell.python))
+        elif name == "wheels" and stack.ops:
+            yield from ("--build", stack.ops.project)
+        elif name == "keep-torch":
+            yield from ("--replace", "torch")
+        elif name == "installed":
+            python = problem.machine.python
+            here = [p for p in problem.matrix.frameworks if python and python.distribution(p)]
+            yield from ("--replace", ",".join(sorted(here)) or "all")
+        elif name.startswith("provider:"):
+            yield from ("--provider", name.partition(":")[2])
+
+
+def _translated(request: Request, problem: Problem, provider: str) -> bool:
+    return translate(request, problem.projects, provider) != request
+
+
+def translate(request: Request, projects: Mapping[str, Project], provider: str) -> Request:
+    """The request in a provider's own project names: mmdet from onedl is onedl-mmdetection."""
+    wants = []
+    for want in request.wants:
+        project = projects.get(want.project)
+        own = next(
+            (
+                other.name
+                for other in projects.values()
+                if project
+                and other.provider == provider
+                and other.import_name == project.import_name
+                and (other.kind == project.kind)
+            ),
+            None,
+        )
+        # A fork numbers its releases itself: a range for the original says nothing about them.
+        wants.append(replace(want, project=own, versions=parse_range("")) if own else want)
+    return replace(request, wants=tuple(wants))
+
+
+def _missing_versions(problem: Problem) -> Iterator[Reason]:
+    """Ranges that no release satisfies at all."""
+    for want in problem.request.wants:
+        releases = [release.version for release in problem.matrix.frameworks.get(want.project, ())]
+        releases += [row.version for row in problem.matrix.ops if row.project == want.project]
+        releases += [build.version for build in problem.matrix.torch if want.project == "torch"]
+        if releases and not any(want.versions.admits(each) for each in releases):
+            newest = max(releases, key=version)
+            yield Reason("asked", (("project", want.project), ("range", want.versions.text), ("newest", newest)))
+
+
+def _reasons(problem: Problem, conflict: tuple[str, ...]) -> Iterator[Reason]:
+    """The facts behind the groups of a conflict, the ones about what was asked first."""
+    newest = _newest_framework(problem)
+    for group in ("asserted", "declared"):
+        if group in conflict and newest:
+            ranges = newest.asserted if group == "asserted" else newest.declared
+            for name, span in ranges.items():
+                if span and name in {row.import_name for row in problem.matrix.ops}:
+                    yield Reason(
+                        group,
+                        (("project", newest.project), ("version", newest.version), ("needs", name), ("range", span)),
+                        newest.origin.source,
+                        newest.origin.date,
+                    )
+    machine, python = problem.machine, problem.machine.python
+    if "gpu" in conflict or ("device" in conflict and "wheels" in conflict):
+        yield from _gpu_reasons(problem)
+    if "driver" in conflict and machine.driver:
+        yield Reason("driver", (("driver", machine.driver), *_driver_range(problem)))
+    if "keep-torch" in conflict and problem.keep_torch:
+        yield Reason("keep-torch", (("version", problem.keep_torch[0]), ("variant", problem.keep_torch[1])))
+    if "wheels" in conflict or "provider" in conflict:
+        yield from _wheel_reasons(problem, conflict)
+    if "python" in conflict and python:
+        yield Reason("python", (("version", python.version),))
+    if "libc" in conflict and machine.libc:
+        yield Reason("libc", (("kind", machine.libc.kind), ("version", machine.libc.version)))
+    for group in ("torch", "cuda"):
+        if group in conflict:
+            want = problem.request.want("torch")
+            yield Reason(
+                group, (("asked", want.versions.text if want and group == "torch" else problem.request.cuda or ""),)
+            )
+    if "installed" in conflict and python:
+        here = [f"{p} {d.version}" for p in problem.matrix.frameworks if (d := python.distribution(p))]
+        yield Reason("installed", (("projects", ", ".join(sorted(here))),))
+
+
+def _newest_framework(problem: Problem) -> FrameworkRelease | None:
+    """The release that would be taken if all else fitted."""
+    for want in problem.request.wants:
+        releases = [r for r in problem.matrix.frameworks.get(want.project, ()) if want.versions.admits(r.version)]
+        stable = [r for r in releases if not version(r.version).is_prerelease] or releases
+        if stable:
+            return max(stable, key=lambda release: version(release.version))
+    return None
+
+
+def _gpu_reasons(problem: Problem) -> Iterator[Reason]:
+    machine = problem.machine
+    cells = problem.grid.of(problem.cell_groups.get("gpu", 0) & problem.cell_groups.get("device", 0))
+    for gpu in machine.gpus:
+        if gpu.vendor != "nvidia" or gpu.capability is None:
+            continue
+        oldest = min(cells, key=lambda cell: (version(cell.torch.version), cell.torch.variant), default=None)
+        values = [("gpu", gpu.name), ("capability", str(gpu.capability)), ("target", gpu.capability.target)]
+        if oldest:
+            values.append(("oldest", f"{oldest.torch.version}+{oldest.torch.variant}"))
+        origin = oldest.torch.targets_origin if oldest else None
+        yield Reason("gpu", tuple(values), origin.source if origin else "", origin.date if origin else "")
+
+
+def _driver_range(problem: Problem) -> Iterator[tuple[str, str]]:
+    """Newest CUDA the driver runs, and the driver that the next one needs."""
+    allowed = {
+        cell.torch.variant
+        for cell in problem.grid.of(problem.cell_groups.get("driver", 0))
+        if is_cuda(cell.torch.variant)
+    }
+    refused = {cell.torch.variant for cell in problem.grid.cells if is_cuda(cell.torch.variant)} - allowed
+    if allowed:
+        yield "runs", max(allowed, key=_cuda_key)
+    for variant in sorted(refused, key=_cuda_key)[:1]:
+        toolkit = toolkit_of(variant, problem.matrix.toolkits)
+        yield "next", variant
+        yield "floor", (floor_of(toolkit, problem.machine) if toolkit else None) or "?"
+
+
+def _cuda_key(variant: str) -> int:
+    return int(variant.removeprefix("cu") or 0)
+
+
+def _wheel_reasons(problem: Problem, conflict: tuple[str, ...]) -> Iterator[Reason]:
+    """How far the official wheels reach, inside the ranges that belong to the conflict."""
+    newest = _newest_framework(problem)
+    spans: dict[str, list[str]] = {}
+    for want in problem.request.wants:
+        project = problem.projects.get(want.project)
+        if project and project.kind == "ops":
+            spans.setdefault(project.import_name, []).append(want.versions.text)
+    if newest:
+        for group, ranges in (("asserted", newest.asserted), ("declared", newest.declared)):
+            for name, span in ranges.items():
+                spans.setdefault(name, []).append(span if group in conflict else "")
+    for name, texts in spans.items():
+        rows = [
+            row
+            for row in problem.matrix.ops
+            if row.import_name == name
+            and row.provider == OFFICIAL
+            and (not is_cuda(row.variant)) != problem.wants_gpu
+            and all(parse_range(text).admits(row.version) for text in texts)
+        ]
+        if rows:
+            yield _reach(name, rows)
+
+
+def _reach(name: str, rows: list[OpsWheels]) -> Reason:
+    torch = max((row.torch for row in rows), key=version)
+    tags = max((tag for row in rows for tag in row.python_tags), key=tag_key)
+    cuda = max((row.variant for row in rows if is_cuda(row.variant)), key=_cuda_key, default="cpu")
+    at_end = max((row.version for row in rows if row.torch == torch), key=version)
+    origin = next(row.origin for row in rows if row.torch == torch)
+    values = (("project", name), ("torch", torch), ("cuda", cuda), ("python", python_of(tags)), ("version", at_end))
+    return Reason("wheels", values, origin.source, origin.date)

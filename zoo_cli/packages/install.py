@@ -1,0 +1,269 @@
+"""Installing: a request becomes a problem, a plan, and then the work.
+
+Flow: joins the pure parts (`solve`, `explain`, `plan`) with the edges (`pages`, `executor`, `smoke`, `builder`,
+transfer, wheel inspection) and does neither's work itself. `decide` gives a plan or raises `NoSolution`; `execute`
+does what the plan says and gives a receipt. Wheels of the binary stack are fetched and inspected by zoo before an
+installer sees them; ordinary dependencies are left to uv or pip under the plan's bounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from zoo_cli.catalog.compat import Origin, TorchBuild
+from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.packages.diagnose import find_build, torch_variant
+from zoo_cli.packages.executor import Installer, Step, find_installer, run_step
+from zoo_cli.packages.explain import explain, translate
+from zoo_cli.packages.indexes import user_index
+from zoo_cli.packages.plan import Plan, make_plan
+from zoo_cli.packages.solve import Problem, search
+from zoo_cli.packages.versions import public
+from zoo_cli.trust.wheel import WheelReport, inspect_wheel, require_sound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from zoo_cli.catalog.compat import Matrix, Project
+    from zoo_cli.machine.facts import Interpreter, Machine
+    from zoo_cli.packages.offers import Offers
+    from zoo_cli.packages.plan import Pin
+    from zoo_cli.packages.request import Request
+    from zoo_cli.packages.smoke import OpsReport
+    from zoo_cli.transfer.events import Listener
+    from zoo_cli.transfer.fetch import Settings
+    from zoo_cli.transfer.sources import Mirrors
+
+
+@dataclass(eq=False)
+class ExternallyManaged(ZooError):
+    """The target interpreter belongs to the operating system (PEP 668)."""
+
+    code = "externally-managed"
+    exit_code = ExitCode.ENVIRONMENT
+
+    python: str
+    marker: str
+    words: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class NotWritable(ZooError):
+    """The target's site-packages cannot be written."""
+
+    code = "not-writable"
+    exit_code = ExitCode.ENVIRONMENT
+
+    python: str
+    site_packages: str
+    words: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class NeedsConsent(ZooError):
+    """The plan replaces installed packages and nobody can be asked."""
+
+    code = "needs-consent"
+    exit_code = ExitCode.USAGE
+
+    words: tuple[str, ...]
+    changes: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(eq=False)
+class OpsBroken(ZooError):
+    """The packages are installed, and their compiled ops do not work."""
+
+    code = "ops-broken"
+    exit_code = ExitCode.ENVIRONMENT
+
+    python: str
+    failures: tuple[tuple[str, str, str, str], ...]  # (what, device, cause, original text)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What an install did."""
+
+    plan: Plan
+    python: str
+    steps: tuple[Step, ...]
+    wheels: tuple[WheelReport, ...]
+    ops: OpsReport | None
+    seconds: float
+
+
+def kept_torch(request: Request, machine: Machine) -> tuple[str, str] | None:
+    """The installed torch that stays: (public version, variant); None if there is none or it may be replaced."""
+    torch = machine.python.torch if machine.python else None
+    if torch is None or "torch" in request.replace or request.want("torch"):
+        return None
+    return public(torch.version), torch_variant(torch.cuda, torch.hip)
+
+
+def for_providers(request: Request, projects: Mapping[str, Project]) -> Request:
+    """The request in the project names of the providers that were asked for: mmdet from onedl is onedl-mmdetection."""
+    for provider in sorted(request.providers):
+        request = translate(request, projects, provider)
+    return request
+
+
+def make_problem(
+    request: Request, machine: Machine, matrix: Matrix, projects: Mapping[str, Project], offers: Offers
+) -> Problem:
+    """The problem to solve; an installed torch that the index does not know becomes a row of its own."""
+    keep = kept_torch(request, machine)
+    python = machine.python
+    if keep and python and python.torch and find_build(matrix, keep[0], keep[1], machine.platform) is None:
+        matrix = replace(matrix, torch=(*matrix.torch, _installed_build(machine, python, keep)))
+    return Problem(request, machine, matrix, projects, offers.rows, keep)
+
+
+def _installed_build(machine: Machine, python: Interpreter, keep: tuple[str, str]) -> TorchBuild:
+    source = python.torch.source if python.torch else python.executable
+    return TorchBuild(
+        version=keep[0], variant=keep[1], platform=machine.platform, python_tags=(python.tag,),
+        targets=() if keep[1] == "cpu" else None, targets_origin=None, torchvision=None, torchaudio=None,
+        released="", index_url="", local="", platform_tag="", on_pypi=False, glibc=None,
+        origin=Origin(source, "now", "seen"),
+    )  # fmt: skip
+
+
+def decide(problem: Problem, torch_digest: Callable[[str], str | None], offers: Offers) -> Plan:
+    """The plan for a problem.
+
+    Raises:
+        NoSolution: nothing fits; carries the conflict and the ways out.
+    """
+    stack = search(problem)
+    if stack is None:
+        raise explain(problem)
+    plan = make_plan(problem, stack, torch_digest)
+    return replace(plan, pins=tuple(_from_page(pin, offers) for pin in plan.pins))
+
+
+def _from_page(pin: Pin, offers: Offers) -> Pin:
+    """The pin, taken from a page the user named where that has the very file."""
+    link = offers.torch_links.get(pin.file_name)
+    if link is None or pin.action == "keep":
+        return pin
+    return replace(
+        pin, urls=(link.url,), sha256=link.sha256 or pin.sha256, evidence="seen", source=link.page, date="now"
+    )
+
+
+def check_target(python: Interpreter, words: tuple[str, ...]) -> None:
+    """Refuses an interpreter that must not or cannot be installed into.
+
+    Raises:
+        ExternallyManaged: it belongs to the operating system.
+        NotWritable: its site-packages cannot be written.
+    """
+    if python.externally_managed:
+        raise ExternallyManaged(python.executable, python.externally_managed, words)
+    if not python.is_writable:
+        raise NotWritable(python.executable, python.site_packages, words)
+
+
+def commands(plan: Plan, installer: Installer) -> tuple[Step, ...]:
+    """The steps of a plan as they would be typed: addresses instead of files that zoo has fetched."""
+    return tuple(_steps(plan, installer, plan.requirements()))
+
+
+def _steps(plan: Plan, installer: Installer, requirements: tuple[str, ...]) -> list[Step]:
+    steps = list(installer.prepare)
+    replaced = [pin.project for pin in plan.pins if pin.action == "replace"]
+    leaving = sorted({*replaced, *(each.name for each in plan.removals)}) if plan.removals else []
+    if leaving:
+        # Owners of one import package overwrite each other's files, so all of them go before one comes back.
+        steps.append(installer.uninstall(leaving, "remove what owns the same import package"))
+    if requirements:
+        binary = sorted({"torch", *(pin.project for pin in plan.pins if pin.kind == "wheel")})
+        steps.append(
+            installer.install_requirements(
+                (*requirements, *plan.constraints()),
+                index=user_index(),
+                only_binary=binary,
+                reason="install the plan",
+            )
+        )
+    return steps
+
+
+@dataclass(frozen=True)
+class Work:
+    """Everything that executing a plan needs from outside."""
+
+    python: str  # the target interpreter
+    python_version: str
+    cache: Path
+    mirrors: Mirrors
+    settings: Settings
+    listen: Listener
+    say: Callable[[str], None]  # lines of child processes
+    clock: Callable[[], float]
+    build: Callable[[Pin], Path]  # compiles a wheel; called for pins of kind `build`
+
+
+def execute(plan: Plan, work: Work) -> Receipt:
+    """Does what the plan says.
+
+    Raises:
+        ZooError: of transfer, wheel inspection, the installer, or `OpsBroken` when the ops do not run afterwards.
+    """
+    started = work.clock()
+    files = {pin.project: _fetch_wheel(pin, work) for pin in plan.fetched}
+    built = {pin.project: work.build(pin) for pin in plan.pins if pin.kind == "build"}
+    reports = tuple(_inspect(plan, project, path) for project, path in {**files, **built}.items())
+    installer = find_installer(work.python, version=work.python_version)
+    local = plan.requirements(lambda pin: files[pin.project].as_uri())
+    local += tuple(f"{project} @ {path.as_uri()}" for project, path in built.items())
+    steps = _steps(plan, installer, local)
+    for step in steps:
+        run_step(step, work.say)
+    return Receipt(plan, work.python, tuple(steps), reports, _check(plan, work.python), work.clock() - started)
+
+
+def wheel_place(cache: Path, url: str) -> Path:
+    """Where a fetched wheel is kept: under its host and path, which tell what it was built for."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "local") + (f"_{parts.port}" if parts.port else "")
+    segments = [segment for segment in unquote(parts.path).split("/") if segment not in ("", ".", "..")]
+    return cache.joinpath("wheels", host, *segments)
+
+
+def _fetch_wheel(pin: Pin, work: Work) -> Path:
+    from zoo_cli.transfer.fetch import fetch
+    from zoo_cli.transfer.sources import Wanted
+
+    url = pin.urls[0]
+    if url.startswith("file:"):
+        return Path(unquote(urlsplit(url).path))
+    wanted = Wanted(pin.file_name, work.mirrors.all_addresses(pin.urls, "wheels"), pin.size_bytes, pin.sha256)  # type: ignore[arg-type]
+    return fetch(wanted, wheel_place(work.cache, url), work.settings, work.listen).path
+
+
+def _inspect(plan: Plan, project: str, path: Path) -> WheelReport:
+    has_ops = plan.stack.ops is not None and plan.stack.ops.project == project
+    return require_sound(inspect_wheel(path, expects_ops=has_ops))
+
+
+def _check(plan: Plan, python: str) -> OpsReport | None:
+    """Loads and runs the compiled ops in a child of the target.
+
+    Raises:
+        OpsBroken: something that was installed does not work.
+    """
+    from zoo_cli.packages.smoke import check_ops
+
+    if plan.stack.ops is None:
+        return None
+    report = check_ops(
+        python, [plan.stack.ops.import_name, *sorted(r.import_name for r in plan.stack.frameworks.values())]
+    )
+    if not report.is_ok:
+        raise OpsBroken(python, tuple((each.name, each.device, each.code, each.text) for each in report.failed))
+    return report

@@ -1,0 +1,104 @@
+"""Wheels seen on pages the user named, turned into facts of the solver.
+
+Pure. A wheel becomes an `OpsWheels` row with evidence `seen` when its name, its address or its page tell which torch
+and variant it was built for; a wheel for which nobody tells is taken only for the torch that is installed and stays
+(the ops check decides afterwards). What is not taken is a value with its reason. Wheels of torch itself give the
+cell of that torch another address.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from zoo_cli.catalog.compat import OpsWheels, Origin
+from zoo_cli.packages.solve import USER_PAGE
+from zoo_cli.packages.versions import public
+from zoo_cli.packages.wheels import Fits, Rejected, WheelTarget, fits, parse_wheel_name, tags_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from zoo_cli.catalog.compat import Project
+    from zoo_cli.machine.facts import Machine
+    from zoo_cli.packages.findlinks import Link
+
+TORCH_FAMILY = ("torch", "torchvision", "torchaudio")
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What the named pages offer for a machine, and what on them is of no use to it."""
+
+    rows: tuple[OpsWheels, ...] = ()
+    torch_links: Mapping[str, Link] = field(default_factory=dict)  # file name -> link
+    rejected: tuple[Rejected, ...] = ()
+
+
+def read_offers(
+    links: Iterable[Link],
+    machine: Machine,
+    projects: Mapping[str, Project],
+    keep_torch: tuple[str, str] | None,
+    day: str,
+) -> Offers:
+    """Sorts the links of the named pages.
+
+    Args:
+        links: everything the pages list.
+        machine: the target; its Python decides the tags.
+        projects: the projects of the index; links of others are passed over.
+        keep_torch: (version, variant) of the installed torch that stays.
+        day: when the pages were read (ISO).
+    """
+    rows: list[OpsWheels] = []
+    torch_links: dict[str, Link] = {}
+    rejected: list[Rejected] = []
+    python = machine.python
+    tags = tags_for(python.tag, machine.platform, machine.libc) if python else ()
+    for link in links:
+        project = _project_of(link, projects)
+        if project is None or python is None:
+            continue
+        target = WheelTarget(project.name, python.version, tags, needs_ops=project.kind == "ops")
+        found = fits(link, target)
+        if isinstance(found, Rejected):
+            rejected.append(found)
+        elif project.name in TORCH_FAMILY:
+            torch_links[link.filename] = link
+        elif project.kind == "ops":
+            row = _row(link, found, project, machine, keep_torch, day)
+            (rejected if isinstance(row, Rejected) else rows).append(row)  # type: ignore[arg-type]
+    return Offers(tuple(rows), torch_links, tuple(rejected))
+
+
+def _project_of(link: Link, projects: Mapping[str, Project]) -> Project | None:
+    if not link.filename.endswith(".whl"):
+        return None
+    name = link.filename.split("-")[0].replace("_", "-").replace(".", "-").lower()
+    project = projects.get(name)
+    return project if project and (project.kind == "ops" or name in TORCH_FAMILY) else None
+
+
+def _row(
+    link: Link, found: Fits, project: Project, machine: Machine, keep_torch: tuple[str, str] | None, day: str
+) -> OpsWheels | Rejected:
+    torch, variant = found.build.torch_minor, found.build.variant
+    if (torch is None or variant is None) and keep_torch:
+        torch, variant = torch or keep_torch[0], variant or keep_torch[1]
+    if torch is None or variant is None:
+        return Rejected(link.filename, "torch-not-told", "neither name nor page tells", "the torch it was built for")
+    return OpsWheels(
+        project=project.name,
+        provider=USER_PAGE,
+        import_name=project.import_name,
+        version=public(parse_wheel_name(link.filename).version),
+        torch=torch,
+        variant=variant,
+        platform=machine.platform,
+        python_tags={machine.python.tag if machine.python else "": "seen"},
+        targets=None,
+        page_url=link.page,
+        file_url=link.url + (f"#sha256={link.sha256}" if link.sha256 else ""),
+        origin=Origin(link.page, day, "seen"),
+    )

@@ -1,0 +1,366 @@
+"""The plan: what will be installed, from where, on what evidence, why, and the commands that do it.
+
+Pure. A stack (`zoo_cli.packages.solve`) becomes pins; what is installed already decides each pin's action. A fact of
+the index keeps its evidence: a wheel named by a rule is `inferred` until its page or the file itself was read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit
+
+from zoo_cli.catalog.compat import OpsWheels
+from zoo_cli.machine.cuda import Coverage
+from zoo_cli.packages.grid import gpu_coverage, is_cuda
+from zoo_cli.packages.solve import OFFICIAL, USER_PAGE, Problem, SourceBuild, Stack
+from zoo_cli.packages.versions import local, parse_range, public
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from zoo_cli.catalog.compat import FrameworkRelease, TorchBuild, Wall
+    from zoo_cli.machine.facts import Distribution
+
+COMPANIONS = ("torchvision", "torchaudio")  # projects whose release belongs to a torch release
+
+
+@dataclass(frozen=True, slots=True)
+class Because:
+    """Why a pin is in the plan: a code for the sentence and the word it needs."""
+
+    code: str  # asked | needed | newest-with-ops | newest-torch | installed | belongs-to | compiled-ops | build
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One project at one version."""
+
+    project: str
+    version: str  # with its local version
+    kind: str  # wheel (a file zoo fetches) | registry (from the package index) | build (compiled from source)
+    action: str  # install | keep | replace
+    because: Because
+    evidence: str  # seen | listed | reported | inferred | built
+    was: str | None = None  # installed version that is replaced
+    urls: tuple[str, ...] = ()
+    sha256: str | None = None
+    size_bytes: int | None = None
+    source: str = ""  # where the fact stands
+    date: str = ""
+
+    @property
+    def file_name(self) -> str:
+        """Name of the wheel, "" if it is not a file that zoo fetches."""
+        return unquote(urlsplit(self.urls[0]).path.rpartition("/")[2]) if self.urls else ""
+
+    @property
+    def host(self) -> str:
+        """Where it comes from, as a person says it."""
+        if self.kind == "registry":
+            return "PyPI"
+        if self.kind == "build":
+            return "built from source"
+        address = urlsplit(self.urls[0]) if self.urls else None
+        return (address.hostname or "this computer") if address else "installed"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A range that an ordinary project must keep, and the wall behind it."""
+
+    project: str
+    range: str
+    fact: str
+    was: str | None  # installed version outside the range
+    source: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """Something the plan cannot promise; a fact, not a refusal."""
+
+    code: str  # wall | not-proven | ptx-only | unsupported-build | described
+    text: str  # the fact, in the words of the index; "" where the code says it
+    values: tuple[tuple[str, str], ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything an install will do."""
+
+    words: tuple[str, ...]
+    pins: tuple[Pin, ...]
+    bounds: tuple[Bound, ...]
+    removals: tuple[Distribution, ...]  # installed distributions that own the same import package
+    cautions: tuple[Caution, ...]
+    index_date: str
+    variant: str
+    python: str  # interpreter tag
+    stack: Stack = field(repr=False)
+
+    @property
+    def fetched(self) -> tuple[Pin, ...]:
+        """Pins whose wheel zoo fetches and inspects itself."""
+        return tuple(pin for pin in self.pins if pin.kind == "wheel" and pin.action != "keep")
+
+    @property
+    def changes(self) -> tuple[tuple[str, str, str], ...]:
+        """Installed things that the plan replaces or removes: (project, old version, new version or "")."""
+        replaced = [(pin.project, pin.was, pin.version) for pin in self.pins if pin.action == "replace" and pin.was]
+        bounded = [(bound.project, bound.was, bound.range) for bound in self.bounds if bound.was]
+        removed = [(each.name, each.version, "") for each in self.removals]
+        return (*replaced, *bounded, *removed)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything is in place already."""
+        return all(pin.action == "keep" for pin in self.pins) and not self.changes
+
+    def requirements(self, place: Callable[[Pin], str] | None = None) -> tuple[str, ...]:
+        """Words for an installer; `place` may name another address for a fetched wheel (a local file)."""
+        words = [f"{pin.project} @ {place(pin) if place else address_of(pin)}" for pin in self.fetched]
+        words += [
+            f"{pin.project}=={pin.version}" for pin in self.pins if pin.kind == "registry" and pin.action != "keep"
+        ]
+        words += [f"{bound.project}{bound.range}" for bound in self.bounds]
+        return tuple(words)
+
+    def constraints(self) -> tuple[str, ...]:
+        """What must not move while ordinary dependencies are resolved."""
+        return tuple(f"{pin.project}=={pin.version}" for pin in self.pins if pin.action == "keep")
+
+
+def address_of(pin: Pin) -> str:
+    """The pin's address with its digest, where one is known."""
+    return pin.urls[0] + (f"#sha256={pin.sha256}" if pin.sha256 else "")
+
+
+def torch_file(build: TorchBuild, tag: str, project: str = "torch", release: str = "") -> str:
+    """The address of a torch-family wheel by the naming rule of its index."""
+    plain = tag.rstrip("t")
+    abi = tag if tag not in ("cp36", "cp37") else tag + "m"
+    name = f"{project}-{release or build.version}{build.local}-{plain}-{abi}-{build.platform_tag}.whl"
+    root = build.index_url.rsplit("/", 1)[0] if build.index_url.endswith(".html") else build.index_url.rstrip("/")
+    return f"{root}/{quote(name)}"
+
+
+def ops_file(wheels: OpsWheels, tag: str) -> str | None:
+    """The address of a compiled-ops wheel, None where no rule gives its name."""
+    if wheels.file_url is None:
+        return None
+    abi = tag + "m" if tag in ("cp36", "cp37") else tag
+    return wheels.file_url.replace("{python}", tag.rstrip("t")).replace("{abi}", abi)
+
+
+def make_plan(problem: Problem, stack: Stack, torch_digest: Callable[[str], str | None]) -> Plan:
+    """The plan for a stack.
+
+    Args:
+        problem: what was solved.
+        stack: its solution.
+        torch_digest: gives the sha256 of a torch-family wheel by address, where one is published.
+    """
+    pins = (
+        *_torch_pins(problem, stack, torch_digest),
+        *_engine_and_ops(problem, stack),
+        *_framework_pins(problem, stack),
+    )
+    return Plan(
+        words=tuple(str(want) for want in problem.request.wants),
+        pins=pins,
+        bounds=tuple(_bounds(problem, stack)),
+        removals=tuple(_removals(problem, stack)),
+        cautions=tuple(_cautions(problem, stack)),
+        index_date=problem.matrix.index_date,
+        variant=stack.cell.torch.variant,
+        python=stack.cell.python,
+        stack=stack,
+    )
+
+
+def _installed(problem: Problem, project: str) -> Distribution | None:
+    python = problem.machine.python
+    return python.distribution(project) if python else None
+
+
+def _action(problem: Problem, project: str, wanted: str) -> tuple[str, str | None]:
+    here = _installed(problem, project)
+    if here is None:
+        return "install", None
+    same = here.version == wanted or (not local(here.version) and here.version == public(wanted))
+    if same and project not in problem.request.replace:
+        return "keep", None
+    return "replace", here.version
+
+
+def _torch_pins(problem: Problem, stack: Stack, digest: Callable[[str], str | None]) -> Iterator[Pin]:
+    build, tag = stack.cell.torch, stack.cell.python
+    releases = {"torch": build.version, "torchvision": build.torchvision, "torchaudio": build.torchaudio}
+    for project, release in releases.items():
+        if release is None or (project in COMPANIONS and not problem.request.want(project)):
+            continue
+        if project == "torch" and problem.keep_torch:
+            version_here = (
+                problem.machine.python.torch.version
+                if problem.machine.python and problem.machine.python.torch
+                else release
+            )
+            yield Pin("torch", version_here, "wheel", "keep", Because("installed"), "seen")
+            continue
+        action, was = _action(problem, project, release + build.local)
+        url = torch_file(build, tag, project, release)
+        yield Pin(
+            project, release + build.local, "wheel", action, _torch_because(problem, stack, project),
+            build.origin.evidence, was, (url,), digest(url), None, build.origin.source, build.origin.date,
+        )  # fmt: skip
+
+
+def _torch_because(problem: Problem, stack: Stack, project: str) -> Because:
+    if project in COMPANIONS:
+        return Because("belongs-to", f"torch {stack.cell.torch.version}")
+    if problem.request.want("torch"):
+        return Because("asked")
+    if isinstance(stack.ops, OpsWheels):
+        return Because("newest-with-ops", stack.ops.project)
+    return Because("newest-torch")
+
+
+def _engine_and_ops(problem: Problem, stack: Stack) -> Iterator[Pin]:
+    for project, release in stack.frameworks.items():
+        if problem.projects[project].kind == "engine":
+            yield _registry_pin(problem, project, release, stack)
+    ops = stack.ops
+    if ops is None:
+        return
+    if isinstance(ops, SourceBuild):
+        action, was = _action(problem, ops.project, ops.version)
+        yield Pin(
+            ops.project,
+            ops.version,
+            "build",
+            action,
+            Because("build", f"torch {stack.cell.torch.version}"),
+            "built",
+            was,
+        )
+        return
+    url = ops_file(ops, stack.cell.python)
+    address, _, fragment = (url or ops.page_url).partition("#sha256=")
+    file_version = _file_version(address) or ops.version
+    action, was = _action(problem, ops.project, file_version)
+    about = f"{ops.variant}, torch {ops.torch}, {stack.cell.python}"
+    yield Pin(
+        ops.project, file_version, "wheel", action, Because("compiled-ops", about),
+        ops.python_tags[stack.cell.python], was, (address,), fragment or None, None, ops.origin.source, ops.origin.date,
+    )  # fmt: skip
+
+
+def _file_version(address: str) -> str:
+    parts = unquote(address.rpartition("/")[2]).removesuffix(".whl").split("-")
+    return parts[1] if len(parts) >= 5 else ""
+
+
+def _framework_pins(problem: Problem, stack: Stack) -> Iterator[Pin]:
+    for project, release in sorted(stack.frameworks.items()):
+        if problem.projects[project].kind != "engine":
+            yield _registry_pin(problem, project, release, stack)
+
+
+def _registry_pin(problem: Problem, project: str, release: FrameworkRelease, stack: Stack) -> Pin:
+    action, was = _action(problem, project, release.version)
+    if problem.request.want(project):
+        because = Because("asked")
+    else:
+        users = [
+            user for user, each in stack.frameworks.items() if release.import_name in (*each.declared, *each.asserted)
+        ]  # fmt: skip
+        because = Because("needed", ", ".join(sorted(users)))
+    origin = release.origin
+    return Pin(
+        project, release.version, "registry", action, because, "seen", was, (), None, None, origin.source, origin.date
+    )
+
+
+def chosen_versions(stack: Stack) -> dict[str, str]:
+    """Project -> version of everything in a stack, for asking which walls stand."""
+    versions = {project: release.version for project, release in stack.frameworks.items()}
+    versions["torch"] = stack.cell.torch.version
+    if stack.ops:
+        versions[stack.ops.project] = stack.ops.version
+    return versions
+
+
+def standing_walls(walls: tuple[Wall, ...], versions: Mapping[str, str], platform: str) -> Iterator[tuple[Wall, str]]:
+    """Walls that a set of versions runs into, each with the project that does."""
+    for wall in walls:
+        if wall.platforms and platform not in wall.platforms:
+            continue
+        for project, span in wall.affects.items():
+            if project in versions and parse_range(span).admits(versions[project]):
+                yield wall, project
+                break
+
+
+def _bounds(problem: Problem, stack: Stack) -> Iterator[Bound]:
+    versions = chosen_versions(stack)
+    ranges: dict[str, list[tuple[str, Wall]]] = {}
+    for wall, _project in standing_walls(problem.matrix.walls, versions, problem.machine.platform):
+        for needed, span in wall.needs.items():
+            if wall.severity == "breaks" and needed not in versions:
+                ranges.setdefault(needed, []).append((span, wall))
+    for needed, found in sorted(ranges.items()):
+        text = ",".join(dict.fromkeys(span for span, _wall in found))
+        here = _installed(problem, needed)
+        was = here.version if here and not parse_range(text).admits(here.version) else None
+        first = found[0][1]
+        yield Bound(needed, text, first.fact, was, first.origin.source, first.origin.date)
+
+
+def _removals(problem: Problem, stack: Stack) -> Iterator[Distribution]:
+    """Installed distributions that own an import package of the plan under another name."""
+    python = problem.machine.python
+    planned = {*stack.frameworks, *([stack.ops.project] if stack.ops else [])}
+    owned = {problem.projects[project].import_name for project in planned if project in problem.projects}
+    for here in python.distributions if python else ():
+        project = problem.projects.get(here.name)
+        if project and project.import_name in owned and here.name not in planned:
+            yield here
+
+
+def _cautions(problem: Problem, stack: Stack) -> Iterator[Caution]:
+    versions = chosen_versions(stack)
+    for wall, project in standing_walls(problem.matrix.walls, versions, problem.machine.platform):
+        torch_span = wall.needs.get("torch")
+        avoided = torch_span is not None and parse_range(torch_span).admits(versions["torch"])
+        if wall.severity != "breaks" and not avoided:
+            yield Caution("wall", wall.fact, (("project", f"{project} {versions[project]}"),), wall.origin.source)
+    ops = stack.ops
+    if isinstance(ops, SourceBuild):
+        yield Caution(
+            "unsupported-build",
+            "",
+            (("project", ops.project), ("version", ops.version), ("torch", stack.cell.torch.version)),
+        )
+    elif ops and is_cuda(ops.variant) and problem.wants_gpu:
+        yield from _gpu_cautions(problem, ops)
+    if ops and not isinstance(ops, SourceBuild) and ops.provider not in (OFFICIAL, USER_PAGE):
+        yield Caution("provider", "", (("project", ops.project), ("provider", ops.provider)), ops.origin.source)
+
+
+def _gpu_cautions(problem: Problem, ops: OpsWheels) -> Iterator[Caution]:
+    found = gpu_coverage(ops.targets, ops.variant, problem.machine, problem.matrix.toolkits)
+    gpus = [gpu for gpu in problem.machine.gpus if gpu.vendor == "nvidia"]
+    for gpu, coverage in zip(gpus, found, strict=True):
+        values = (
+            ("project", f"{ops.project} {ops.version}"),
+            ("gpu", gpu.name),
+            ("target", gpu.capability.target if gpu.capability else "?"),
+        )
+        if coverage is Coverage.UNKNOWN:
+            yield Caution("not-proven", "", values)
+        elif coverage is Coverage.PTX:
+            yield Caution("ptx-only", "", values)

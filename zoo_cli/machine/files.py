@@ -78,12 +78,15 @@ def is_writable(directory: Path) -> bool:
 
 def free_bytes(directory: Path) -> int | None:
     """Free space on the file system of a directory, or of where it would be made; None when it cannot be told."""
-    import shutil
+    place = next((place for place in (directory, *directory.parents) if is_there(place)), None)
+    if place is None:
+        return None
+    try:
+        if hasattr(os, "statvfs"):
+            status = os.statvfs(place)
+            return status.f_bavail * status.f_frsize
+        import shutil  # only where it is needed: it brings every compressor along
 
-    for place in (directory, *directory.parents):
-        if is_there(place):
-            try:
-                return shutil.disk_usage(place).free
-            except OSError:
-                return None
-    return None
+        return shutil.disk_usage(place).free
+    except OSError:
+        return None

@@ -130,7 +130,7 @@ def _traces(environ: Mapping[str, str], sources: Sources, found: Nvidia) -> Trac
 
 
 def _name_gpus(traces: Traces, names: Mapping[str, Capability], found: Nvidia) -> None:
-    """Capabilities that no library told, by name; GPUs that no library showed, from the kernel driver or the PCI bus."""
+    """Capabilities that no library told, by name; GPUs that no library showed, by kernel driver or bus."""
     if found.gpus:  # an nvidia-smi older than driver 510 gives the names only
         found.gpus = tuple(
             gpu if gpu.capability else replace(gpu, capability=find_capability(gpu.name, names)) for gpu in found.gpus

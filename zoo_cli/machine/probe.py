@@ -107,7 +107,7 @@ def _libc(sources: Sources, environ: Mapping[str, str], libc_text: Callable[[], 
 
 
 def _musl(sources: Sources, environ: Mapping[str, str]) -> tuple[Libc | None, str]:
-    """musl by its loader, which says its version when it is run without a program (as PEP 656 describes)."""
+    """The version of musl, as its loader tells when it is run without a program (PEP 656)."""
     from zoo_cli.machine.child import Answer, ask
 
     directory = sources.root / "lib"
@@ -126,9 +126,9 @@ def _marks(sources: Sources, environ: Mapping[str, str]) -> set[str]:
     marks = {mark for variable, mark in _MARKING_VARIABLES.items() if environ.get(variable)}
     if sources.system != "linux":
         return marks
-    if any(is_there(root / name) for name in (".dockerenv", "run/.containerenv")):
-        marks.add("container")
-    elif re.search(r"docker|kubepods|containerd|libpod|lxc", read_text(root / "proc/1/cgroup") or ""):
+    groups = read_text(root / "proc/1/cgroup") or ""
+    has_marker = any(is_there(root / name) for name in (".dockerenv", "run/.containerenv"))
+    if has_marker or re.search(r"docker|kubepods|containerd|libpod|lxc", groups):
         marks.add("container")
     if "microsoft" in (read_text(root / "proc/version", 2000) or "").lower():
         marks.add("wsl")

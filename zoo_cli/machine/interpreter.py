@@ -1,0 +1,236 @@
+"""The target interpreter: which one it is, what it says of itself, and what is installed there.
+
+Edge: starts the interpreter once and reads its site directories. zoo may live anywhere else; the interpreter that runs
+zoo is only the last choice of a target. Nothing of the target is imported: not its packages, not its `.pth` lines.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.machine.facts import Interpreter
+from zoo_cli.machine.files import is_there, is_writable
+from zoo_cli.machine.installed import read_installed
+from zoo_cli.machine.question import FLAGS, MARKER, SCRIPT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+TIMEOUT_SECONDS = 20.0
+OLDEST = (2, 7)
+_IS_WINDOWS = sys.platform == "win32"
+_IN_DIRECTORY = ("bin/python", "bin/python3", "Scripts/python.exe", "python.exe")
+
+
+@dataclass(eq=False)
+class NoInterpreter(ZooError):
+    """The target interpreter cannot be used.
+
+    `reason` is one of: missing, not-executable, no-python-in-directory, not-python, too-old, timeout, failed.
+    """
+
+    code = "no-interpreter"
+    exit_code = ExitCode.ENVIRONMENT
+
+    given: str  # as the user or the environment named it
+    reason: str
+    detail: str = ""  # the program's own last words, or its version
+    origin: str = "--python"  # who named it
+
+
+@dataclass(frozen=True, slots=True)
+class TargetChoice:
+    """An interpreter and why it is the target: "--python", a variable's name, "PATH", or "the Python that runs zoo"."""
+
+    executable: Path
+    origin: str
+
+
+def default_target(environ: Mapping[str, str]) -> TargetChoice:
+    """The interpreter that the user's shell would use.
+
+    ZOO_PYTHON, then the active virtual environment, then the active conda environment, then PATH, then the Python that
+    runs zoo. The working directory adds nothing. A conda environment without Python is passed over.
+
+    Raises:
+        NoInterpreter: ZOO_PYTHON or VIRTUAL_ENV names something without an interpreter.
+    """
+    for variable in ("ZOO_PYTHON", "VIRTUAL_ENV"):
+        if environ.get(variable):
+            return TargetChoice(find_interpreter(environ[variable], environ, origin=variable), variable)
+    conda = environ.get("CONDA_PREFIX")
+    found = _in_directory(Path(conda)) if conda else None
+    if found:
+        return TargetChoice(found, "CONDA_PREFIX")
+    found = _on_path(("python3", "python"), environ)
+    return TargetChoice(found, "PATH") if found else TargetChoice(Path(sys.executable), "the Python that runs zoo")
+
+
+def find_interpreter(given: str, environ: Mapping[str, str], *, origin: str = "--python") -> Path:
+    """The interpreter that a user names: a path, an environment's directory, a command, or a version ("3.10").
+
+    Raises:
+        NoInterpreter: there is none.
+    """
+    if re.fullmatch(r"\d\.\d{1,2}t?", given):
+        given = f"python{given}"
+    path = Path(given) if given[:1] != "~" else Path(environ.get("HOME", "~") + given[1:])
+    if not is_there(path):
+        if path.name == given:  # a bare word is a command
+            found = _on_path((given,), environ)
+            if found:
+                return found
+        raise NoInterpreter(given, "missing", origin=origin)
+    if not _is_directory(path):
+        return path.absolute()  # never resolved: an environment's python is a link to the base's
+    found = _in_directory(path)
+    if found is None:
+        raise NoInterpreter(given, "no-python-in-directory", origin=origin)
+    return found.absolute()
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _in_directory(directory: Path) -> Path | None:
+    return next((directory / name for name in _IN_DIRECTORY if is_there(directory / name)), None)
+
+
+def _on_path(names: tuple[str, ...], environ: Mapping[str, str]) -> Path | None:
+    """The first of these commands in the first directory of PATH that has one."""
+    for directory in environ.get("PATH", "").split(os.pathsep):
+        if not directory or "WindowsApps" in directory:  # empty: the working directory; Windows' stub opens a shop
+            continue
+        for name in names:
+            path = Path(directory, f"{name}.exe" if _IS_WINDOWS and not name.endswith(".exe") else name)
+            if os.access(path, os.X_OK) and not _is_directory(path):
+                return path.absolute()
+    return None
+
+
+def read_interpreter(
+    executable: Path,
+    *,
+    environ: Mapping[str, str] | None = None,
+    record_for: frozenset[str] = frozenset(),
+    origin: str = "--python",
+    timeout_seconds: float = TIMEOUT_SECONDS,
+) -> Interpreter:
+    """What an interpreter is and what is installed for it; an environment's directory does as well.
+
+    `record_for`: normalised names of the projects whose list of files is wanted; `origin`: who named the interpreter.
+
+    Raises:
+        NoInterpreter: it is missing, not executable, not a Python, older than 2.7, or does not answer.
+    """
+    environ = os.environ if environ is None else environ
+    given = str(executable)
+    path = find_interpreter(given, environ, origin=origin)
+    facts = _ask(path, given, environ, origin, timeout_seconds)
+    _refuse_old(facts["version"], given, origin)
+    directories = _directories(facts)
+    installed = read_installed(directories, record_for)
+    prefix, purelib = Path(facts["prefix"]), Path(facts["purelib"])
+    marker = Path(facts["stdlib"], "EXTERNALLY-MANAGED")
+    return Interpreter(
+        executable=facts["executable"] or str(path),
+        version=facts["version"],
+        implementation=facts["implementation"],
+        abi_flags=facts["abi_flags"],
+        bits=facts["bits"],
+        prefix=facts["prefix"],
+        is_virtual=facts["is_virtual"],
+        is_conda=is_there(prefix / "conda-meta"),
+        externally_managed=str(marker) if not facts["is_virtual"] and is_there(marker) else None,
+        site_packages=facts["purelib"],
+        is_writable=is_writable(purelib),
+        distributions=installed.distributions,
+        torch=installed.torch,
+        base_prefix=facts["base_prefix"],
+        platlib=facts["platlib"],
+        platform=facts["platform"],
+        site_directories=tuple(map(str, directories)),
+        problems=installed.problems,
+        origin=origin,
+    )
+
+
+def _ask(path: Path, given: str, environ: Mapping[str, str], origin: str, timeout_seconds: float) -> dict[str, Any]:
+    """The interpreter's own account of itself, its types checked."""
+    from zoo_cli.machine.child import CannotStart, ask
+
+    clean = {name: value for name, value in environ.items() if name != "__PYVENV_LAUNCHER__"}
+    answer = ask((str(path), *FLAGS, "-c", SCRIPT), clean, timeout_seconds=timeout_seconds)
+    if isinstance(answer, CannotStart):
+        reason = "not-python" if answer.reason == "failed" else answer.reason
+        raise NoInterpreter(given, reason, answer.detail, origin)
+    for line in reversed(answer.stdout.decode("utf-8", "replace").splitlines()):
+        if line.startswith(MARKER):
+            facts = _checked(line.removeprefix(MARKER))
+            if facts:
+                return facts
+    words = (answer.stderr or answer.stdout).decode("utf-8", "replace").strip().splitlines()
+    if answer.code is None:
+        raise NoInterpreter(given, "timeout", f"no answer in {timeout_seconds:g} s", origin)
+    raise NoInterpreter(given, *_diagnose(words), origin)
+
+
+def _diagnose(words: list[str]) -> tuple[str, str]:
+    """Why there was no answer: a Python that cannot start tells of a Python error, other programs do not."""
+    text = "\n".join(words)
+    detail = words[-1][:300] if words else "it printed nothing"
+    if re.search(r"SyntaxError|ImportError: No module named (json|sysconfig)", text):
+        return "too-old", detail
+    return ("failed" if re.search(r"Traceback|Fatal Python error|initfsencoding", text) else "not-python"), detail
+
+
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("executable", "version", "implementation", "abi_flags", "prefix", "base_prefix"), str),
+    **dict.fromkeys(("purelib", "platlib", "stdlib", "platform"), str),
+    "bits": int,
+    "is_virtual": bool,
+    "directories": list,
+}
+
+
+def _checked(text: str) -> dict[str, Any] | None:
+    import json
+
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(facts, dict) or any(not isinstance(facts.get(name), kind) for name, kind in _KINDS.items()):
+        return None
+    is_version = re.fullmatch(r"\d{1,2}\.\d{1,3}\.\d{1,3}[a-z0-9]{0,6}", facts["version"], re.ASCII)
+    return facts if is_version and all(isinstance(each, str) for each in facts["directories"]) else None
+
+
+def _refuse_old(version: str, given: str, origin: str) -> None:
+    major, minor = map(int, version.split(".")[:2])
+    if (major, minor) < OLDEST:
+        raise NoInterpreter(given, "too-old", version, origin)
+
+
+def _directories(facts: dict[str, Any]) -> list[Path]:
+    """The site directories in import order, each once, links resolved away only for the comparison."""
+
+    def each() -> Iterator[Path]:
+        seen: set[str] = set()
+        for name in facts["directories"]:
+            real = os.path.realpath(name)
+            if real not in seen and is_there(name):
+                seen.add(real)
+                yield Path(name)
+
+    return list(each())

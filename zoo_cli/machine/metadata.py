@@ -1,0 +1,121 @@
+"""The files inside a dist-info or egg-info directory, read as text.
+
+Pure. Formats: core metadata (headers up to the first empty line), WHEEL and RECORD (Binary distribution format),
+direct_url.json (PEP 610), setuptools' requires.txt and .egg-link. Readers take what broken writers leave: unknown or
+damaged lines are passed over, never an error.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MAX_REQUIREMENTS = 2000
+MAX_FILES = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """Name, version and requirements of a distribution; "" where the metadata has none."""
+
+    name: str = ""
+    version: str = ""
+    requires: tuple[str, ...] = ()
+
+
+def normalized_name(name: str) -> str:
+    """A project's name as the simple index spells it (PEP 503): "MMCV_full" -> "mmcv-full"."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def parse_headers(text: str) -> Headers:
+    """The headers of METADATA or PKG-INFO; a description below the empty line is not read."""
+    found: dict[str, str] = {}
+    requires: list[str] = []
+    key = ""
+    for line in text.splitlines():
+        if not line.strip():
+            break
+        if line[0] in " \t":  # a folded header goes on
+            if key == "requires-dist" and requires:
+                requires[-1] = f"{requires[-1]} {line.strip()}"
+            continue
+        key, _, value = line.partition(":")
+        key, value = key.strip().lower(), value.strip()
+        if key == "requires-dist" and value and len(requires) < MAX_REQUIREMENTS:
+            requires.append(value)
+        else:
+            found.setdefault(key, value)
+    return Headers(found.get("name", "")[:200], found.get("version", "")[:200], tuple(requires))
+
+
+def parse_requires_txt(text: str) -> tuple[str, ...]:
+    """Requirements of an egg-info as Requires-Dist writes them; sections `[extra:marker]` become markers."""
+    requires: list[str] = []
+    marker = ""
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("[") and line.endswith("]"):
+            extra, _, condition = line[1:-1].partition(":")
+            parts = [f"({condition})" if condition else "", f'extra == "{extra}"' if extra else ""]
+            marker = " and ".join(part for part in parts if part)
+        elif line and not line.startswith("#") and len(requires) < MAX_REQUIREMENTS:
+            requires.append(f"{line} ; {marker}" if marker else line)
+    return tuple(requires)
+
+
+def parse_wheel_tags(text: str) -> tuple[str, ...]:
+    """The tags of a WHEEL file, in its order."""
+    lines = text.splitlines()[:1000]
+    return tuple(line.partition(":")[2].strip() for line in lines if line.lower().startswith("tag:"))
+
+
+def parse_record(text: str) -> tuple[str, ...]:
+    """The paths of a RECORD, in its order, with forward slashes."""
+    if '"' in text:
+        import csv
+
+        try:
+            rows = [row[0] for row in csv.reader(text.splitlines()) if row and row[0]]
+        except csv.Error:
+            rows = []
+    else:
+        rows = [line.split(",", 1)[0] for line in text.splitlines() if line and line[0] != ","]
+    return tuple(path.replace("\\", "/") for path in rows[:MAX_FILES])
+
+
+def parse_direct_url(text: str) -> tuple[str | None, bool]:
+    """The address of a direct_url.json and whether the install is editable; (None, False) when it is no such file."""
+    import json
+
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return None, False
+    if not isinstance(document, dict) or not isinstance(document.get("url"), str):
+        return None, False
+    directory = document.get("dir_info")
+    return document["url"][:4000], isinstance(directory, dict) and directory.get("editable") is True
+
+
+def parse_torch_version(text: str) -> dict[str, str | None]:
+    """The texts and Nones that `torch/version.py` assigns, by name; read as a syntax tree, never run."""
+    import ast
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a bad escape in a foreign file is not our user's business
+            tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}
+    found: dict[str, str | None] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            targets, value = node.targets, node.value
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            targets, value = [node.target], node.value
+        else:
+            continue
+        if isinstance(value, ast.Constant) and (value.value is None or isinstance(value.value, str)):
+            found.update({target.id: value.value for target in targets if isinstance(target, ast.Name)})
+    return found

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 # What Python's own operators raise on values that do not fit.
-_MISTAKES = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RuntimeError)
+_MISTAKES = (NameError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RuntimeError)
 
 
 class _Break(Exception):
@@ -105,7 +105,7 @@ class _Statements(Expressions):
         for target in node.targets:
             if isinstance(target, ast.Name):
                 if target.id not in self.names:
-                    raise LookupError(f"name '{target.id}' is not defined")
+                    raise NameError(f"name '{target.id}' is not defined")
                 del self.names[target.id]
             elif isinstance(target, ast.Subscript):
                 box = self.value(target.value)

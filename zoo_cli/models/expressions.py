@@ -129,7 +129,7 @@ class Expressions:
         self.line = node.lineno
         if node.id in FUNCTIONS or node.id in _BUILTINS:
             raise Refused(f"the name {node.id} as a value")
-        raise LookupError(f"name '{node.id}' is not defined")
+        raise NameError(f"name '{node.id}' is not defined")
 
     def _sequence(self, nodes: list[ast.expr]) -> list[Any]:
         made: list[Any] = []

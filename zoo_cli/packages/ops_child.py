@@ -39,11 +39,11 @@ class Check:
         self.is_ok = False
         self.started = time.time()
 
-    def __enter__(self) -> Check:
+    def __enter__(self) -> Check:  # noqa: PYI034 (Self is of 3.11)
         tell(event="begin", **self.facts)
         return self
 
-    def __exit__(self, kind: type | None, value: object, _trace: object) -> bool:
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, _trace: object) -> bool:
         self.is_ok = kind is None
         told: dict[str, Any] = {"seconds": time.time() - self.started}
         if kind is not None:

@@ -1,7 +1,8 @@
 """Are the installed ops working? Loads and runs them in a child of the target interpreter and reports what happened.
 
 Edge: starts the target interpreter, isolated (`-I`), in a neutral directory, with a time-out. What the child does
-stands in `ops_child`. Every failure is data with the original text; an mmcv without ops is a failure, also though it imports.
+stands in `ops_child`. Every failure is data with the original text; an mmcv without ops is a failure, though
+`import mmcv` works.
 """
 
 from __future__ import annotations

@@ -22,6 +22,9 @@ MAY_IMPORT = {
 
 # Modules that may open a file, a socket or a process, or read the clock or the environment, and why.
 EDGES = {
+    "catalog/database.py": "opens zoo.db; in a checkout compares the index with it",
+    "catalog/compiler/__init__.py": "reads the index, writes zoo.db",
+    "catalog/compiler/sources.py": "reads the files of the index",
     "models/upstream.py": "releases on the package index and in the cache",
     "models/indexfiles.py": "the index directory of the maintainers",
     "__main__.py": "the exit code of the process",
@@ -47,6 +50,19 @@ EDGES = {
     "trust/archive.py": "unpacks sdists",
     "trust/wheel.py": "reads wheels",
     "cli/commands/build.py": "the output directory",
+    "cli/messages/transfer.py": "argv, for commands to paste",
+    "cli/progress.py": "the clock: rates and lines every 30 s",
+    "transfer/attempt.py": "network and files, through http and part",
+    "transfer/body.py": "a thread and the clock",
+    "transfer/connect.py": "sockets, TLS, proxy and CA settings of the environment",
+    "transfer/documents.py": "network and local files",
+    "transfer/fetch.py": "the destination",
+    "transfer/http.py": "sockets and the clock",
+    "transfer/mirrors.py": "mirrors files and the environment",
+    "transfer/part.py": "the part file, its lock and the clock",
+    "transfer/remote.py": "network and a temporary file",
+    "transfer/rounds.py": "the clock: waits between rounds",
+    "transfer/store.py": "the cache directory and the environment",
 }
 
 TERMINAL_LIBRARIES = {"click", "rich", "tqdm"}

@@ -1,126 +1,229 @@
-"""Compatibility facts as typed rows, and the reader that takes them from `zoo.db`.
+"""Reading compatibility facts from `zoo.db`: the matrix of a platform, GPU names, digests, projects.
 
-Every row carries an `Origin`: where the fact stands, the day it was read and what kind of evidence it is. The reader
-gets an open connection; it never opens a file itself.
+A reader gets an open connection (`zoo_cli.catalog.database.open_catalog`); it never opens a file itself. `read_matrix`
+reads thousands of rows in milliseconds: equal lists are parsed once and shared. The rows themselves are the dataclasses
+of `zoo_cli.catalog.entries`, offered here as well.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from zoo_cli.catalog.entries import (
+    FrameworkRelease,
+    GpuModel,
+    GpuReport,
+    Matrix,
+    OpsWheels,
+    Origin,
+    Project,
+    Provider,
+    Toolkit,
+    TorchBuild,
+    Wall,
+)
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Mapping
 
+__all__ = [
+    "FrameworkRelease", "GpuModel", "GpuReport", "Matrix", "OpsWheels", "Origin", "Project", "Provider", "Toolkit",
+    "TorchBuild", "Wall", "gpu_models", "project", "project_names", "projects", "projects_providing", "providers",
+    "read_matrix", "torch_sha256",
+]  # fmt: skip
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a fact stands.
+PROJECT_COLUMNS = "name, import_name, provider, kind, urls, sdist_url, sdists, aliases, conflicts, origin"
 
-    `evidence` is one of: `seen` (the file itself, or its name on the page, was read), `listed` (an official table
-    says so), `reported` (a third party says so), `inferred` (derived by a rule).
+
+def read_matrix(connection: sqlite3.Connection, platform: str) -> Matrix:
+    """The matrix of a platform such as "linux_x86_64"; torch and ops are empty for one without facts."""
+    origins = _origins(connection)
+    (date,) = connection.execute("SELECT value FROM meta WHERE key = 'index_date'").fetchone()
+    return Matrix(
+        torch=_torch(connection, platform, origins),
+        ops=_ops(connection, platform, origins),
+        frameworks=_frameworks(connection, origins),
+        walls=_walls(connection, origins),
+        toolkits=_toolkits(connection, origins),
+        index_date=date,
+        gpu_reports=_gpu_reports(connection, origins),
+    )
+
+
+def gpu_models(connection: sqlite3.Connection) -> tuple[GpuModel, ...]:
+    """Every GPU name with its compute capability, by name."""
+    origins = _origins(connection)
+    return tuple(
+        GpuModel(name, capability, architecture, bool(is_jetson), origins[origin])
+        for name, capability, architecture, is_jetson, origin in connection.execute("SELECT * FROM gpu_model")
+    )
+
+
+def torch_sha256(connection: sqlite3.Connection, url: str) -> str | None:
+    """The digest of a torch, torchvision or torchaudio wheel, None when the index has none.
+
+    Args:
+        connection: The database.
+        url: Its address, or its file name for the file of that name on PyPI.
     """
-
-    source: str  # an address, or repository + path + commit
-    date: str  # ISO day it was read
-    evidence: str
-
-
-@dataclass(frozen=True, slots=True)
-class TorchBuild:
-    """One torch release in one variant on one platform: a group of wheels that differ by Python only."""
-
-    version: str  # "2.1.2", without local version
-    variant: str  # cpu | cu118 | cu121 ...
-    platform: str  # linux_x86_64 | linux_aarch64 | win_amd64 | macos_x86_64 | macos_arm64
-    python_tags: tuple[str, ...]  # ("cp38", "cp39", ...)
-    targets: tuple[str, ...] | None  # code targets as published: ("5.0", ..., "9.0+PTX"); () for CPU; None unknown
-    targets_origin: Origin | None
-    torchvision: str | None  # the release that belongs to it
-    torchaudio: str | None
-    released: str  # ISO day
-    index_url: str  # PEP 503 root or find-links page to read
-    local: str  # "+cu121"; "" where the published file carries none
-    platform_tag: str  # of the file on that index: linux_x86_64, manylinux_2_28_x86_64, win_amd64 ...
-    on_pypi: bool  # the same variant is what PyPI serves for this platform
-    glibc: str | None  # lowest glibc, "2.17"; None off Linux
-    origin: Origin
+    address = url.partition("#")[0].replace("+", "%2B")
+    if "/" not in address or address.startswith("https://files.pythonhosted.org/"):
+        address = address.rpartition("/")[2].replace("%2B", "+")
+    found = connection.execute("SELECT sha256 FROM wheel_hash WHERE address = ?", (address,)).fetchone()
+    return found[0].hex() if found else None
 
 
-@dataclass(frozen=True, slots=True)
-class OpsWheels:
-    """One version of a compiled-ops project built for one torch minor, variant and platform.
-
-    `python_tags` maps each interpreter tag to the evidence for that very wheel.
-    """
-
-    project: str  # mmcv | mmcv-full | onedl-mmcv | torch-scatter ...
-    provider: str  # openmmlab | onedl | miropsota | comfy-forge | biubushy | pyg | ...
-    import_name: str  # mmcv
-    version: str  # "2.1.0", without local version
-    torch: str  # minor "2.1", or a full version where the build is bound to it
-    variant: str  # cpu | cu121
-    platform: str
-    python_tags: Mapping[str, str]
-    targets: tuple[str, ...] | None  # None: never published
-    page_url: str  # find-links page that lists it
-    file_url: str | None  # template with {python}, {abi}; None when the file name is not known
-    origin: Origin
+def projects(connection: sqlite3.Connection) -> dict[str, Project]:
+    """Every project by name."""
+    origins = _origins(connection)
+    rows = connection.execute(f"SELECT {PROJECT_COLUMNS} FROM project ORDER BY name")  # noqa: S608 - a constant
+    return {row[0]: _project(row, origins) for row in rows}
 
 
-@dataclass(frozen=True, slots=True)
-class FrameworkRelease:
-    """One release of a framework, with the two ranges that are never merged.
-
-    `declared` stands in the metadata (or the `mim`/`mminstall` extra), `asserted` is raised by the package when it is
-    imported. Keys are project names (`mmcv` means the import package mmcv, whoever provides it); values are
-    specifiers, "" for any version.
-    """
-
-    project: str
-    version: str
-    import_name: str
-    provider: str  # openmmlab | onedl
-    released: str
-    requires_python: str | None
-    declared: Mapping[str, str]
-    asserted: Mapping[str, str]
-    pins: Mapping[str, str]  # other bounded requirements
-    is_yanked: bool
-    origin: Origin
+def project(connection: sqlite3.Connection, name: str) -> Project | None:
+    """The project of that very name; an alias is not one (see `Project.aliases`)."""
+    query = f"SELECT {PROJECT_COLUMNS} FROM project WHERE name = ?"  # noqa: S608 - a constant
+    row = connection.execute(query, (name,)).fetchone()
+    return _project(row, _origins(connection)) if row else None
 
 
-@dataclass(frozen=True, slots=True)
-class Wall:
-    """A version boundary that no metadata states."""
-
-    id: str
-    affects: Mapping[str, str]  # project -> specifier of the affected releases
-    needs: Mapping[str, str]  # project -> specifier that avoids the wall
-    severity: str  # "breaks" (import or every use fails) | "some" (some files or functions fail)
-    fact: str
-    origin: Origin
-    platforms: tuple[str, ...] = ()  # empty: all
+def project_names(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """The names of all projects, sorted."""
+    return tuple(name for (name,) in connection.execute("SELECT name FROM project ORDER BY name"))
 
 
-@dataclass(frozen=True, slots=True)
-class Toolkit:
-    """One CUDA toolkit: the driver it shipped with (native) and the lowest driver that runs its binaries (floor)."""
-
-    cuda: str  # "12.1"
-    native_linux: str | None
-    native_windows: str | None
-    floor_linux: str | None
-    floor_windows: str | None
-    origin: Origin
+def projects_providing(connection: sqlite3.Connection, import_name: str) -> tuple[Project, ...]:
+    """The projects that own an import package, by name: only one of them may be installed."""
+    return tuple(each for each in projects(connection).values() if each.import_name == import_name)
 
 
-@dataclass(frozen=True, slots=True)
-class GpuModel:
-    """A GPU product name and its compute capability."""
+def providers(connection: sqlite3.Connection) -> dict[str, Provider]:
+    """Every provider by id."""
+    origins = _origins(connection)
+    return {
+        name: Provider(name, kind, title, _words(urls), note, origins[origin])
+        for name, kind, title, urls, note, origin in connection.execute("SELECT * FROM provider")
+    }
 
-    name: str  # as NVIDIA spells it: "GeForce RTX 3090"
-    capability: str  # "8.6"
-    architecture: str  # "Ampere"
-    is_jetson: bool
-    origin: Origin
+
+def _origins(connection: sqlite3.Connection) -> dict[int, Origin]:
+    rows = connection.execute("SELECT id, source, date, evidence FROM origin")
+    return {number: Origin(source, date, evidence) for number, source, date, evidence in rows}
+
+
+@cache
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+def _targets(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else _words(text)
+
+
+@cache
+def _tags(text: str) -> Mapping[str, str]:
+    """The mapping that "cp38=seen cp39=inferred" stands for, shared by all rows that say the same."""
+    return dict(word.split("=") for word in text.split())
+
+
+@cache
+def _mapping(text: str) -> Mapping[str, str]:
+    found: dict[str, str] = json.loads(text)
+    return found
+
+
+def _torch(connection: sqlite3.Connection, platform: str, origins: Mapping[int, Origin]) -> tuple[TorchBuild, ...]:
+    rows = connection.execute(
+        """SELECT version, variant, platform, python_tags, targets, targets_origin, torchvision, torchaudio, released,
+           index_url, local, platform_tag, on_pypi, glibc, origin, requires_python, index_kind, file_url
+           FROM torch_build WHERE platform = ? ORDER BY rowid""",
+        (platform,),
+    )
+    return tuple(
+        TorchBuild(
+            version, variant, place, _words(tags), _targets(targets), origins.get(targets_origin), vision, audio,
+            released, index_url, local, platform_tag, bool(on_pypi), glibc, origins[origin], python, kind, file_url,
+        )
+        for (
+            version, variant, place, tags, targets, targets_origin, vision, audio, released, index_url, local,
+            platform_tag, on_pypi, glibc, origin, python, kind, file_url,
+        ) in rows
+    )  # fmt: skip
+
+
+def _ops(connection: sqlite3.Connection, platform: str, origins: Mapping[int, Origin]) -> tuple[OpsWheels, ...]:
+    rows = connection.execute(
+        """SELECT project, provider, import_name, version, torch, variant, platform, python_tags, targets, page_url,
+           file_url, origin, sha256 FROM ops_wheels WHERE platform = ? ORDER BY rowid""",
+        (platform,),
+    )
+    return tuple(
+        OpsWheels(
+            name, provider, import_name, version, torch, variant, place, _tags(tags), _targets(targets), page_url,
+            file_url, origins[origin], sha256,
+        )
+        for (
+            name, provider, import_name, version, torch, variant, place, tags, targets, page_url, file_url, origin,
+            sha256,
+        ) in rows
+    )  # fmt: skip
+
+
+def _frameworks(
+    connection: sqlite3.Connection, origins: Mapping[int, Origin]
+) -> dict[str, tuple[FrameworkRelease, ...]]:
+    found: dict[str, list[FrameworkRelease]] = {}
+    rows = connection.execute(
+        """SELECT project, version, import_name, provider, released, requires_python, declared, asserted, pins,
+           is_yanked, origin, declared_in FROM framework_release ORDER BY rowid"""
+    )
+    for name, version, package, provider, day, python, declared, asserted, pins, is_yanked, origin, place in rows:
+        release = FrameworkRelease(
+            name, version, package, provider, day, python, _mapping(declared), _mapping(asserted), _mapping(pins),
+            bool(is_yanked), origins[origin], place,
+        )  # fmt: skip
+        found.setdefault(name, []).append(release)
+    return {name: tuple(releases) for name, releases in found.items()}
+
+
+def _walls(connection: sqlite3.Connection, origins: Mapping[int, Origin]) -> tuple[Wall, ...]:
+    rows = connection.execute(
+        "SELECT id, affects, needs, severity, fact, origin, platforms, python FROM wall ORDER BY id"
+    )
+    return tuple(
+        Wall(name, _mapping(affects), _mapping(needs), severity, fact, origins[origin], _words(platforms), python)
+        for name, affects, needs, severity, fact, origin, platforms, python in rows
+    )
+
+
+def _toolkits(connection: sqlite3.Connection, origins: Mapping[int, Origin]) -> tuple[Toolkit, ...]:
+    rows = connection.execute(
+        """SELECT cuda, native_linux, native_windows, floor_linux, floor_windows, origin FROM toolkit
+           ORDER BY rowid"""
+    )
+    return tuple(
+        Toolkit(cuda, native_linux, native_windows, floor_linux, floor_windows, origins[origin])
+        for cuda, native_linux, native_windows, floor_linux, floor_windows, origin in rows
+    )
+
+
+def _gpu_reports(connection: sqlite3.Connection, origins: Mapping[int, Origin]) -> tuple[GpuReport, ...]:
+    rows = connection.execute(
+        """SELECT project, versions, capability, gpu, platform, torch, variant, python_tag, works, cure, origin
+           FROM gpu_report ORDER BY rowid"""
+    )
+    return tuple(
+        GpuReport(name, versions, capability, gpu, platform, torch, variant, tag, bool(works), cure, origins[origin])
+        for name, versions, capability, gpu, platform, torch, variant, tag, works, cure, origin in rows
+    )
+
+
+def _project(row: tuple[Any, ...], origins: Mapping[int, Origin]) -> Project:
+    name, import_name, provider, kind, urls, sdist_url, sdists, aliases, conflicts, origin = row
+    return Project(
+        name, import_name, provider, kind, _words(urls), sdist_url, _words(sdists), _words(aliases), _words(conflicts),
+        origins[origin],
+    )  # fmt: skip

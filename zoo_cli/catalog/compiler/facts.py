@@ -1,0 +1,185 @@
+"""The smaller files: projects and providers, walls, CUDA toolkits, GPU names, reports and CPU ops."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zoo_cli.catalog.compiler.rows import (
+    CODE_TARGET,
+    DRIVER,
+    NAME,
+    PLATFORMS,
+    PYTHON_TAG,
+    URL,
+    Row,
+    specifier,
+    version,
+)
+from zoo_cli.catalog.compiler.tables import Collector, Origins, document, words
+
+if TYPE_CHECKING:
+    import re
+
+KINDS = ("torch", "companion", "ops", "engine", "framework", "lite", "tool", "library")
+
+
+def load_projects(source: Row, collector: Collector) -> dict[str, tuple[str, str]]:
+    """Providers and projects; gives import package and provider by project.
+
+    Raises:
+        BrokenRow: A row breaks the schema, or a project names an unknown provider.
+    """
+    origins = Origins(source, collector)
+    urls: dict[str, tuple[str, ...]] = {}
+    for row in source.rows("providers"):
+        name = row.text("id", NAME)
+        kind, title = row.choice("kind", ("official", "fork", "community")), row.text("title")
+        urls[name] = row.texts("urls", URL)
+        values = (name, kind, title, words(urls[name]), row.optional("note"), origins.of(row))
+        collector.add("provider", row, (name,), values)
+    rows = [(row, _project(row, origins)) for row in source.rows("projects")]
+    owners: dict[str, list[str]] = {}
+    for _, (name, import_name, *_rest) in rows:
+        owners.setdefault(import_name, []).append(name)
+    for row, (name, import_name, provider, kind, own, sdist, sdists, aliases, origin) in rows:
+        if provider not in urls:
+            row.broken(f"no provider is named {provider}")
+        conflicts = sorted(set(owners[import_name]) - {name})
+        whole = (name, import_name, provider, kind, own or words(urls[provider]), sdist, sdists, words(aliases))
+        collector.add("project", row, (name,), (*whole, words(conflicts), origin))
+        for alias in aliases:
+            collector.add("project_alias", row, (alias,), (alias, name))
+    return {name: (import_name, provider) for _, (name, import_name, provider, *_rest) in rows}
+
+
+def _project(row: Row, origins: Origins) -> tuple[str, str, str, str, str, str | None, str, tuple[str, ...], int]:
+    return (
+        row.text("name", NAME),
+        row.text("import_name", NAME),
+        row.text("provider", NAME),
+        row.choice("kind", KINDS),
+        words(row.texts("urls", URL)) if row.has("urls") else "",
+        row.optional("sdist", URL),
+        words(version(row, each) for each in row.texts("sdists")) if row.has("sdists") else "",
+        row.texts("aliases", NAME) if row.has("aliases") else (),
+        origins.of(row),
+    )
+
+
+def load_walls(source: Row, collector: Collector) -> None:
+    """Version boundaries that no metadata states."""
+    origins = Origins(source, collector)
+    for row in source.rows("walls"):
+        name = row.text("id", NAME)
+        affects, needs = row.mapping("affects", specifier), row.mapping("needs", specifier)
+        if not affects or not needs:
+            row.broken("affects and needs must name a project each")
+        platforms = row.texts("platforms") if row.has("platforms") else ()
+        if not set(platforms) <= set(PLATFORMS):
+            row.broken(f"platforms: only {', '.join(PLATFORMS)}")
+        python = row.optional("python") or ""
+        specifier(row, python)
+        severity, fact = row.choice("severity", ("breaks", "some")), row.text("fact")
+        values = (name, document(affects), document(needs), severity, fact, words(platforms), python, origins.of(row))
+        collector.add("wall", row, (name,), values)
+
+
+def load_cuda(source: Row, collector: Collector) -> None:
+    """Toolkits; the other sections of cuda.yaml are checked, and kept in the source for later readers."""
+    from packaging.version import Version
+
+    origins = Origins(source, collector)
+    for row in source.rows("toolkits"):
+        name, origin = row.text("cuda", DRIVER), origins.of(row)
+        floor = row.row("floor")
+        floors = (floor.optional("linux", DRIVER), floor.optional("windows", DRIVER))
+        floor.done()
+        native: list[tuple[str | None, str | None, int]] = []
+        for release in row.rows("releases"):
+            release.text("release", DRIVER)
+            drivers = (release.optional("linux", DRIVER), release.optional("windows", DRIVER))
+            native.append((*drivers, origins.of(release, default=origin)))
+        if not native:
+            row.broken("releases is empty")
+        first = native[0]
+        collector.add("toolkit", row, (name,), (name, *first[:2], *floors, first[2]), (Version(name),))
+    _check(source, "architectures", origins, text=("architecture", "first"), lists={"capabilities": CODE_TARGET})
+    _check(source, "driver_branches", origins, text=("branch", "end_of_life"))
+    _check(source, "host_compilers", origins, text=("enforced_by", "cuda"), lists={"gcc": DRIVER, "clang": DRIVER})
+    _check(source, "build_rules", origins, text=("fact",))
+    _check(source, "rocm_targets", origins, text=("rocm",), lists={"targets": NAME})
+
+
+def _check(
+    source: Row, section: str, origins: Origins, text: tuple[str, ...], lists: dict[str, re.Pattern[str]] | None = None
+) -> None:
+    """Check rows that no table holds yet, so that they stay true to their schema."""
+    for row in source.rows(section):
+        origins.of(row)
+        for key in text:
+            row.text(key)
+        for key in ("last", "last_driver_branch"):
+            row.optional(key, DRIVER)
+        row.optional("note")
+        row.flag("jetson")
+        for key, pattern in (lists or {}).items():
+            if row.has(key):
+                row.texts(key, pattern)
+
+
+def load_gpus(source: Row, collector: Collector) -> None:
+    """GPU names with their compute capability."""
+    origins = Origins(source, collector)
+    for row in source.rows("gpus"):
+        capability, architecture = row.text("capability", CODE_TARGET), row.text("architecture", NAME)
+        is_jetson, origin = int(row.flag("jetson")), origins.of(row)
+        for name in row.texts("names"):
+            collector.add("gpu_model", row, (name,), (name, capability, architecture, is_jetson, origin))
+
+
+def load_gpu_reports(source: Row, collector: Collector, projects: dict[str, tuple[str, str]]) -> None:
+    """What people reported about compiled ops on a GPU."""
+    origins = Origins(source, collector)
+    for row in source.rows("reports"):
+        project, versions = row.text("project", NAME), row.text("versions")
+        specifier(row, versions)
+        if project not in projects:
+            row.broken(f"projects.yaml knows no {project}")
+        where = (
+            row.choice("platform", PLATFORMS) if row.has("platform") else None,
+            row.optional("torch", DRIVER),
+            row.optional("variant", NAME),
+            row.optional("python", PYTHON_TAG),
+        )
+        key = (project, versions, row.text("capability", CODE_TARGET), row.text("gpu"), *where)
+        row.text("works")
+        values = (*key, int(row.flag("works")), row.optional("cure"), origins.of(row))
+        collector.add("gpu_report", row, key, values)
+
+
+def check_ops_cpu(source: Row, collector: Collector) -> None:
+    """ops_cpu.yaml is checked, and kept in the source until a reader needs a table of it."""
+    origins = Origins(source, collector)
+    for row in source.rows("ops"):
+        row.text("op", NAME)
+        row.choice("by", ("kernel", "fallback", "none"))
+        for key in ("since", "since_2x"):
+            version(row, row.optional(key) or "0")
+        for key in ("detail", "note"):
+            row.optional(key)
+        if row.has("names"):
+            row.texts("names", NAME)
+        row.flag("documented_as_missing")
+        origins.of(row)
+    for section, keys in {
+        "minimum_for_training": ("framework", "releases", "needs"),
+        "errors": ("project", "text", "cause"),
+        "sync_batch_norm": ("torch", "fact"),
+        "uses": ("op", "folder", "effect", "mmdet 3.3.0", "mmdet 2.28.2", "note"),
+    }.items():
+        for row in source.rows(section):
+            origins.of(row)
+            if row.has("versions"):
+                specifier(row, row.text_or_empty("versions"))
+            for key in keys:
+                row.optional(key)

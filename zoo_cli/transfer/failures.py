@@ -8,7 +8,6 @@ Addresses in fields are already without passwords.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from zoo_cli.errors import ExitCode, ZooError
 
@@ -18,7 +17,7 @@ _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 class Failed(ZooError):
     """Base: one address did not deliver."""
 
-    exit_code: ClassVar[ExitCode] = ExitCode.NETWORK
+    exit_code = ExitCode.NETWORK
     url: str
 
     @property
@@ -26,12 +25,17 @@ class Failed(ZooError):
         """Whether the same address may do better a moment later."""
         return False
 
+    @property
+    def brief(self) -> str:
+        """What happened in a few words, for one line of progress."""
+        return self.code.replace("-", " ")
+
 
 @dataclass(eq=False)
 class Unreachable(Failed):
     """No connection: name look-up, connect or TLS failed, in `doing`."""
 
-    code: ClassVar[str] = "network"
+    code = "network"
 
     url: str
     doing: str  # "look up the name" | "connect" | "agree on TLS"
@@ -44,12 +48,17 @@ class Unreachable(Failed):
         """A bad certificate stays bad."""
         return not self.is_certificate
 
+    @property
+    def brief(self) -> str:
+        """What happened in a few words."""
+        return f"cannot {self.doing}: {self.reason}"
+
 
 @dataclass(eq=False)
 class OfflineRefused(Failed):
     """An address needs the network and --offline was asked."""
 
-    code: ClassVar[str] = "offline"
+    code = "offline"
 
     url: str
 
@@ -58,7 +67,7 @@ class OfflineRefused(Failed):
 class HttpFailed(Failed):
     """The server answered with a status that is no success."""
 
-    code: ClassVar[str] = "http-status"
+    code = "http-status"
 
     url: str
     status: int
@@ -70,12 +79,17 @@ class HttpFailed(Failed):
         """Too many requests, a gateway or a server in trouble."""
         return self.status in _AGAIN
 
+    @property
+    def brief(self) -> str:
+        """What happened in a few words."""
+        return f"answered {self.status} {self.reason}".rstrip()
+
 
 @dataclass(eq=False)
 class Stalled(Failed):
     """Nothing, or almost nothing, came for `seconds`."""
 
-    code: ClassVar[str] = "stalled"
+    code = "stalled"
 
     url: str
     seconds: float
@@ -87,12 +101,17 @@ class Stalled(Failed):
         """Another connection may be faster."""
         return True
 
+    @property
+    def brief(self) -> str:
+        """What happened in a few words."""
+        return f"sent almost nothing for {self.seconds:g} s"
+
 
 @dataclass(eq=False)
 class CutShort(Failed):
     """The connection ended before the body did."""
 
-    code: ClassVar[str] = "cut-short"
+    code = "cut-short"
 
     url: str
     received_bytes: int
@@ -104,12 +123,17 @@ class CutShort(Failed):
         """What came is kept."""
         return True
 
+    @property
+    def brief(self) -> str:
+        """What happened in a few words."""
+        return f"broke off after {self.received_bytes} bytes"
+
 
 @dataclass(eq=False)
 class BadAnswer(Failed):
     """The server broke HTTP (RFC 9110, 9112), in `what`."""
 
-    code: ClassVar[str] = "bad-answer"
+    code = "bad-answer"
 
     url: str
     what: str
@@ -119,24 +143,34 @@ class BadAnswer(Failed):
         """It may have been one broken process of many."""
         return True
 
+    @property
+    def brief(self) -> str:
+        """What happened in a few words."""
+        return self.what
+
 
 @dataclass(eq=False)
 class NotTheFile(Failed):
     """An HTML page came where a binary file was expected: a login, a parked domain, an error with status 200."""
 
-    code: ClassVar[str] = "not-the-file"
+    code = "not-the-file"
 
     url: str
     file: str
     content_type: str
     begins: str  # the first characters of the body
 
+    @property
+    def brief(self) -> str:
+        """What happened in a few words."""
+        return "sent an HTML page in place of the file"
+
 
 @dataclass(eq=False)
 class RedirectRefused(Failed):
     """A redirect leads where zoo does not go."""
 
-    code: ClassVar[str] = "redirect-refused"
+    code = "redirect-refused"
 
     url: str
     to: str
@@ -147,7 +181,7 @@ class RedirectRefused(Failed):
 class AddressRefused(Failed):
     """A name leads to a network address zoo does not connect to."""
 
-    code: ClassVar[str] = "address-refused"
+    code = "address-refused"
 
     url: str
     address: str
@@ -158,7 +192,7 @@ class AddressRefused(Failed):
 class LocalFileFailed(Failed):
     """A file: address or a path as source cannot be read."""
 
-    code: ClassVar[str] = "cannot-read-source"
+    code = "cannot-read-source"
 
     url: str
     reason: str
@@ -168,8 +202,8 @@ class LocalFileFailed(Failed):
 class TooLarge(Failed):
     """More bytes than may come."""
 
-    code: ClassVar[str] = "too-large"
-    exit_code: ClassVar[ExitCode] = ExitCode.INTEGRITY
+    code = "too-large"
+    exit_code = ExitCode.INTEGRITY
 
     url: str
     file: str
@@ -181,21 +215,26 @@ class TooLarge(Failed):
 class SizeMismatch(Failed):
     """The file has another size than is known of it."""
 
-    code: ClassVar[str] = "size-mismatch"
-    exit_code: ClassVar[ExitCode] = ExitCode.INTEGRITY
+    code = "size-mismatch"
+    exit_code = ExitCode.INTEGRITY
 
     url: str
     file: str
     expected_bytes: int
     received_bytes: int
 
+    @property
+    def brief(self) -> str:
+        """What happened in a few words."""
+        return f"has a file of {self.received_bytes} bytes, not {self.expected_bytes}"
+
 
 @dataclass(eq=False)
 class HashMismatch(Failed):
     """The bytes received are not the bytes promised; they were dropped."""
 
-    code: ClassVar[str] = "hash-mismatch"
-    exit_code: ClassVar[ExitCode] = ExitCode.INTEGRITY
+    code = "hash-mismatch"
+    exit_code = ExitCode.INTEGRITY
 
     url: str
     file: str
@@ -208,12 +247,17 @@ class HashMismatch(Failed):
         """One flipped byte heals by fetching again; the engine counts."""
         return True
 
+    @property
+    def brief(self) -> str:
+        """What happened in a few words."""
+        return f"sent other bytes than expected: {self.received[:8]}..., not {self.expected[:8]}..."
+
 
 @dataclass(eq=False)
 class AllSourcesFailed(ZooError):
     """Several addresses were tried and none delivered; `failures` has the last failure of each, in order."""
 
-    code: ClassVar[str] = "all-sources-failed"
+    code = "all-sources-failed"
 
     file: str
     failures: tuple[Failed, ...]
@@ -233,8 +277,8 @@ class AllSourcesFailed(ZooError):
 class TookTooLong(ZooError):
     """The time limit for the whole transfer is over."""
 
-    code: ClassVar[str] = "took-too-long"
-    exit_code: ClassVar[ExitCode] = ExitCode.NETWORK
+    code = "took-too-long"
+    exit_code = ExitCode.NETWORK
 
     file: str
     seconds: float
@@ -245,8 +289,8 @@ class TookTooLong(ZooError):
 class BadAddress(ZooError):
     """A text is no address zoo can fetch from."""
 
-    code: ClassVar[str] = "bad-address"
-    exit_code: ClassVar[ExitCode] = ExitCode.USAGE
+    code = "bad-address"
+    exit_code = ExitCode.USAGE
 
     url: str
     why: str
@@ -256,8 +300,8 @@ class BadAddress(ZooError):
 class BadCaBundle(ZooError):
     """The file with certificate authorities cannot be used."""
 
-    code: ClassVar[str] = "bad-ca-bundle"
-    exit_code: ClassVar[ExitCode] = ExitCode.USAGE
+    code = "bad-ca-bundle"
+    exit_code = ExitCode.USAGE
 
     path: str
     reason: str
@@ -267,7 +311,7 @@ class BadCaBundle(ZooError):
 class DestinationExists(ZooError):
     """Another file is at the destination and replacing it was not asked; `expected` None: nothing to compare with."""
 
-    code: ClassVar[str] = "destination-exists"
+    code = "destination-exists"
 
     path: str
     expected: str | None
@@ -278,7 +322,7 @@ class DestinationExists(ZooError):
 class DestinationUnusable(ZooError):
     """The destination cannot be written."""
 
-    code: ClassVar[str] = "destination-unusable"
+    code = "destination-unusable"
 
     path: str
     reason: str
@@ -288,7 +332,7 @@ class DestinationUnusable(ZooError):
 class NoSpace(ZooError):
     """The disk has no room for the file."""
 
-    code: ClassVar[str] = "no-space"
+    code = "no-space"
 
     path: str
     needed_bytes: int | None

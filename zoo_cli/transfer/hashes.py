@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NewType
+from typing import Literal, NewType
 
 from zoo_cli.errors import ExitCode, ZooError
 
@@ -32,8 +32,8 @@ _IS_DATE = re.compile(rf"{_DATE}\Z")
 class BadDigest(ZooError):
     """A text is no SHA-256 digest."""
 
-    code: ClassVar[str] = "bad-digest"
-    exit_code: ClassVar[ExitCode] = ExitCode.USAGE
+    code = "bad-digest"
+    exit_code = ExitCode.USAGE
 
     text: str
 

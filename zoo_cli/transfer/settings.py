@@ -5,7 +5,7 @@ Pure. Times are seconds of a monotonic clock, rates are bytes a second.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Settings:
         offline: Make no connection; local files still work.
         ca_bundle: PEM file with more authorities to trust; None reads ZOO_CA_BUNDLE. Verification cannot be off.
         proxies: None reads them from the environment.
+        sync: Wait until the disk has a file before it gets its final name.
     """
 
     connect_seconds: float = 10.0
@@ -76,3 +77,12 @@ class Settings:
     offline: bool = False
     ca_bundle: str | None = None
     proxies: Proxies | None = None
+    sync: bool = True
+
+    def within(self, seconds: float | None) -> Settings:
+        """The same, with no single wait longer than the time that is left; None is no limit."""
+        if seconds is None:
+            return self
+        left = max(0.01, seconds)
+        connect, stall = min(self.connect_seconds, left), min(self.stall_seconds, left)
+        return replace(self, connect_seconds=connect, stall_seconds=stall)

@@ -119,3 +119,14 @@ class Mirrors:
     def all_addresses(self, urls: tuple[str, ...], kind: Kind) -> tuple[str, ...]:
         """`addresses` of several equal files: the mirrors of all come before repeats."""
         return tuple(dict.fromkeys(address for url in urls for address in self.addresses(url, kind)))
+
+
+_KINDS_BY_END: tuple[tuple[tuple[str, ...], Kind], ...] = (
+    ((".whl", ".tar.gz"), "wheels"),
+    ((".py", ".yaml", ".yml"), "configs"),
+)
+
+
+def kind_of(file_name: str) -> Kind:
+    """What a file most likely is, by the end of its name; decides which mirror rules apply to a typed address."""
+    return next((kind for ends, kind in _KINDS_BY_END if file_name.endswith(ends)), "checkpoints")

@@ -1,0 +1,331 @@
+"""Sentences for the errors of `zoo_cli.transfer`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import PurePath
+
+from zoo_cli.cli.messages import Message, WayOut, describe
+from zoo_cli.cli.text import human_bytes
+from zoo_cli.transfer.addresses import place_of, redacted
+from zoo_cli.transfer.failures import (
+    AddressRefused,
+    AllSourcesFailed,
+    BadAddress,
+    BadAnswer,
+    BadCaBundle,
+    CutShort,
+    DestinationExists,
+    DestinationUnusable,
+    HashMismatch,
+    HttpFailed,
+    LocalFileFailed,
+    NoSpace,
+    NotTheFile,
+    OfflineRefused,
+    RedirectRefused,
+    SizeMismatch,
+    Stalled,
+    TookTooLong,
+    TooLarge,
+    Unreachable,
+)
+from zoo_cli.transfer.hashes import BadDigest
+from zoo_cli.transfer.mirrors import BadMirrorOption, BadMirrors
+from zoo_cli.transfer.store import CacheUnusable
+
+
+def same_command(*more: str) -> str:
+    """The command line of this run, to be pasted, with more words at its end."""
+    return shlex.join(["zoo", *(redacted(word) for word in sys.argv[1:]), *more])
+
+
+def _again(text: str = "Try again; what was fetched is kept") -> WayOut:
+    return WayOut(text, same_command())
+
+
+def _other_address() -> WayOut:
+    return WayOut("From another host: add a rule to a file and name it", "export ZOO_MIRRORS=$HOME/mirrors.yaml")
+
+
+_DO_NOT_LOAD = WayOut("Do not load a file with another digest: checkpoints can run code. If it stays, report it")
+
+
+@describe.register
+def unreachable(error: Unreachable) -> Message:
+    """No connection."""
+    via = f"; proxy: {error.proxy}" if error.proxy else "; proxy: none used"
+    ways = [_again("Try again")]
+    if error.is_certificate:
+        ways = [WayOut("Behind an inspecting proxy: trust its authority too", "export ZOO_CA_BUNDLE=/path/to/ca.pem")]
+    elif not error.proxy:
+        ways.append(WayOut("Behind a proxy", "export HTTPS_PROXY=http://host:port"))
+    return Message(
+        f"cannot reach {place_of(error.url)}",
+        (f"address  {error.url}", f"failed   {error.doing}: {error.reason}{via}"),
+        (*ways, _other_address()),
+    )
+
+
+@describe.register
+def offline(error: OfflineRefused) -> Message:
+    """The network is needed and not allowed."""
+    words = [redacted(word) for word in sys.argv[1:] if word != "--offline"]
+    return Message(
+        f"{place_of(error.url)} would have to be asked, and no connection may be made",
+        (f"address  {error.url}",),
+        (WayOut("With the network", shlex.join(["env", "-u", "ZOO_OFFLINE", "zoo", *words])),),
+    )
+
+
+@describe.register
+def http_failed(error: HttpFailed) -> Message:
+    """A status that is no success."""
+    facts = [f"address  {error.url}"]
+    if error.retry_after_seconds is not None:
+        facts.append(f"it asks to wait {error.retry_after_seconds:.0f} s")
+    ways = [_again("Try again later")] if error.again else []
+    if error.status in (401, 403):
+        facts.append("it wants a user name or another right; zoo sends one only if the address has it")
+    return Message(
+        f"{place_of(error.url)} answered {error.status} {error.reason}".rstrip(),
+        tuple(facts),
+        (*ways, WayOut("See what the host has there", f"curl -I {shlex.quote(error.url)}"), _other_address()),
+    )
+
+
+@describe.register
+def stalled(error: Stalled) -> Message:
+    """Nothing came any more."""
+    return Message(
+        f"{place_of(error.url)} sent almost nothing for {error.seconds:g} s",
+        (f"address   {error.url}", f"received  {human_bytes(error.received_bytes)} in the last connection"),
+        (_again(), _other_address()),
+    )
+
+
+@describe.register
+def cut_short(error: CutShort) -> Message:
+    """The connection ended too early."""
+    expected = "" if error.expected_bytes is None else f" of {error.expected_bytes}"
+    return Message(
+        f"{place_of(error.url)} broke off before the end",
+        (f"address   {error.url}", f"received  {error.received_bytes}{expected} bytes: {error.reason}"),
+        (_again(), _other_address()),
+    )
+
+
+@describe.register
+def bad_answer(error: BadAnswer) -> Message:
+    """HTTP was broken."""
+    return Message(
+        f"{place_of(error.url)} sent an answer that cannot be used",
+        (f"address  {error.url}", f"because  {error.what}"),
+        (_again("Try again"), _other_address()),
+    )
+
+
+@describe.register
+def not_the_file(error: NotTheFile) -> Message:
+    """An HTML page came."""
+    return Message(
+        f"{place_of(error.url)} sent an HTML page in place of {error.file}",
+        (f"address  {error.url}", f"begins   {error.begins or error.content_type}"),
+        (WayOut("Look at the page: a login, a consent form or a parked domain", error.url), _other_address()),
+    )
+
+
+@describe.register
+def redirect_refused(error: RedirectRefused) -> Message:
+    """A redirect that is not followed."""
+    return Message(
+        f"{place_of(error.url)} redirects to where zoo does not go",
+        (f"from     {error.url}", f"to       {error.to}", f"because  {error.why}"),
+        (_other_address(),),
+    )
+
+
+@describe.register
+def address_refused(error: AddressRefused) -> Message:
+    """A network that is not connected to."""
+    return Message(
+        f"{place_of(error.url)} leads to {error.address}, which zoo does not connect to",
+        (f"address  {error.url}", f"because  {error.why}"),
+        (_other_address(),),
+    )
+
+
+@describe.register
+def local_file_failed(error: LocalFileFailed) -> Message:
+    """A local source cannot be read."""
+    return Message(
+        f"cannot read {error.url}: {error.reason}",
+        ("it was taken for a path; an address begins with https://, http:// or file:///",),
+        (WayOut("See what is there", f"ls -l {shlex.quote(error.url)}"),),
+    )
+
+
+@describe.register
+def too_large(error: TooLarge) -> Message:
+    """More than may come."""
+    declared = "without end" if error.declared_bytes is None else f"of {human_bytes(error.declared_bytes)}"
+    return Message(
+        f"{place_of(error.url)} sends a body {declared}; at most {human_bytes(error.limit_bytes)} are taken",
+        (f"address  {error.url}", "nothing of it was kept"),
+        (_other_address(),),
+    )
+
+
+@describe.register
+def size_mismatch(error: SizeMismatch) -> Message:
+    """Another size."""
+    return Message(
+        f"{place_of(error.url)} has a file of another size under the name {error.file}",
+        (
+            f"address   {error.url}",
+            f"expected  {error.expected_bytes} bytes",
+            f"there     {error.received_bytes} bytes",
+        ),
+        (_other_address(), _DO_NOT_LOAD),
+    )
+
+
+@describe.register
+def hash_mismatch(error: HashMismatch) -> Message:
+    """Other bytes."""
+    kind = "sha256" if len(error.expected) == 64 else "sha256 begins"
+    return Message(
+        f"{place_of(error.url)} has other bytes than expected; they were dropped",
+        (
+            f"file      {error.file}",
+            f"address   {error.url}",
+            f"expected  {kind} {error.expected}   ({_basis(error.basis)})",
+            f"received  sha256 {error.received}",
+        ),
+        (_other_address(), _DO_NOT_LOAD),
+    )
+
+
+def _basis(word: str) -> str:
+    return {"given": "given on the command line", "prefix": "the file name says so", "signed": "signed index"}.get(
+        word, "recorded earlier"
+    )
+
+
+@describe.register
+def all_sources_failed(error: AllSourcesFailed) -> Message:
+    """No address delivered."""
+    facts = [f"{place_of(each.url)}: {each.code}: {each.brief}" for each in error.failures]
+    facts += [f"  {each.url}" for each in error.failures]
+    wrong = [each for each in error.failures if isinstance(each, HashMismatch)]
+    ways: list[WayOut] = [_again()]
+    if len({each.received for each in wrong}) == 1 and len(wrong) > 1:
+        facts.append("these sources agree with each other, so what is expected may be out of date")
+    if wrong:
+        facts.append(f"expected sha256 {wrong[0].expected}   ({_basis(wrong[0].basis)})")
+        ways = [_DO_NOT_LOAD]
+    return Message(f"none of {len(error.failures)} sources has {error.file}", tuple(facts), (*ways, _other_address()))
+
+
+@describe.register
+def took_too_long(error: TookTooLong) -> Message:
+    """The time is over."""
+    return Message(
+        f"{error.file} is not here after {error.seconds:g} s, the limit for all of it",
+        (f"received  {human_bytes(error.received_bytes)}",),
+        (_again(),),
+    )
+
+
+@describe.register
+def bad_address(error: BadAddress) -> Message:
+    """No address."""
+    return Message(f"cannot fetch from {error.url or 'nowhere'}: {error.why}", (), (WayOut("How", "zoo fetch --help"),))
+
+
+@describe.register
+def bad_digest(error: BadDigest) -> Message:
+    """No digest."""
+    return Message(
+        f"{error.text} is no SHA-256 digest: those have 64 hex digits",
+        (),
+        (WayOut("Make one of a file you trust", "sha256sum FILE"),),
+    )
+
+
+@describe.register
+def bad_ca_bundle(error: BadCaBundle) -> Message:
+    """No authorities."""
+    return Message(
+        f"cannot use the certificate authorities in {error.path}: {error.reason}",
+        (),
+        (WayOut("Without them", "unset ZOO_CA_BUNDLE"),),
+    )
+
+
+@describe.register
+def destination_exists(error: DestinationExists) -> Message:
+    """Another file is there."""
+    expected = f"sha256 {error.expected}" if error.expected else "nothing is known of the file to compare with"
+    return Message(
+        f"{error.path} is there and is not known to be this file",
+        (f"expected  {expected}", f"there     sha256 {error.found}"),
+        (
+            WayOut("Keep it under another name", f"mv {shlex.quote(error.path)} {shlex.quote(error.path + '.old')}"),
+            WayOut("Replace it", same_command("--force")),
+        ),
+    )
+
+
+@describe.register
+def destination_unusable(error: DestinationUnusable) -> Message:
+    """The destination cannot be written."""
+    return Message(
+        f"cannot write {error.path}: {error.reason}",
+        (),
+        (WayOut("See what is there", shlex.join(["ls", "-ld", str(PurePath(error.path).parent), error.path])),),
+    )
+
+
+@describe.register
+def no_space(error: NoSpace) -> Message:
+    """The disk is full."""
+    needed = "" if error.needed_bytes is None else f"needed {human_bytes(error.needed_bytes)}, "
+    return Message(
+        f"no room on the disk for {error.path}",
+        (f"{needed}free {human_bytes(error.free_bytes)}",),
+        (WayOut("See what takes the room", "du -xh --max-depth=1 ~ | sort -h"), _again("After making room")),
+    )
+
+
+@describe.register
+def cache_unusable(error: CacheUnusable) -> Message:
+    """The cache cannot be used."""
+    return Message(
+        f"cannot use the cache directory {error.path}: {error.reason}",
+        (),
+        (WayOut("Choose another one", "export ZOO_CACHE=/path/with/room"),),
+    )
+
+
+@describe.register
+def bad_mirrors(error: BadMirrors) -> Message:
+    """A mirrors file is wrong."""
+    place = f"{error.file}:{error.line}" if error.line else error.file
+    what = f"{error.key}: {error.why}" if error.key else error.why
+    return Message(
+        f"cannot use the mirrors file {place}: {what}",
+        (),
+        (WayOut("The form of the file", "zoo help mirrors"), WayOut("Without your own file", "unset ZOO_MIRRORS")),
+    )
+
+
+@describe.register
+def bad_mirror_option(error: BadMirrorOption) -> Message:
+    """A --mirror is wrong."""
+    return Message(
+        f"cannot read --mirror {error.text}: {error.why}",
+        (),
+        (WayOut("For example", "--mirror https://download.openmmlab.com=http://127.0.0.1:8000/openmmlab"),),
+    )

@@ -1,0 +1,177 @@
+"""Transfers and steps as a person follows them: bars on a terminal, lines in a pipe, nothing when quiet.
+
+Edge: the clock and the terminal. A `Progress` is a listener for `zoo_cli.transfer.events` and a context manager that
+leaves the terminal clean. Lines in a pipe come at the start, each 10 % or 30 seconds, and at the end.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+
+from zoo_cli.cli.text import human_bytes, printable
+from zoo_cli.transfer.events import Advanced, Event, Finished, Noted, SourceFailed, Started
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from tqdm import tqdm
+    from typing_extensions import Self
+
+    from zoo_cli.cli.console import Console
+
+_EVERY_SECONDS = 30.0
+_EVERY_PERCENT = 10
+_LABEL_CELLS = 36
+
+EVIDENCE = {
+    "signed": "sha256 matches the signed index",
+    "locked": "sha256 matches",
+    "agreed": "two operators sent the same sha256",
+    "given": "sha256 is the one given",
+    "prefix": "8 digits of the name match (only 32 bits: finds damage, proves no origin)",
+    "none": "nothing to check it against",
+}
+
+
+@dataclass
+class _Flow:
+    """One file in flight."""
+
+    size_bytes: int | None
+    first_bytes: int
+    began: float
+    have_bytes: int = 0
+    told_percent: int = 0
+    told_at: float = field(default=0.0)
+
+    def rate(self, now: float) -> float:
+        """Bytes a second since this process began."""
+        return (self.have_bytes - self.first_bytes) / max(now - self.began, 1e-3)
+
+
+class Progress:
+    """Shows events of transfers and steps of other work on stderr.
+
+    with Progress(console) as progress:
+        fetch(wanted, path, settings, progress)
+        progress.step("config: flattened from 4 files")
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._is_silent = console.quiet or console.json
+        self._has_bars = not self._is_silent and console.progress and console.talks_to_terminal
+        self._has_lines = not self._is_silent and console.progress and not self._has_bars
+        self._flows: dict[str, _Flow] = {}
+        self._bars: dict[str, tqdm[NoReturn]] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Shows one event."""
+        if isinstance(event, Advanced):
+            self._advanced(event)
+        elif isinstance(event, Started):
+            self._started(event)
+        elif isinstance(event, Finished):
+            self._finished(event)
+        elif isinstance(event, SourceFailed):
+            self.step(f"{event.name}: {event.source} {event.reason}", warn=True)
+        elif isinstance(event, Noted):
+            self.step(event.text)
+
+    def step(self, text: str, *, warn: bool = False) -> None:
+        """One line about what was done, above the bars; nothing when quiet."""
+        if self._is_silent:
+            return
+        for bar in self._bars.values():
+            bar.clear()
+        if warn:
+            self._console.warn(text)
+        else:
+            self._console.say(f"  {printable(text)}")
+        for bar in self._bars.values():
+            bar.refresh()
+
+    def _started(self, event: Started) -> None:
+        known = self._flows.get(event.name)
+        now = time.monotonic()
+        self._flows[event.name] = _Flow(event.size_bytes, event.have_bytes, now, event.have_bytes, told_at=now)
+        if event.have_bytes and known is None:
+            self.step(f"{event.name}: found {human_bytes(event.have_bytes)} of an earlier try, going on from there")
+        if self._has_bars:
+            self._draw(event)
+        elif self._has_lines:
+            size = f"{human_bytes(event.size_bytes)} " if event.size_bytes is not None else ""
+            self.step(f"{event.name}: {size}from {event.source}")
+
+    def _draw(self, event: Started) -> None:
+        from tqdm import tqdm
+
+        self._end_bar(event.name)
+        label = printable(event.name)
+        self._bars[event.name] = tqdm(
+            total=event.size_bytes,
+            initial=event.have_bytes,
+            desc="  " + (label if len(label) <= _LABEL_CELLS else label[: _LABEL_CELLS - 3] + "..."),
+            file=self._console.err,
+            unit="B",
+            unit_scale=True,
+            ascii=" -#",
+            dynamic_ncols=True,
+            leave=False,
+            mininterval=0.1,
+        )
+
+    def _advanced(self, event: Advanced) -> None:
+        flow = self._flows.get(event.name)
+        if flow is None:
+            return
+        step, flow.have_bytes = event.have_bytes - flow.have_bytes, event.have_bytes
+        bar = self._bars.get(event.name)
+        if bar is not None:
+            bar.update(step)
+        elif self._has_lines:
+            self._line(event.name, flow)
+
+    def _line(self, name: str, flow: _Flow) -> None:
+        now = time.monotonic()
+        percent = 100 * flow.have_bytes // flow.size_bytes if flow.size_bytes else 0
+        far = percent >= flow.told_percent + _EVERY_PERCENT and percent < 100
+        if not far and now - flow.told_at < _EVERY_SECONDS:
+            return
+        # A file that takes seconds needs no line for each tenth.
+        if far and now - flow.told_at < 1.0:
+            return
+        flow.told_percent, flow.told_at = percent - percent % _EVERY_PERCENT, now
+        share = f"{percent}% ({human_bytes(flow.have_bytes)} of {human_bytes(flow.size_bytes)})"
+        here = share if flow.size_bytes else human_bytes(flow.have_bytes)
+        self.step(f"{name}: {here}, {human_bytes(int(flow.rate(now)))}/s")
+
+    def _finished(self, event: Finished) -> None:
+        flow = self._flows.pop(event.name, None)
+        self._end_bar(event.name)
+        evidence = EVIDENCE.get(event.evidence, event.evidence)
+        if event.already_here:
+            self.step(f"{event.name}: already here, {evidence}")
+            return
+        spent = f" in {max(time.monotonic() - flow.began, 0.0):.1f} s" if flow else ""
+        self.step(f"{event.name}: {human_bytes(event.size_bytes)}{spent}, {evidence}")
+
+    def _end_bar(self, name: str) -> None:
+        bar = self._bars.pop(name, None)
+        if bar is not None:
+            bar.close()
+
+    def close(self) -> None:
+        """Removes the bars that are still there."""
+        for name in list(self._bars):
+            self._end_bar(name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

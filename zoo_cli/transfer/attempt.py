@@ -1,0 +1,217 @@
+"""One attempt: the bytes of a file from one address into the part file, checked.
+
+Edge: network and files, through `http` and `part`. Ends with every byte in the part and the digest right, or with the
+one thing the address did wrong. Bytes that may be gone on from stay in the part, wrong ones are dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo_cli.transfer.addresses import local_path, place_of, redacted
+from zoo_cli.transfer.body import Digest, pour
+from zoo_cli.transfer.events import Advanced, Listener, Started
+from zoo_cli.transfer.failures import (
+    BadAnswer,
+    CutShort,
+    Failed,
+    HashMismatch,
+    LocalFileFailed,
+    NotTheFile,
+    SizeMismatch,
+    TooLarge,
+)
+from zoo_cli.transfer.hashes import Sha256
+from zoo_cli.transfer.http import Answer, Session, require_success
+from zoo_cli.transfer.resume import State, content_range, judge, range_headers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from io import FileIO
+
+    from zoo_cli.transfer.part import Part
+    from zoo_cli.transfer.settings import Settings
+    from zoo_cli.transfer.sources import Wanted
+
+_BINARY = (
+    ".whl", ".pth", ".pt", ".pkl", ".bin", ".ckpt", ".safetensors", ".onnx", ".pdparams", ".h5", ".npz", ".npy",
+    ".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".tar", ".7z", ".conda", ".db", ".so", ".jpg", ".png",
+)  # fmt: skip
+_PAGE_BEGINNINGS = (b"<!doctype", b"<html")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The part is complete and right."""
+
+    sha256: Sha256
+    url: str  # after redirects, to show
+
+
+class Attempt:
+    """One try of one address for one wanted file; `run` it once."""
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        url: str,
+        part: Part,
+        settings: Settings,
+        listen: Listener,
+        check_time: Callable[[], None],
+    ) -> None:
+        self._wanted, self._url, self._part = wanted, url, part
+        self._settings, self._listen, self._check_time = settings, listen, check_time
+        self._shown = redacted(url)
+        self._digest: Digest = sha256()
+
+    def run(self) -> Delivered:
+        """Completes the part.
+
+        Raises:
+            Failed: What the address did wrong.
+        """
+        path = local_path(self._url)
+        try:
+            if path is not None:
+                return self._from_disk(Path(path))
+            with Session(self._settings) as session:
+                return self._from_server(session)
+        except Failed:
+            state = self._part.state
+            if state is None or not state.may_resume(self._wanted, state.url):
+                self._part.discard()
+            raise
+
+    def _from_server(self, session: Session) -> Delivered:
+        kept = self._kept()
+        if kept and kept == self._wanted.size_bytes:  # killed between the last byte and the final name
+            return self._verified(self._shown)
+        answer, verdict = self._ask(session, kept)
+        with answer:
+            if verdict == "complete":
+                return self._verified(answer.url)
+            total = answer.length
+            if verdict == "append":
+                total = content_range(answer.headers["content-range"])[1] or (total and total + kept)
+            self._check_head(answer, total)
+            if verdict == "from-zero":
+                self._digest = sha256()
+                etag, modified = answer.headers.get("etag"), answer.headers.get("last-modified")
+                self._part.start(State(self._shown, etag, modified, total, self._wanted.digest))
+            self._pour(answer, total, answer.url)
+            return self._verified(answer.url)
+
+    def _kept(self) -> int:
+        """How many bytes of an earlier try are gone on from; their digest is taken up."""
+        part = self._part
+        if not part.state or not part.state.may_resume(self._wanted, self._shown):
+            return 0
+        if part.size_bytes > min(self._wanted.limit, part.state.size_bytes or self._wanted.limit):
+            return 0
+        part.read_again(self._digest.update)
+        return part.size_bytes
+
+    def _ask(self, session: Session, kept: int) -> tuple[Answer, str]:
+        """The answer to go on with; a server that lies about ranges is asked once more for the whole."""
+        state = self._part.state
+        for asked_from in (kept, 0) if kept else (0,):
+            headers = range_headers(state, asked_from, self._shown) if asked_from and state else {}
+            answer = session.get(self._url, headers)
+            require_success(answer, (200, 206, 416) if asked_from else (200, 206))
+            verdict = judge(answer.status, answer.headers, asked_from, state, self._shown)
+            if verdict != "ask-again":
+                return answer, verdict
+            answer.close()
+        raise BadAnswer(self._shown, "it answers neither for a part nor for the whole")
+
+    def _check_head(self, answer: Answer, total: int | None) -> None:
+        """What can be known before the first byte: size and kind."""
+        wanted = self._wanted
+        content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type in ("text/html", "application/xhtml+xml") and self._is_binary():
+            raise NotTheFile(answer.url, wanted.name, content_type, _begin(answer))
+        if total is None:
+            return
+        if wanted.size_bytes is not None and total != wanted.size_bytes:
+            raise SizeMismatch(answer.url, wanted.name, wanted.size_bytes, total)
+        if total > wanted.max_bytes:
+            raise TooLarge(answer.url, wanted.name, wanted.max_bytes, total)
+
+    def _is_binary(self) -> bool:
+        return self._wanted.name.lower().endswith(_BINARY)
+
+    def _check_first(self, view: memoryview) -> None:
+        begins = bytes(view[:200]).lstrip().lower()
+        if begins.startswith(_PAGE_BEGINNINGS) and self._is_binary():
+            raise NotTheFile(self._shown, self._wanted.name, "", _text(bytes(view[:200])))
+
+    def _pour(self, body: Answer | _DiskBody, total: int | None, url: str) -> None:
+        wanted, part = self._wanted, self._part
+        size = wanted.size_bytes if total is None else total
+        part.require_space(size)
+        self._listen(Started(wanted.name, size, part.size_bytes, place_of(url)))
+        ended = pour(body, part, self._digest, wanted.limit, self._check_first, self._advanced)
+        if size is not None and part.size_bytes < size:
+            raise CutShort(url, part.size_bytes, size)
+        # With a digest the bytes up to the known size decide, whatever an endless body would send after them.
+        if not ended and total is None and not (wanted.digest and wanted.size_bytes is not None):
+            self._require_end(body, url)
+
+    def _require_end(self, body: Answer | _DiskBody, url: str) -> None:
+        if not body.read_into(memoryview(bytearray(1))):
+            return
+        self._part.discard()
+        if self._wanted.size_bytes is not None:
+            raise SizeMismatch(url, self._wanted.name, self._wanted.size_bytes, self._wanted.size_bytes + 1)
+        raise TooLarge(url, self._wanted.name, self._wanted.max_bytes, None)
+
+    def _advanced(self, have_bytes: int) -> None:
+        self._listen(Advanced(self._wanted.name, have_bytes))
+        self._check_time()
+
+    def _verified(self, url: str) -> Delivered:
+        received, expected = self._digest.hexdigest(), self._wanted.digest
+        if expected is not None and not received.startswith(expected):
+            self._part.discard()
+            basis = self._wanted.basis if self._wanted.sha256 else "prefix"
+            raise HashMismatch(url, self._wanted.name, expected, received, basis)
+        return Delivered(Sha256(received), url)
+
+    def _from_disk(self, path: Path) -> Delivered:
+        try:
+            with path.open("rb", buffering=0) as file:
+                total = path.stat().st_size
+                if self._wanted.size_bytes not in (None, total):
+                    raise SizeMismatch(self._shown, self._wanted.name, self._wanted.size_bytes or 0, total)
+                self._part.start(State(self._shown, None, None, total, self._wanted.digest))
+                self._pour(_DiskBody(file, self._shown), total, self._url)
+        except (OSError, ValueError) as exc:
+            reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+            raise LocalFileFailed(self._shown, reason) from exc
+        return self._verified(self._shown)
+
+
+class _DiskBody:
+    """A local file as a body."""
+
+    def __init__(self, file: FileIO, shown: str) -> None:
+        self._file, self._shown = file, shown
+
+    def read_into(self, view: memoryview) -> int:
+        """Bytes read; 0 at the end."""
+        return self._file.readinto(view) or 0
+
+
+def _begin(answer: Answer) -> str:
+    try:
+        return _text(answer.read(200))
+    except Failed:
+        return ""
+
+
+def _text(data: bytes) -> str:
+    return " ".join(data.decode("utf-8", "replace").split())[:120]

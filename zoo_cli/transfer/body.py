@@ -1,0 +1,155 @@
+"""A body into a part file, hashed on the way.
+
+Edge: a thread and the clock. Reading and writing happen here, hashing in a second thread over a ring of buffers, so
+a verified transfer takes the longer of the two and not their sum (`benchmarks/bench_fetch.py`). The ring bounds
+memory to a few megabytes whatever the size of the file. A small body is hashed in line.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from zoo_cli.transfer.part import Part
+
+BLOCK_BYTES = 1 << 20
+_BLOCKS = 6
+_FLUSH_SECONDS = 0.25  # what a kill -9 may lose on a slow line
+_TELL_SECONDS = 0.05
+
+
+class Readable(Protocol):
+    """A body: reads what is there into a view; 0 is its end."""
+
+    def read_into(self, view: memoryview) -> int:
+        """Bytes read."""
+        ...
+
+
+class Digest(Protocol):
+    """What hashlib gives."""
+
+    def update(self, data: memoryview, /) -> None:
+        """Takes more bytes."""
+        ...
+
+    def hexdigest(self) -> str:
+        """The digest so far."""
+        ...
+
+
+class Hashing:
+    """A digest that is fed blocks in order; from the second block on in a thread of its own."""
+
+    def __init__(self, digest: Digest) -> None:
+        self._digest = digest
+        self._free: SimpleQueue[memoryview] = SimpleQueue()
+        self._full: SimpleQueue[tuple[memoryview, int] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._given = 0
+
+    def block(self) -> memoryview:
+        """A block to fill; waits when all are still to be hashed."""
+        if self._given < _BLOCKS:
+            self._given += 1
+            return memoryview(bytearray(BLOCK_BYTES))
+        return self._free.get()
+
+    def feed(self, block: memoryview, count: int) -> None:
+        """Hashes the first `count` bytes of the block and takes it back."""
+        if self._thread is None and count == BLOCK_BYTES:
+            self._thread = threading.Thread(target=self._work, daemon=True)
+            self._thread.start()
+        if self._thread is None:
+            self._digest.update(block[:count])
+            self._free.put(block)
+        else:
+            self._full.put((block, count))
+
+    def _work(self) -> None:
+        while (item := self._full.get()) is not None:
+            block, count = item
+            self._digest.update(block[:count])
+            self._free.put(block)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Waits until everything fed is hashed."""
+        if self._thread is not None:
+            self._full.put(None)
+            self._thread.join()
+
+
+def pour(
+    body: Readable,
+    part: Part,
+    digest: Digest,
+    limit: int,
+    check_first: Callable[[memoryview], None],
+    told: Callable[[int], None],
+) -> bool:
+    """Appends a body to the part until its end or until the part has `limit` bytes; what came is kept on failure too.
+
+    Args:
+        body: Where the bytes come from.
+        part: Where they go; it may have some already.
+        digest: Takes them in order.
+        limit: The most bytes the part may have.
+        check_first: Sees the first bytes before any is written, when the part is empty, and may raise.
+        told: Gets the size of the part, now and then.
+
+    Returns:
+        Whether the body ended by itself; False: it was stopped at the limit and may go on.
+    """
+    last_told = 0.0
+    with Hashing(digest) as hashing:
+        ended = False
+        while not ended and part.size_bytes < limit:
+            block = hashing.block()
+            filled = _Fill(block[: limit - part.size_bytes])
+            try:
+                ended = filled.from_body(body)
+            finally:
+                if filled.count:
+                    if not part.size_bytes:
+                        check_first(block[: filled.count])
+                    part.write(block[: filled.count])
+                    hashing.feed(block, filled.count)
+            now = time.monotonic()
+            if now - last_told >= _TELL_SECONDS:
+                last_told = now
+                told(part.size_bytes)
+    told(part.size_bytes)
+    return ended
+
+
+class _Fill:
+    """One block being filled; `count` is right also when reading fails half-way."""
+
+    def __init__(self, view: memoryview) -> None:
+        self._view = view
+        self.count = 0
+
+    def from_body(self, body: Readable) -> bool:
+        """Reads until the block is full or a moment has passed; True at the end of the body."""
+        until = time.monotonic() + _FLUSH_SECONDS
+        while self.count < len(self._view):
+            got = body.read_into(self._view[self.count :])
+            if not got:
+                return True
+            self.count += got
+            if time.monotonic() >= until:
+                break
+        return False

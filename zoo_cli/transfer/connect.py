@@ -1,0 +1,204 @@
+"""Connections: name look-up, sockets, TLS and proxies, each with a time limit and each address checked.
+
+Edge: opens sockets, reads proxy and CA settings from the environment when the caller gives none. The address that is
+connected to is checked, not the name (DNS rebinding, `::ffff:169.254.169.254`). Behind a proxy the proxy resolves;
+then only addresses written out can be checked. TLS verification cannot be switched off; `ca_bundle` adds authorities.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import socket
+import ssl
+import threading
+from contextlib import ExitStack
+from functools import lru_cache
+from http.client import HTTPException, HTTPResponse
+from typing import TYPE_CHECKING
+
+from zoo_cli.transfer.addresses import Address, network_of, parse_address, redacted
+from zoo_cli.transfer.failures import AddressRefused, BadAddress, BadCaBundle, Unreachable
+from zoo_cli.transfer.settings import Proxies
+
+if TYPE_CHECKING:
+    from zoo_cli.transfer.settings import Settings
+
+_MAX_TRIED = 6  # addresses of one name
+
+
+def proxy_for(address: Address, settings: Settings) -> Address | None:
+    """The proxy this address is reached through, from the settings or the environment."""
+    proxies = settings.proxies if settings.proxies is not None else Proxies.from_environ(os.environ)
+    proxy = proxies.for_host(address.scheme, address.host, address.port)
+    if not proxy:
+        return None
+    return parse_address(proxy if "://" in proxy else f"http://{proxy}")
+
+
+def proxy_authorization(proxy: Address) -> dict[str, str]:
+    """The header that a proxy with a user name wants."""
+    return {"Proxy-Authorization": basic(proxy.credentials)} if proxy.credentials else {}
+
+
+def basic(credentials: str) -> str:
+    """Credentials as HTTP Basic (RFC 7617)."""
+    return "Basic " + base64.b64encode(credentials.encode()).decode()
+
+
+def connect(address: Address, settings: Settings, *, may_be_private: bool) -> tuple[socket.socket, bool]:
+    """A connected socket to the address, through TLS for https, and whether its network is private.
+
+    Raises:
+        AddressRefused: The name leads into a network that is not connected to.
+        Unreachable: Look-up, connect or TLS failed.
+        BadCaBundle: The extra authorities cannot be read.
+    """
+    proxy = proxy_for(address, settings)
+    hop = proxy or address
+    found = _look_up(hop, address, settings)
+    if proxy:
+        is_private = _check_written(address, may_be_private)
+    else:
+        is_private = _check(address, [ip for _family, ip in found], may_be_private)
+    raw = _first_that_answers(hop, address, found, settings, proxy)
+    with ExitStack() as undo:
+        undo.callback(raw.close)
+        if proxy and proxy.scheme == "https":
+            raw = undo.enter_context(_tls(raw, proxy, address, settings))
+        if proxy and address.scheme == "https":
+            _tunnel(raw, proxy, address)
+        if address.scheme == "https":
+            raw = _tls(raw, address, address, settings)
+        undo.pop_all()
+    return raw, is_private
+
+
+def _look_up(hop: Address, address: Address, settings: Settings) -> list[tuple[int, str]]:
+    """Families and addresses of a host. The system's resolver has no time limit, so it runs in a thread."""
+    answer: list[tuple[int, str]] = []
+    failure: list[OSError | UnicodeError] = []
+
+    def ask() -> None:
+        try:
+            for family, _type, _proto, _name, place in socket.getaddrinfo(hop.host, hop.port, type=socket.SOCK_STREAM):
+                answer.append((family, str(place[0])))
+        except (OSError, UnicodeError) as exc:
+            failure.append(exc)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(settings.connect_seconds)
+    if failure or not answer:
+        reason = _words(failure[0]) if failure else f"no answer in {settings.connect_seconds:g} s"
+        raise Unreachable(redacted(address.url), f"look up {hop.host}", reason, _shown(hop, address))
+    return list(dict.fromkeys(answer))[:_MAX_TRIED]
+
+
+def _check(address: Address, addresses: list[str], may_be_private: bool) -> bool:
+    kinds = {ip: network_of(ip) for ip in addresses}
+    for ip, kind in kinds.items():
+        if kind == "never":
+            raise AddressRefused(
+                redacted(address.url), ip, "link-local, multicast and metadata addresses are never used"
+            )
+        if kind == "private" and not may_be_private:
+            raise AddressRefused(
+                redacted(address.url), ip, "a redirect of a public address leads into a private network"
+            )
+    return "private" in kinds.values()
+
+
+def _check_written(address: Address, may_be_private: bool) -> bool:
+    try:
+        ip = socket.inet_ntoa(socket.inet_aton(address.host)) if address.host[:1].isdigit() else address.host
+        return _check(address, [ip], may_be_private)
+    except (OSError, ValueError):
+        return False  # a name: the proxy looks it up
+
+
+def _first_that_answers(
+    hop: Address, address: Address, found: list[tuple[int, str]], settings: Settings, proxy: Address | None
+) -> socket.socket:
+    """Tries the addresses in turn; all but the last get a third of the time, so a dead IPv6 does not cost it all."""
+    reason = ""
+    for number, (family, ip) in enumerate(found):
+        is_last = number == len(found) - 1
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(settings.connect_seconds if is_last else settings.connect_seconds / 3)
+            sock.connect((ip, hop.port))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.settimeout(settings.connect_seconds)
+        except OSError as exc:
+            sock.close()
+            reason = f"{ip} port {hop.port}: {_words(exc)}"
+        else:
+            return sock
+    raise Unreachable(redacted(address.url), "connect", reason, _shown(proxy, address))
+
+
+def _tls(raw: socket.socket, peer: Address, address: Address, settings: Settings) -> ssl.SSLSocket:
+    context = _context(settings.ca_bundle or os.environ.get("ZOO_CA_BUNDLE") or None)
+    try:
+        # A TLS stream that ends without close_notify is a cut, not an end: suppress_ragged_eofs=False.
+        return context.wrap_socket(raw, server_hostname=peer.host, suppress_ragged_eofs=False)
+    except ssl.SSLCertVerificationError as exc:
+        reason = f"certificate of {peer.host} refused: {exc.verify_message}"
+        raise Unreachable(redacted(address.url), "agree on TLS", reason, is_certificate=True) from exc
+    except (OSError, ValueError) as exc:
+        raise Unreachable(redacted(address.url), "agree on TLS", _words(exc)) from exc
+
+
+@lru_cache(maxsize=4)
+def _context(ca_bundle: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_bundle:
+        try:
+            context.load_verify_locations(cafile=ca_bundle)
+        except (OSError, ssl.SSLError) as exc:
+            raise BadCaBundle(ca_bundle, _words(exc)) from exc
+    return context
+
+
+def _tunnel(raw: socket.socket, proxy: Address, address: Address) -> None:
+    """Asks an HTTP proxy for a connection to the address (RFC 9110, CONNECT)."""
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    lines = [f"CONNECT {host}:{address.port} HTTP/1.1", f"Host: {host}:{address.port}"]
+    lines += [f"{name}: {value}" for name, value in proxy_authorization(proxy).items()]
+    try:
+        raw.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
+        answer = HTTPResponse(raw, method="CONNECT")
+        answer.begin()
+        answer.close()
+    except (OSError, HTTPException) as exc:
+        raise Unreachable(redacted(address.url), "ask the proxy", _words(exc), proxy.authority) from exc
+    if answer.status != 200:
+        reason = f"it answered {answer.status} {answer.reason}"
+        raise Unreachable(redacted(address.url), "ask the proxy", reason, proxy.authority)
+
+
+def _shown(proxy: Address | None, address: Address) -> str | None:
+    return proxy.authority if proxy is not None and proxy is not address else None
+
+
+def _words(error: Exception) -> str:
+    """What an exception of the operating system says, in a few words."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def checked_proxy(address: Address, settings: Settings) -> Address | None:
+    """`proxy_for`, with an unreadable proxy as a failure of the setting.
+
+    Raises:
+        BadAddress: The proxy's own address cannot be read.
+    """
+    try:
+        return proxy_for(address, settings)
+    except BadAddress as exc:
+        raise BadAddress(exc.url, f"{exc.why} (it is set as a proxy)") from exc

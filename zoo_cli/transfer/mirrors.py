@@ -1,0 +1,290 @@
+"""mirrors.yaml and --mirror: where bytes may come from, read and checked.
+
+Edge: reads files and the environment. Asked in this order: `--mirror FROM=TO`, the user's file (ZOO_MIRRORS, else
+mirrors.yaml in zoo's config directory), the file that comes with zoo. A file in the working directory is never read.
+The YAML is read event by event: no tags, anchors or merge keys, every key known, every mistake with its line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.transfer.addresses import local_path, parse_address, redacted
+from zoo_cli.transfer.failures import BadAddress
+from zoo_cli.transfer.sources import KINDS, ORDERS, Host, Mirrors, Order, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+MAX_FILE_BYTES = 256 * 1024
+_MAX_DEPTH = 6
+_RULE_KEYS = {"from", "to", "kinds", "order", "source"}
+_HOST_KEYS = {"url", "kinds", "source"}
+
+
+@dataclass(eq=False)
+class BadMirrors(ZooError):
+    """A mirrors file is not as it must be, at a line and key."""
+
+    code = "bad-mirrors"
+    exit_code = ExitCode.USAGE
+
+    file: str
+    line: int  # from 1; 0 when the whole file is meant
+    key: str
+    why: str
+
+
+@dataclass(eq=False)
+class BadMirrorOption(ZooError):
+    """A --mirror FROM=TO cannot be read."""
+
+    code = "bad-mirror-option"
+    exit_code = ExitCode.USAGE
+
+    text: str
+    why: str
+
+
+def load_mirrors(options: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> Mirrors:
+    """All mirror rules of this run, in the order they are asked.
+
+    Args:
+        options: The values of `--mirror`, each FROM=TO.
+        environ: The environment; the process's own when None.
+
+    Raises:
+        BadMirrors: A file is wrong or ZOO_MIRRORS cannot be read.
+        BadMirrorOption: An option is wrong.
+    """
+    rules = [parse_option(text) for text in options]
+    hosts: list[Host] = []
+    user, bundled = user_file(os.environ if environ is None else environ), bundled_file()
+    for path in (user, bundled):
+        if path is not None:
+            read = read_mirrors(path)
+            rules += read.rules
+            hosts += read.hosts
+    return Mirrors(tuple(rules), tuple(hosts))
+
+
+def bundled_file() -> Path:
+    """mirrors.yaml as it comes with zoo: beside the package in a checkout, inside it when installed."""
+    package = Path(__file__).parent.parent
+    checkout = package.parent / "mirrors.yaml"
+    return checkout if (package.parent / "pyproject.toml").is_file() else package / "mirrors.yaml"
+
+
+def config_directory(environ: Mapping[str, str]) -> Path:
+    """Where the user's own files of zoo are: XDG_CONFIG_HOME/zoo, else ~/.config/zoo."""
+    base = environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path("~/.config").expanduser()) / "zoo"
+
+
+def user_file(environ: Mapping[str, str]) -> Path | None:
+    """The user's mirrors file, if there is one."""
+    named = environ.get("ZOO_MIRRORS")
+    if named:
+        return Path(named)
+    usual = config_directory(environ) / "mirrors.yaml"
+    return usual if usual.is_file() else None
+
+
+def parse_option(text: str) -> Rule:
+    """The rule of one `--mirror FROM=TO`; tried before the original.
+
+    `https://download.openmmlab.com=http://127.0.0.1:8000/openmmlab`; TO may be a directory.
+
+    Raises:
+        BadMirrorOption: It is not FROM=TO, or one side is no address.
+    """
+    found = re.fullmatch(r"(https?://[^=\s]*)=(\S.*)", text.strip())
+    if not found:
+        raise BadMirrorOption(redacted(text[:300]), "it must be FROM=TO, and FROM begins with https:// or http://")
+    start, to = found.groups()
+    try:
+        _check_start(start)
+        return Rule(start, (_target(to, may_be_relative=True),), source="--mirror")
+    except BadAddress as exc:
+        raise BadMirrorOption(redacted(text[:300]), exc.why) from exc
+
+
+def _check_start(text: str) -> None:
+    if text not in ("http://", "https://"):
+        parse_address(text)
+
+
+def _target(text: str, *, may_be_relative: bool = False) -> str:
+    """An address that rewritten ones begin with; a directory becomes a file: address, so `%2B` keeps its meaning."""
+    path = local_path(text)
+    if path is None:
+        parse_address(text)
+        return text
+    if not (may_be_relative or Path(path).is_absolute()):
+        raise BadAddress(text[:300], "it is neither an address nor an absolute path")
+    return Path(path).absolute().as_uri()
+
+
+@dataclass
+class _Node:
+    """A piece of YAML with its line; scalars stay text."""
+
+    line: int
+    value: str | list[_Node] | dict[str, _Node] = field(default="")
+
+
+def read_mirrors(path: Path) -> Mirrors:
+    """The rules and hosts of one file.
+
+    Raises:
+        BadMirrors: It cannot be read, or anything in it is not known.
+    """
+    reader = _Reader(str(path))
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as exc:
+        raise BadMirrors(str(path), 0, "", exc.strerror or str(exc)) from exc
+    if len(data) > MAX_FILE_BYTES:
+        raise BadMirrors(str(path), 0, "", f"it is larger than {MAX_FILE_BYTES} bytes")
+    return reader.mirrors(data)
+
+
+class _Reader:
+    """Checks one file; every complaint has file, line and key."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+
+    def _bad(self, line: int, key: str, why: str) -> BadMirrors:
+        return BadMirrors(self._file, line, key, why)
+
+    def mirrors(self, data: bytes) -> Mirrors:
+        top = self._tree(data)
+        fields = self._mapping(top, "the file", {"version", "hosts", "mirrors"})
+        version = fields.get("version")
+        if version is None or version.value != "1":
+            raise self._bad(version.line if version else top.line, "version", "it must be 1")
+        rules = [self._rule(each) for each in self._list(fields.get("mirrors"), "mirrors")]
+        hosts = [self._host(each) for each in self._list(fields.get("hosts"), "hosts")]
+        return Mirrors(tuple(rules), tuple(hosts))
+
+    def _rule(self, node: _Node) -> Rule:
+        fields = self._mapping(node, "mirrors", _RULE_KEYS)
+        start = self._text(node, fields, "from")
+        self._address(fields["from"], "from", start, is_start=True)
+        to = fields.get("to")
+        if to is None:
+            raise self._bad(node.line, "to", "it is missing")
+        targets = [to] if isinstance(to.value, str) else self._list(to, "to")
+        if not targets:
+            raise self._bad(to.line, "to", "it names no address")
+        rewritten = tuple(self._address(each, "to", self._string(each, "to")) for each in targets)
+        order = self._text(node, fields, "order", "before")
+        if order not in ORDERS:
+            raise self._bad(fields["order"].line, "order", f"{order} is not one of {', '.join(ORDERS)}")
+        source = self._text(node, fields, "source", self._file)
+        return Rule(start, rewritten, self._kinds(fields), cast("Order", order), source)
+
+    def _host(self, node: _Node) -> Host:
+        fields = self._mapping(node, "hosts", _HOST_KEYS)
+        url = self._text(node, fields, "url")
+        self._address(fields["url"], "url", url)
+        return Host(url, self._kinds(fields), self._text(node, fields, "source"))
+
+    def _kinds(self, fields: dict[str, _Node]) -> tuple[str, ...]:
+        kinds = self._list(fields.get("kinds"), "kinds")
+        for each in kinds:
+            if self._string(each, "kinds") not in KINDS:
+                raise self._bad(each.line, "kinds", f"{each.value} is not one of {', '.join(KINDS)}")
+        return tuple(str(each.value) for each in kinds)
+
+    def _address(self, node: _Node, key: str, text: str, *, is_start: bool = False) -> str:
+        try:
+            if is_start:
+                _check_start(text)
+                return text
+            return _target(text)
+        except BadAddress as exc:
+            raise self._bad(node.line, key, f"{exc.url}: {exc.why}") from exc
+
+    def _mapping(self, node: _Node, where: str, known: set[str]) -> dict[str, _Node]:
+        if not isinstance(node.value, dict):
+            raise self._bad(node.line, where, f"it must have the keys {', '.join(sorted(known))}")
+        for key, value in node.value.items():
+            if key not in known:
+                raise self._bad(value.line, key, f"no such key; there are {', '.join(sorted(known))}")
+        return node.value
+
+    def _list(self, node: _Node | None, key: str) -> list[_Node]:
+        if node is None:
+            return []
+        if not isinstance(node.value, list):
+            raise self._bad(node.line, key, "it must be a list")
+        return node.value
+
+    def _string(self, node: _Node, key: str) -> str:
+        if not isinstance(node.value, str) or not node.value:
+            raise self._bad(node.line, key, "it must be a text")
+        return node.value
+
+    def _text(self, parent: _Node, fields: dict[str, _Node], key: str, default: str | None = None) -> str:
+        if key in fields:
+            return self._string(fields[key], key)
+        if default is None:
+            raise self._bad(parent.line, key, "it is missing")
+        return default
+
+    def _tree(self, data: bytes) -> _Node:
+        import yaml
+
+        try:
+            events = yaml.parse(data.decode("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+            found = self._node(iter(events), 0)
+        except UnicodeDecodeError as exc:
+            raise self._bad(data.count(b"\n", 0, exc.start) + 1, "", "it is not UTF-8") from exc
+        except yaml.YAMLError as exc:
+            mark = getattr(exc, "problem_mark", None)
+            why = str(getattr(exc, "problem", None) or "it is no YAML")
+            raise self._bad(mark.line + 1 if mark else 0, "", why) from exc
+        if found is None:
+            raise self._bad(0, "", "it is empty")
+        return found
+
+    def _node(self, events: Iterator[object], depth: int) -> _Node | None:
+        """The next value; None at the end of a collection or of the file."""
+        import yaml
+
+        for event in events:
+            mark = cast("yaml.Event", event).start_mark
+            line = mark.line + 1 if mark else 0
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) or getattr(event, "tag", None):
+                raise self._bad(line, "", "anchors, aliases and tags are not used here")
+            if depth > _MAX_DEPTH:
+                raise self._bad(line, "", "it is nested too deeply")
+            if isinstance(event, yaml.ScalarEvent):
+                return _Node(line, str(event.value))
+            if isinstance(event, yaml.SequenceStartEvent):
+                return _Node(line, list(iter(lambda: self._node(events, depth + 1), None)))
+            if isinstance(event, yaml.MappingStartEvent):
+                return _Node(line, self._pairs(events, depth))
+            if isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent, yaml.StreamEndEvent)):
+                return None
+        return None
+
+    def _pairs(self, events: Iterator[object], depth: int) -> dict[str, _Node]:
+        pairs: dict[str, _Node] = {}
+        while (key := self._node(events, depth + 1)) is not None:
+            name = self._string(key, "")
+            if name in pairs:
+                raise self._bad(key.line, name, "it is there twice")
+            value = self._node(events, depth + 1)
+            if value is None:
+                raise self._bad(key.line, name, "it has no value")
+            pairs[name] = value
+        return pairs

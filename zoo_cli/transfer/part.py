@@ -1,0 +1,238 @@
+"""The part file: bytes of a transfer under a hidden name beside the destination, until they are right.
+
+Edge: files and locks. `.NAME.zoo-part` holds the bytes, `.NAME.zoo-part.json` what is known of them. The part file is
+the lock between processes as well: who holds it writes; who waited finds either the finished file or the kept bytes.
+Links are not followed, and a part file that is not a plain file of ours is thrown away.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import time
+from contextlib import suppress
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from zoo_cli.transfer.failures import DestinationUnusable, NoSpace
+from zoo_cli.transfer.resume import MAX_STATE_BYTES, State, read_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+try:
+    import fcntl
+except ImportError:  # Windows: one process at a time is the user's care
+    fcntl = None  # type: ignore[assignment]
+
+_BLOCK = 1 << 20
+_POLL_SECONDS = 0.1
+_MARGIN_BYTES = 1 << 20  # left on the disk for the state file and others
+
+
+def part_path(destination: Path) -> Path:
+    """The part file of a destination; a very long name is shortened, with a digest to keep it apart."""
+    name = destination.name
+    if len(os.fsencode(name)) > 200:
+        name = f"{name[:40]}.{sha256(os.fsencode(name)).hexdigest()[:16]}"
+    return destination.with_name(f".{name}.zoo-part")
+
+
+class Part:
+    """The locked part file of one destination; a context manager that releases it.
+
+    Attributes:
+        state: What is known of the kept bytes; None when nothing is kept.
+        size_bytes: How many bytes are kept.
+        finished_meanwhile: Another process completed the destination while this one waited.
+    """
+
+    def __init__(self, destination: Path, waiting: Callable[[], None], wait_seconds: float | None = None) -> None:
+        """Opens and locks the part file.
+
+        Args:
+            destination: The final path; its directory exists.
+            waiting: Called once when another process has the lock.
+            wait_seconds: How long to wait for it; None is as long as it takes (the other has its own limits).
+
+        Raises:
+            DestinationUnusable: The directory cannot be written, or the wait was in vain.
+        """
+        self.destination = destination
+        self.path = part_path(destination)
+        self._state_path = self.path.with_name(self.path.name + ".json")
+        self.finished_meanwhile = False
+        self._fd = -1
+        try:
+            self._acquire(waiting, None if wait_seconds is None else time.monotonic() + wait_seconds)
+            self.size_bytes = os.fstat(self._fd).st_size
+            self.state = self._read_state() if self.size_bytes else None
+        except OSError as exc:
+            self.close()
+            raise self._unusable(exc) from exc
+
+    def _acquire(self, waiting: Callable[[], None], deadline: float | None) -> None:
+        """Opens and locks; starts again when the file was finished or removed by the one who held it."""
+        while True:
+            self._fd = self._open()
+            self._lock(waiting, deadline)
+            if self._same(self.path):
+                return
+            self.finished_meanwhile = self.finished_meanwhile or self._same(self.destination)
+            os.close(self._fd)
+            self._fd = -1
+
+    def _open(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+        try:
+            fd = os.open(self.path, flags | getattr(os, "O_BINARY", 0), 0o666)
+        except OSError as exc:
+            if exc.errno != errno.ELOOP:
+                raise
+            self.path.unlink()  # a link somebody laid there; what it points to stays
+            return self._open()
+        about = os.fstat(fd)
+        foreign = hasattr(os, "getuid") and about.st_uid != os.getuid()
+        if not stat.S_ISREG(about.st_mode) or about.st_nlink != 1 or foreign:
+            os.close(fd)
+            self.path.unlink()
+            return self._open()
+        return fd
+
+    def _lock(self, waiting: Callable[[], None], deadline: float | None) -> None:
+        """Takes the lock; tells once that it has to wait. Without locks in the file system it goes on without."""
+        told = False
+        while fcntl is not None:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as exc:
+                if not told:
+                    waiting()
+                    told = True
+                if deadline is not None and time.monotonic() > deadline:
+                    raise BlockingIOError(exc.errno, "another process is writing it") from exc
+                time.sleep(_POLL_SECONDS)
+            except OSError as exc:
+                if exc.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+                    raise
+                return
+            else:
+                return
+
+    def _same(self, path: Path) -> bool:
+        try:
+            there, ours = path.lstat(), os.fstat(self._fd)
+        except FileNotFoundError:
+            return False
+        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+    def _read_state(self) -> State | None:
+        try:
+            fd = os.open(self._state_path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        except OSError:
+            return None
+        with os.fdopen(fd, "rb") as file:
+            return read_state(file.read(MAX_STATE_BYTES))
+
+    def start(self, state: State) -> None:
+        """Drops the kept bytes and records what the new ones are; in this order, so a crash between loses nothing."""
+        try:
+            self._state_path.unlink(missing_ok=True)
+            os.ftruncate(self._fd, 0)
+            self.size_bytes, self.state = 0, state
+            fresh = self._state_path.with_name(self._state_path.name + ".new")
+            fresh.unlink(missing_ok=True)
+            with fresh.open("xb") as file:  # never through a link
+                file.write(state.to_json())
+            fresh.replace(self._state_path)
+        except OSError as exc:
+            raise self._unusable(exc) from exc
+
+    def require_space(self, size_bytes: int | None) -> None:
+        """Whether the rest of a file of this size fits on the disk.
+
+        Raises:
+            NoSpace: It does not.
+        """
+        if size_bytes is None:
+            return
+        needed, free = size_bytes - self.size_bytes, self._free_bytes()
+        if needed + _MARGIN_BYTES > free:
+            raise NoSpace(str(self.destination), needed, free)
+
+    def write(self, view: memoryview) -> None:
+        """Appends all of the view."""
+        try:
+            os.lseek(self._fd, self.size_bytes, os.SEEK_SET)
+            while view:
+                count = os.write(self._fd, view)
+                self.size_bytes += count
+                view = view[count:]
+        except OSError as exc:
+            raise self._unusable(exc) from exc
+
+    def read_again(self, take: Callable[[memoryview], object]) -> None:
+        """Gives all kept bytes, in order, to a function: a digest goes on from them."""
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        while block := os.read(self._fd, _BLOCK):
+            take(memoryview(block))
+
+    def publish(self, *, sync: bool = True) -> None:
+        """Gives the bytes their final name, durably; the only place where that name appears."""
+        try:
+            if sync:
+                os.fsync(self._fd)
+            self.path.replace(self.destination)
+            self._state_path.unlink(missing_ok=True)
+            if sync:
+                self._sync_directory()
+        except OSError as exc:
+            raise self._unusable(exc) from exc
+
+    def _sync_directory(self) -> None:
+        with suppress(OSError):  # not every file system knows it
+            fd = os.open(self.destination.parent, os.O_RDONLY)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+    def discard(self) -> None:
+        """Removes part and state: the bytes are wrong or cannot be gone on from."""
+        with suppress(OSError):
+            os.ftruncate(self._fd, 0)
+            self._state_path.unlink(missing_ok=True)
+        self.size_bytes, self.state = 0, None
+
+    def close(self) -> None:
+        """Releases the lock; an empty part leaves nothing behind."""
+        if self._fd < 0:
+            return
+        with suppress(OSError):
+            if os.fstat(self._fd).st_size == 0 and self._same(self.path):
+                self.path.unlink()
+                self._state_path.unlink(missing_ok=True)
+        os.close(self._fd)
+        self._fd = -1
+
+    def _unusable(self, exc: OSError) -> DestinationUnusable | NoSpace:
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            return NoSpace(str(self.destination), None, self._free_bytes())
+        return DestinationUnusable(str(self.destination), exc.strerror or str(exc))
+
+    def _free_bytes(self) -> int:
+        return shutil.disk_usage(self.destination.parent).free
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _TAIL = 200  # lines kept for an error
 _TELLING = re.compile(
-    r"error|no module named|no solution|not found|could not|cannot|failed|conflict|requires", re.IGNORECASE
+    r"error|no module named|no solution|not found|could not|cannot|failed|conflict|because|requires", re.IGNORECASE
 )
 _CREDENTIALS = re.compile(r"(://)[^/@\s]+@")
 

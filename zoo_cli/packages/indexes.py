@@ -38,6 +38,9 @@ class UserIndex:
     extra_urls: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
     network: tuple[tuple[str, str], ...] = ()  # pip's own keys: cert, proxy ...
+    are_equal: bool = (
+        False  # extra_urls count as much as index_url, as pip has it; for uv the first with a project wins
+    )
     source: str = "PyPI"  # where it was read, for the plan
 
     def variables(self, kind: str) -> dict[str, str]:
@@ -61,6 +64,8 @@ class UserIndex:
             found["UV_DEFAULT_INDEX"] = self.index_url
         if self.extra_urls:
             found["UV_INDEX"] = " ".join(self.extra_urls)
+            if self.are_equal:
+                found["UV_INDEX_STRATEGY"] = "unsafe-best-match"
         if self.find_links:
             found["UV_FIND_LINKS"] = ",".join(self.find_links)
         if "cert" in network:
@@ -93,13 +98,15 @@ def user_index(environ: Mapping[str, str] | None = None, prefix: str = "") -> Us
     for name in ("UV_INDEX_URL", "UV_DEFAULT_INDEX", "PIP_INDEX_URL"):
         if environ.get(name):
             index_url, source = environ[name], name
-    extra = environ.get("UV_INDEX") or environ.get("UV_EXTRA_INDEX_URL") or options.get("extra-index-url", "")
+    uvs_extra = environ.get("UV_INDEX") or environ.get("UV_EXTRA_INDEX_URL") or ""
+    extra = uvs_extra or options.get("extra-index-url", "")
     links = options.get("find-links", "").split() + re.split(r"[,\s]+", environ.get("UV_FIND_LINKS", ""))
     return UserIndex(
         index_url=index_url,
         extra_urls=tuple(extra.split()),
         find_links=tuple(dict.fromkeys(filter(None, links))),
         network=tuple((key, options[key]) for key in _NETWORK_KEYS if key in options),
+        are_equal=not uvs_extra,
         source=source,
     )
 

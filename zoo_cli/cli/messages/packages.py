@@ -1,0 +1,135 @@
+"""Sentences for choosing, building and installing packages."""
+
+from __future__ import annotations
+
+import shlex
+
+from zoo_cli.cli.messages import Message, WayOut, describe
+from zoo_cli.packages.builder import BuiltWrong, CannotBuild
+from zoo_cli.packages.executor import DirectoryInUse, NoInstaller, StepFailed
+from zoo_cli.packages.findlinks import NotAListing
+from zoo_cli.packages.pages import NoSuchPlace
+from zoo_cli.packages.toolchain import MissingTool, TargetUnreadable
+from zoo_cli.packages.wheels import BadWheelName
+
+# What installs a missing tool: (what it is, command), cheapest first.
+_TOOL_WAYS = {
+    "c++": (
+        WayOut("Debian, Ubuntu", "sudo apt-get install g++"),
+        WayOut("Fedora, RHEL", "sudo dnf install gcc-c++"),
+        WayOut("In a conda environment", "conda install -c conda-forge cxx-compiler"),
+    ),
+    "Python.h": (
+        WayOut("Debian, Ubuntu", "sudo apt-get install python3-dev"),
+        WayOut("Fedora, RHEL", "sudo dnf install python3-devel"),
+    ),
+    "disk": (WayOut("Keep the cache on another disk", "export ZOO_CACHE=/path/with/room"),),
+    "memory": (WayOut("Close other programs, or build on a machine with 3 GB of free memory"),),
+}
+
+
+@describe.register
+def _(error: StepFailed) -> Message:
+    ways = [WayOut("See all of its output", f"cat {shlex.quote(error.log)}")] if error.log else []
+    what = f"could not {error.reason}" if error.reason else "a command failed"
+    code = (
+        f"could not start: {error.command}"
+        if error.returncode < 0
+        else f"exit code {error.returncode}: {error.command}"
+    )
+    return Message(what, (code, *error.lines), tuple(ways))
+
+
+@describe.register
+def _(error: NoInstaller) -> Message:
+    return Message(
+        f"nothing here can install into {error.python}",
+        (error.reason,),
+        (
+            WayOut("Give zoo uv", "python -m pip install uv"),
+            WayOut("Work in an environment that zoo makes", "zoo install PACKAGE --env env"),
+        ),
+    )
+
+
+@describe.register
+def _(error: DirectoryInUse) -> Message:
+    return Message(
+        f"cannot make an environment in {error.directory}",
+        (error.reason,),
+        (
+            WayOut(
+                "Name another directory",
+                f"zoo install PACKAGE --env {shlex.quote(error.directory.rstrip('/') + '-zoo')}",
+            ),
+        ),
+    )
+
+
+@describe.register
+def _(error: NotAListing) -> Message:
+    return Message(
+        f"{error.url} is not a list of wheels",
+        (f"it looks like {error.looks_like}",),
+        (WayOut("Open the address in a browser: the page must link to .whl files"),),
+    )
+
+
+@describe.register
+def _(error: NoSuchPlace) -> Message:
+    return Message(
+        f"cannot read {error.place}",
+        (error.reason,),
+        (WayOut("--find-links takes the address of a page, or a directory"),),
+    )
+
+
+@describe.register
+def _(error: BadWheelName) -> Message:
+    return Message(f"{error.filename} is not the name of a wheel", (error.problem,))
+
+
+@describe.register
+def _(error: MissingTool) -> Message:
+    if error.tool == "torch":
+        pip = f"{shlex.quote(error.needed_for)} -m pip install torch==VERSION"
+        facts = (f"{error.needed_for} has none; ops are compiled against the torch they will run with",)
+        return Message("the target has no torch to build for", facts, (WayOut("Install it there first", pip),))
+    return Message(
+        f"building for {error.needed_for} needs {_TOOL_NAMES.get(error.tool, error.tool)}",
+        (f"found: {error.found}",),
+        _TOOL_WAYS.get(error.tool, ()),
+    )
+
+
+_TOOL_NAMES = {
+    "c++": "a C++ compiler",
+    "Python.h": "Python's headers (Python.h)",
+    "memory": "1.4 GB of free memory",
+    "disk": "1 GB of free disk",
+}
+
+
+@describe.register
+def _(error: TargetUnreadable) -> Message:
+    return Message(
+        f"{error.python} does not answer",
+        (error.reason,),
+        (WayOut("Name the interpreter of the environment", "zoo build PROJECT==VERSION --python env/bin/python"),),
+    )
+
+
+@describe.register
+def _(error: CannotBuild) -> Message:
+    same = f"zoo build {error.project}=={error.version}"
+    ways = (WayOut("Compile the CPU ops only", f"{same} --cpu-only"),) if "CUDA" in error.reason else ()
+    return Message(f"cannot build {error.project} {error.version}", (error.reason,), ways)
+
+
+@describe.register
+def _(error: BuiltWrong) -> Message:
+    return Message(
+        f"the build of {error.project} {error.version} ended well, but its wheel is no good",
+        (error.reason, "it was thrown away"),
+        (WayOut("Try it once more, from the beginning", f"zoo build {error.project}=={error.version} --again -v"),),
+    )

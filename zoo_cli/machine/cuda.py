@@ -25,7 +25,7 @@ from zoo_cli.machine.facts import Capability
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_VERSION = re.compile(r"\d{1,9}(?:\.\d{1,9}){0,5}")
+_VERSION = re.compile(r"\d{1,9}(?:\.\d{1,9}){0,5}", re.ASCII)
 _TARGET = re.compile(
     r"(?:(?P<kind>sm|compute)_)?(?P<number>\d{1,2}\.\d|\d{2,3})(?P<suffix>[af]?)(?P<tail>\+PTX|[_-](?:real|virtual))?",
     re.IGNORECASE | re.ASCII,

@@ -19,7 +19,7 @@ MAX_NAME_LETTERS = 200
 
 # Memory sizes, form factors, vGPU profiles (A40-48Q), laptop and edition words: never decide the capability.
 _DROPPED = re.compile(
-    r"\d+(?:gi?b?|mi?b)|\d+[qcab]|hbm\d?e?|gddr\d?x?|pcie|sxm\d?|nvl|nvidia|corporation|geforce|gpu|laptop|notebook"
+    r"\d+(?:gi?b?|mi?b)|\d+[qcab]|hbm\d?e?|gddr\d?x?|pcie|sxm\d?|nvl|nvidia|nvgpu|corporation|geforce|gpu|laptop|notebook"
     r"|mobile|pascal|max|q|with|design|generation|edition|server|workstation|grid|vgpu|r|tm"
 )
 _LINES = ("tesla", "quadro", "jetson", "agx")  # product lines people leave out

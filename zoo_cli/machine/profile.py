@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -20,6 +19,7 @@ from zoo_cli.machine.values import BadMachine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from zoo_cli.machine.facts import Capability, Machine
 

@@ -4,7 +4,8 @@
     wheel = mmcv_wheel()           # mmcv 2.1.0 compiled for it by zoo's builder; under a minute the first time
     python = mmcv_python()         # a second environment with torch, that wheel, mmengine and mmdet
 
-A file lock keeps parallel workers from making it twice; an environment counts only with its mark, which is written last.
+A file lock keeps parallel workers from making it twice; an environment counts only
+with its mark, which is written last.
 pip, not uv, installs torch: pip's configuration may name a place with a CPU build, which uv would not see.
 """
 

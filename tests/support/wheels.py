@@ -1,7 +1,7 @@
 """Real wheels for tests: valid METADATA, WHEEL and RECORD, any content, and decoys made from another wheel.
 
-    wheel = make_wheel(tmp_path, "tiny", "1.0", files={"tiny.py": "value = 1"})
-    decoy = retag(wheel, tmp_path, tag="cp310-cp310-win_amd64")
+    wheel = write_wheel(tmp_path, "tiny", "1.0", files={"tiny.py": "value = 1"})
+    decoy = retag(wheel, tmp_path, tags="cp310-cp310-win_amd64")
 
 What a test wants wrong it says itself: `record` replaces the RECORD file, `metadata` and `wheel` whole files.
 Standard library only, and nothing of zoo.
@@ -20,7 +20,7 @@ from pathlib import Path
 Content = str | bytes
 
 
-def make_wheel(
+def write_wheel(
     directory: Path,
     name: str = "tiny",
     version: str = "1.0",
@@ -86,24 +86,24 @@ def write_zip(path: Path, members: Mapping[str, Content] | Iterable[tuple[str | 
 
 
 def retag(
-    source: Path, directory: Path, *, tag: str | None = None, version: str | None = None, without: Iterable[str] = ()
+    source: Path, directory: Path, *, tags: str | None = None, version: str | None = None, keep_extensions: bool = True
 ) -> Path:
     """A decoy: the same content under another tag or version, valid in every other way.
 
-    `without` names endings of members to leave out (".so" makes an op-less wheel).
+    Without its extensions it is an op-less wheel.
     """
     name, old_version, *old_tag = source.name[: -len(".whl")].split("-")
-    new_tag, new_version = tag or "-".join(old_tag[-3:]), version or old_version
+    new_tag, new_version = tags or "-".join(old_tag[-3:]), version or old_version
     old_info = f"{name}-{old_version}.dist-info/"
     files: dict[str, Content] = {}
     with zipfile.ZipFile(source) as archive:
         members = {entry: archive.read(entry) for entry in archive.namelist() if not entry.endswith("/")}
-    dropped = tuple(without)
+    dropped = () if keep_extensions else (".so", ".pyd", ".dylib")
     for entry, content in members.items():
-        if not entry.startswith(old_info) and not (dropped and entry.endswith(dropped)):
+        if not entry.startswith(old_info) and not entry.endswith(dropped):
             files[entry] = content
     metadata = members[f"{old_info}METADATA"].decode().replace(f"Version: {old_version}", f"Version: {new_version}", 1)
-    return make_wheel(directory, name, new_version, new_tag, files=files, metadata=metadata)
+    return write_wheel(directory, name, new_version, new_tag, files=files, metadata=metadata)
 
 
 def _bytes(content: Content) -> bytes:

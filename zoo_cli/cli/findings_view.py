@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from zoo_cli.catalog.compat import OpsWheels
+from zoo_cli.catalog.entries import OpsWheels
 from zoo_cli.cli.text import human_bytes, printable
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from zoo_cli.packages.diagnose import FAIL, Finding, OpsEvidence, diagnose
 from zoo_cli.packages.explain import NoSolution, explain
 from zoo_cli.packages.request import Request, Want
-from zoo_cli.packages.solve import Problem, Stack, search
+from zoo_cli.packages.solve import Facts, Problem, Stack, search
 from zoo_cli.packages.versions import parse_range
 from zoo_cli.trust.elf import BadElf, Elf, read_elf
 from zoo_cli.trust.wheel import unresolved
@@ -21,7 +21,7 @@ from zoo_cli.trust.wheel import unresolved
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from zoo_cli.catalog.compat import Matrix, Project
+    from zoo_cli.catalog.entries import Matrix, Project
     from zoo_cli.machine.facts import Distribution, Interpreter, Machine
 
 _VERSION_LINE = re.compile(r"^__version__\s*=\s*['\"]([^'\"]+)['\"]", re.MULTILINE)
@@ -52,17 +52,22 @@ class Checkup:
 
 
 def check_environment(
-    machine: Machine, matrix: Matrix, projects: Mapping[str, Project], wanted: tuple[str, ...]
+    machine: Machine,
+    matrix: Matrix,
+    projects: Mapping[str, Project],
+    wanted: tuple[str, ...],
+    official: frozenset[str],
 ) -> Checkup:
     """Diagnoses the machine and its target interpreter, and solves for each wanted project as if nothing were there."""
     evidence = dict(_evidence(machine.python, projects)) if machine.python and not machine.is_described else {}
     findings = diagnose(machine, matrix, projects, evidence)
-    return Checkup(machine, findings, tuple(_fit(project, machine, matrix, projects) for project in wanted))
+    python = replace(machine.python, distributions=(), torch=None) if machine.python else None
+    facts = Facts(replace(machine, python=python), matrix, projects, official)
+    return Checkup(machine, findings, tuple(_fit(project, facts) for project in wanted))
 
 
-def _fit(project: str, machine: Machine, matrix: Matrix, projects: Mapping[str, Project]) -> Fit:
-    bare = replace(machine, python=replace(machine.python, distributions=(), torch=None)) if machine.python else machine
-    problem = Problem(Request((Want(project, parse_range("")),)), bare, matrix, projects)
+def _fit(project: str, facts: Facts) -> Fit:
+    problem = Problem(Request((Want(project, parse_range("")),)), facts)
     stack = search(problem)
     return Fit(project, stack, None if stack else explain(problem))
 

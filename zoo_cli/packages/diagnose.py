@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo_cli.machine.cuda import Coverage, cuda_to_variant
-from zoo_cli.packages.grid import driver_allows, floor_of, gpu_coverage, is_cuda, is_native, toolkit_of
+from zoo_cli.packages.grid import Drivers, is_cuda
 from zoo_cli.packages.plan import standing_walls
 from zoo_cli.packages.versions import parse_range, public
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from zoo_cli.catalog.compat import FrameworkRelease, Matrix, Project, TorchBuild
+    from zoo_cli.catalog.entries import FrameworkRelease, Matrix, Project, TorchBuild
     from zoo_cli.machine.facts import Distribution, Interpreter, Machine
 
 OK, NOTE, WARN, FAIL = "ok", "note", "warn", "FAIL"
@@ -133,8 +133,9 @@ def _gpus(machine: Machine) -> Iterator[Finding]:
 
 
 def _driver(machine: Machine, matrix: Matrix) -> Finding:
-    allowed = [row.cuda for row in matrix.toolkits if _runs(machine, row.cuda, matrix)]
-    native = [row.cuda for row in matrix.toolkits if is_native_cuda(machine, row.cuda, matrix)]
+    drivers = Drivers(machine, matrix.toolkits)
+    allowed = [row.cuda for row in matrix.toolkits if drivers.allows(_variant(row.cuda))]
+    native = [row.cuda for row in matrix.toolkits if drivers.is_native(_variant(row.cuda))]
     values = (("driver", str(machine.driver)), ("native", _minor(native)), ("reach", _major(allowed)))
     return Finding(
         OK if native else WARN, "Machine", "driver", "driver", values, source=machine.origin.get("driver", "")
@@ -143,15 +144,6 @@ def _driver(machine: Machine, matrix: Matrix) -> Finding:
 
 def _variant(cuda: str) -> str:
     return cuda_to_variant(".".join(cuda.split(".")[:2]))
-
-
-def _runs(machine: Machine, cuda: str, matrix: Matrix) -> bool:
-    return driver_allows(_variant(cuda), machine, matrix.toolkits)
-
-
-def is_native_cuda(machine: Machine, cuda: str, matrix: Matrix) -> bool:
-    """Whether the driver is as new as that CUDA toolkit."""
-    return is_native(_variant(cuda), machine, matrix.toolkits)
 
 
 def _numbers(cuda: str) -> tuple[int, ...]:
@@ -197,9 +189,9 @@ def _torch(machine: Machine, python: Interpreter, matrix: Matrix) -> Iterator[Fi
     values = (("version", torch.version), ("variant", variant), ("cuda", torch.cuda or ""))
     gpus = [gpu for gpu in machine.gpus if gpu.vendor == "nvidia"]
     mend = ("torch", "--replace", "torch")
-    if is_cuda(variant) and gpus and not driver_allows(variant, machine, matrix.toolkits):
-        toolkit = toolkit_of(variant, matrix.toolkits)
-        floor = (floor_of(toolkit, machine) if toolkit else None) or "?"
+    drivers = Drivers(machine, matrix.toolkits)
+    if is_cuda(variant) and gpus and not drivers.allows(variant):
+        floor = drivers.floor(variant) or "?"
         yield Finding(
             FAIL,
             "Installed",
@@ -212,7 +204,7 @@ def _torch(machine: Machine, python: Interpreter, matrix: Matrix) -> Iterator[Fi
         return
     build = find_build(matrix, torch.version, variant, machine.platform)
     if build and gpus and is_cuda(variant):
-        for gpu, coverage in zip(gpus, gpu_coverage(build.targets, variant, machine, matrix.toolkits), strict=True):
+        for gpu, coverage in zip(gpus, drivers.coverage(build.targets, variant), strict=True):
             if coverage is Coverage.NONE and gpu.capability:
                 reach = ", ".join(build.targets or ())
                 more = (("gpu", gpu.name), ("target", gpu.capability.target), ("targets", reach))

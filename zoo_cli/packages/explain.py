@@ -12,15 +12,16 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
+from zoo_cli.catalog.entries import OpsWheels
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.packages.grid import floor_of, is_cuda, python_of, tag_key, toolkit_of
+from zoo_cli.packages.grid import is_cuda, python_of, tag_key
 from zoo_cli.packages.solve import OFFICIAL, USER_PAGE, Problem, Stack, search
 from zoo_cli.packages.versions import parse_range, version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from zoo_cli.catalog.compat import FrameworkRelease, OpsWheels, Project
+    from zoo_cli.catalog.entries import FrameworkRelease, Project
     from zoo_cli.packages.request import Request
 
 # Tried for deletion in this order: what explains least is dropped first.
@@ -89,10 +90,10 @@ def explain(problem: Problem, limit: int = 3) -> NoSolution:
     words = tuple(str(want) for want in problem.request.wants)
     missing = tuple(_missing_versions(problem))
     if missing:
-        return NoSolution(words, ("asked",), missing, (), problem.matrix.index_date)
+        return NoSolution(words, ("asked",), missing, (), problem.facts.matrix.index_date)
     conflict = minimal_conflict(problem)
     reasons = tuple(_reasons(problem, conflict))
-    return NoSolution(words, conflict, reasons, tuple(ways_out(problem, limit)), problem.matrix.index_date)
+    return NoSolution(words, conflict, reasons, tuple(ways_out(problem, limit)), problem.facts.matrix.index_date)
 
 
 def minimal_conflict(problem: Problem) -> tuple[str, ...]:
@@ -135,63 +136,72 @@ def ways_out(problem: Problem, limit: int = 3) -> list[Way]:
 
 def _actions(problem: Problem) -> Iterator[tuple[str, int]]:
     """Corrections that this problem could take, with their costs."""
+    takes = {
+        "provider": bool(list(_providers(problem))),
+        "device": problem.wants_gpu and not problem.request.cuda,
+        "wheels": not problem.request.build,
+        "installed": True,
+    }
     for name, cost in _COSTS.items():
-        if name == "provider":
-            providers = sorted(
-                {row.provider for row in problem.matrix.ops} - {OFFICIAL, USER_PAGE} - problem.request.providers
-            )
-            for provider in providers:
-                if _translated(problem.request, problem, provider) or _serves(problem, provider):
-                    yield f"provider:{provider}", cost
-        elif name == "device":
-            if problem.wants_gpu and not problem.request.cuda:
-                yield name, cost
-        elif name == "wheels":
-            if not problem.request.build:
-                yield name, cost
-        elif name == "installed" or name in problem.cell_groups:
+        if takes.get(name, name in problem.cell_groups):
             yield name, cost
 
 
-def _serves(problem: Problem, provider: str) -> bool:
-    """Whether a provider has compiled ops that somebody who was asked for could need."""
+def _providers(problem: Problem) -> Iterator[str]:
+    """Other providers that have compiled ops for somebody who was asked for."""
+    facts, request = problem.facts, problem.request
     needed = {
         name
-        for want in problem.request.wants
-        for release in problem.matrix.frameworks.get(want.project, ())
+        for want in request.wants
+        for release in facts.matrix.frameworks.get(want.project, ())
         for name in (*release.declared, *release.asserted)
-    } | {want.project for want in problem.request.wants}
-    return any(row.import_name in needed for row in problem.matrix.ops if row.provider == provider)
+    } | {facts.projects[want.project].import_name for want in request.wants}
+    found = {row.provider for name in needed for row, _bits in facts.ops_rows.get(name, ())}
+    yield from sorted(found - facts.official - {USER_PAGE} - request.providers)
+
+
+_APART = ({"device", "driver"}, {"device", "cuda"}, {"provider", "wheels"})  # corrections that undo each other
 
 
 def _compatible(names: tuple[str, ...], other: str) -> bool:
-    kinds = {name.partition(":")[0] for name in (*names, other)}
-    if len(kinds) <= len(names):
-        return False  # two providers at once
-    return not {"device", "driver"} <= kinds and not {"device", "cuda"} <= kinds and not {"provider", "wheels"} <= kinds
+    return not any(pair <= {*names, other} for pair in _APART)
 
 
 def _try(problem: Problem, names: tuple[str, ...], cost: int) -> Way | None:
-    request, relaxed = problem.request, set[str]()
-    for name in names:
-        if name == "device":
-            request = replace(request, device="cpu")
-        elif name.startswith("provider:"):
-            provider = name.partition(":")[2]
-            request = replace(translate(request, problem.projects, provider), providers=request.providers | {provider})
-        else:
-            relaxed.add(name)
+    """The way that a set of corrections opens; with another provider in it, the one of the best provider."""
+    if "provider" not in names:
+        return _solve_with(problem, names, None, cost)
+    ways = [_solve_with(problem, names, provider, cost) for provider in _providers(problem)]
+    return min((way for way in ways if way), key=_provider_rank, default=None)
+
+
+def _solve_with(problem: Problem, names: tuple[str, ...], provider: str | None, cost: int) -> Way | None:
+    request = problem.request
+    if "device" in names:
+        request = replace(request, device="cpu")
+    if provider:
+        request = replace(
+            translate(request, problem.facts.projects, provider), providers=request.providers | {provider}
+        )
     changed = problem if request is problem.request else replace(problem, request=request)
-    stack = search(changed, frozenset(relaxed))
+    stack = search(changed, frozenset(names) - {"device", "provider"})
     if not stack:
         return None
-    needs_driver = None
-    if "driver" in names:
-        toolkit = toolkit_of(stack.cell.torch.variant, problem.matrix.toolkits)
-        needs_driver = floor_of(toolkit, problem.machine) if toolkit else None
-        if needs_driver is None:
-            return None
-    return Way(names, cost, stack, tuple(_options(problem, names, stack)), needs_driver)
+    needs_driver = problem.facts.drivers.floor(stack.cell.torch.variant) if "driver" in names else None
+    if "driver" in names and needs_driver is None:
+        return None
+    said = tuple(f"provider:{provider}" if name == "provider" else name for name in names)
+    return Way(said, cost, stack, tuple(_options(problem, said, stack)), needs_driver)
+
+
+def _provider_rank(way: Way) -> tuple[object, ...]:
+    """Best first: newest generation of the framework, best evidence for the wheel, known code targets."""
+    newest = max((version(r.version).major for p, r in way.stack.frameworks.items() if p != "mmengine"), default=0)
+    ops = way.stack.ops
+    if not isinstance(ops, OpsWheels):
+        return (-newest, 9, True, way.corrections)
+    evidence = ("seen", "listed", "reported", "inferred").index(ops.python_tags[way.stack.cell.python])
+    return (-newest, evidence, ops.targets is None, way.corrections)
 
 
 def _options(problem: Problem, names: tuple[str, ...], stack: Stack) -> Iterator[str]:
@@ -207,14 +217,10 @@ def _options(problem: Problem, names: tuple[str, ...], stack: Stack) -> Iterator
             yield from ("--replace", "torch")
         elif name == "installed":
             python = problem.machine.python
-            here = [p for p in problem.matrix.frameworks if python and python.distribution(p)]
+            here = [p for p in problem.facts.matrix.frameworks if python and python.distribution(p)]
             yield from ("--replace", ",".join(sorted(here)) or "all")
         elif name.startswith("provider:"):
             yield from ("--provider", name.partition(":")[2])
-
-
-def _translated(request: Request, problem: Problem, provider: str) -> bool:
-    return translate(request, problem.projects, provider) != request
 
 
 def translate(request: Request, projects: Mapping[str, Project], provider: str) -> Request:
@@ -241,9 +247,9 @@ def translate(request: Request, projects: Mapping[str, Project], provider: str) 
 def _missing_versions(problem: Problem) -> Iterator[Reason]:
     """Ranges that no release satisfies at all."""
     for want in problem.request.wants:
-        releases = [release.version for release in problem.matrix.frameworks.get(want.project, ())]
-        releases += [row.version for row in problem.matrix.ops if row.project == want.project]
-        releases += [build.version for build in problem.matrix.torch if want.project == "torch"]
+        releases = [release.version for release in problem.facts.matrix.frameworks.get(want.project, ())]
+        releases += [row.version for row in problem.facts.matrix.ops if row.project == want.project]
+        releases += [build.version for build in problem.facts.matrix.torch if want.project == "torch"]
         if releases and not any(want.versions.admits(each) for each in releases):
             newest = max(releases, key=version)
             yield Reason("asked", (("project", want.project), ("range", want.versions.text), ("newest", newest)))
@@ -256,7 +262,7 @@ def _reasons(problem: Problem, conflict: tuple[str, ...]) -> Iterator[Reason]:
         if group in conflict and newest:
             ranges = newest.asserted if group == "asserted" else newest.declared
             for name, span in ranges.items():
-                if span and name in {row.import_name for row in problem.matrix.ops}:
+                if span and name in {row.import_name for row in problem.facts.matrix.ops}:
                     yield Reason(
                         group,
                         (("project", newest.project), ("version", newest.version), ("needs", name), ("range", span)),
@@ -283,14 +289,14 @@ def _reasons(problem: Problem, conflict: tuple[str, ...]) -> Iterator[Reason]:
                 group, (("asked", want.versions.text if want and group == "torch" else problem.request.cuda or ""),)
             )
     if "installed" in conflict and python:
-        here = [f"{p} {d.version}" for p in problem.matrix.frameworks if (d := python.distribution(p))]
+        here = [f"{p} {d.version}" for p in problem.facts.matrix.frameworks if (d := python.distribution(p))]
         yield Reason("installed", (("projects", ", ".join(sorted(here))),))
 
 
 def _newest_framework(problem: Problem) -> FrameworkRelease | None:
     """The release that would be taken if all else fitted."""
     for want in problem.request.wants:
-        releases = [r for r in problem.matrix.frameworks.get(want.project, ()) if want.versions.admits(r.version)]
+        releases = [r for r in problem.facts.matrix.frameworks.get(want.project, ()) if want.versions.admits(r.version)]
         stable = [r for r in releases if not version(r.version).is_prerelease] or releases
         if stable:
             return max(stable, key=lambda release: version(release.version))
@@ -299,7 +305,7 @@ def _newest_framework(problem: Problem) -> FrameworkRelease | None:
 
 def _gpu_reasons(problem: Problem) -> Iterator[Reason]:
     machine = problem.machine
-    cells = problem.grid.of(problem.cell_groups.get("gpu", 0) & problem.cell_groups.get("device", 0))
+    cells = problem.facts.grid.of(problem.cell_groups.get("gpu", 0) & problem.cell_groups.get("device", 0))
     for gpu in machine.gpus:
         if gpu.vendor != "nvidia" or gpu.capability is None:
             continue
@@ -315,16 +321,15 @@ def _driver_range(problem: Problem) -> Iterator[tuple[str, str]]:
     """Newest CUDA the driver runs, and the driver that the next one needs."""
     allowed = {
         cell.torch.variant
-        for cell in problem.grid.of(problem.cell_groups.get("driver", 0))
+        for cell in problem.facts.grid.of(problem.cell_groups.get("driver", 0))
         if is_cuda(cell.torch.variant)
     }
-    refused = {cell.torch.variant for cell in problem.grid.cells if is_cuda(cell.torch.variant)} - allowed
+    refused = {cell.torch.variant for cell in problem.facts.grid.cells if is_cuda(cell.torch.variant)} - allowed
     if allowed:
         yield "runs", max(allowed, key=_cuda_key)
     for variant in sorted(refused, key=_cuda_key)[:1]:
-        toolkit = toolkit_of(variant, problem.matrix.toolkits)
         yield "next", variant
-        yield "floor", (floor_of(toolkit, problem.machine) if toolkit else None) or "?"
+        yield "floor", problem.facts.drivers.floor(variant) or "?"
 
 
 def _cuda_key(variant: str) -> int:
@@ -336,7 +341,7 @@ def _wheel_reasons(problem: Problem, conflict: tuple[str, ...]) -> Iterator[Reas
     newest = _newest_framework(problem)
     spans: dict[str, list[str]] = {}
     for want in problem.request.wants:
-        project = problem.projects.get(want.project)
+        project = problem.facts.projects.get(want.project)
         if project and project.kind == "ops":
             spans.setdefault(project.import_name, []).append(want.versions.text)
     if newest:
@@ -346,7 +351,7 @@ def _wheel_reasons(problem: Problem, conflict: tuple[str, ...]) -> Iterator[Reas
     for name, texts in spans.items():
         rows = [
             row
-            for row in problem.matrix.ops
+            for row in problem.facts.matrix.ops
             if row.import_name == name
             and row.provider == OFFICIAL
             and (not is_cuda(row.variant)) != problem.wants_gpu

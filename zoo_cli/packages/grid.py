@@ -1,9 +1,9 @@
 """The finite matrix: every (Python, torch build) pair as one bit, every constraint as a mask over them.
 
 Pure. Cells are ordered by preference, so the best cell of a mask is its lowest bit: newest torch first; on it CUDA
-before CPU when a GPU is to be used, among CUDA variants the newest that the driver runs natively, then the newest it
-runs by minor-version compatibility; the target's Python before others. Rows come from the index and from pages the
-user named; nothing is looked up here.
+variants that the driver runs natively before others, newest CUDA first; the target's Python before others. Rows come
+from the index; nothing is looked up here. Questions about a torch build are asked once a build and spread over its
+cells, questions about a variant once a variant.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from zoo_cli.packages.versions import minor, version
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from zoo_cli.catalog.compat import OpsWheels, Toolkit, TorchBuild
+    from zoo_cli.catalog.entries import OpsWheels, Toolkit, TorchBuild
     from zoo_cli.machine.facts import Machine
 
 
@@ -38,18 +38,76 @@ def tag_key(tag: str) -> tuple[int, int, bool]:
 
 
 def python_of(tag: str) -> str:
-    """The Python version of an interpreter tag: cp310 gives 3.10."""
+    """The Python version of an interpreter tag: cp310 gives 3.10, cp313t gives 3.13t."""
     major, minor_, threaded = tag_key(tag)
     return f"{major}.{minor_}" + ("t" if threaded else "")
+
+
+def is_cuda(variant: str) -> bool:
+    """Whether a torch variant is built for CUDA."""
+    return variant.startswith("cu")
+
+
+class Drivers:
+    """What the machine's driver makes of each torch variant."""
+
+    def __init__(self, machine: Machine, toolkits: Iterable[Toolkit]) -> None:
+        self._machine = machine
+        self._toolkits = sorted(toolkits, key=lambda row: version(row.cuda))
+        self._answers: dict[str, tuple[bool, bool]] = {}
+
+    def toolkit(self, variant: str) -> Toolkit | None:
+        """The CUDA toolkit a variant was built with: the first row of that CUDA version."""
+        cuda = variant_to_cuda(variant)
+        rows = (row for row in self._toolkits if cuda and (row.cuda == cuda or row.cuda.startswith(f"{cuda}.")))
+        return next(rows, None)
+
+    def floor(self, variant: str) -> str | None:
+        """The lowest driver that runs binaries of the variant on this operating system."""
+        row = self.toolkit(variant)
+        return (row.floor_windows if self._machine.os == "windows" else row.floor_linux) if row else None
+
+    def native(self, variant: str) -> str | None:
+        """The driver from which the variant's toolkit is supported in full, PTX included."""
+        row = self.toolkit(variant)
+        return (row.native_windows if self._machine.os == "windows" else row.native_linux) if row else None
+
+    def allows(self, variant: str) -> bool:
+        """Whether the driver runs that variant at all; True for CPU variants and where the driver is not known."""
+        return self._answer(variant)[0]
+
+    def is_native(self, variant: str) -> bool:
+        """Whether the driver is as new as the variant's toolkit; True where the driver is not known."""
+        return self._answer(variant)[1]
+
+    def _answer(self, variant: str) -> tuple[bool, bool]:
+        if variant not in self._answers:
+            driver = self._machine.driver
+            if driver is None or not is_cuda(variant):
+                self._answers[variant] = (True, True)
+            else:
+                floor, native = self.floor(variant), self.native(variant)
+                self._answers[variant] = (
+                    floor is not None and driver_runs(driver, floor),
+                    native is not None and driver_runs(driver, native),
+                )
+        return self._answers[variant]
+
+    def coverage(self, targets: tuple[str, ...] | None, variant: str) -> tuple[Coverage, ...]:
+        """How code for those targets runs on each NVIDIA GPU of the machine, in their order."""
+        native = self.is_native(variant)
+        return tuple(
+            covers(targets, gpu.capability, native) if gpu.capability else Coverage.UNKNOWN
+            for gpu in self._machine.gpus
+            if gpu.vendor == "nvidia"
+        )
 
 
 @dataclass(frozen=True)
 class Grid:
     """All cells for one machine, in order of preference, and masks over them."""
 
-    machine: Machine
     cells: tuple[Cell, ...]
-    toolkits: tuple[Toolkit, ...]
 
     def mask(self, keep: Callable[[Cell], bool]) -> int:
         """The cells that a question is true for, as a bitset."""
@@ -57,8 +115,19 @@ class Grid:
 
     def mask_by_build(self, keep: Callable[[TorchBuild], bool]) -> int:
         """Like `mask` for a question that does not depend on Python; asked once a build."""
-        answers = {build: keep(build) for build in {id(cell.torch): cell.torch for cell in self.cells}.values()}
-        return self.mask(lambda cell: answers[cell.torch])
+        bits = 0
+        for build, mine in self._builds:
+            if keep(build):
+                bits |= mine
+        return bits
+
+    def mask_by_python(self, keep: Callable[[str], bool]) -> int:
+        """Like `mask` for a question about the interpreter tag alone."""
+        bits = 0
+        for tag, mine in self._pythons.items():
+            if keep(tag):
+                bits |= mine
+        return bits
 
     @cached_property
     def everything(self) -> int:
@@ -71,109 +140,79 @@ class Grid:
 
     def of(self, mask: int) -> list[Cell]:
         """The cells of a mask, best first."""
-        found = []
-        while mask:
-            low = mask & -mask
-            found.append(self.cells[low.bit_length() - 1])
-            mask ^= low
+        return [cell for index, cell in enumerate(self.cells) if mask >> index & 1]
+
+    @cached_property
+    def _builds(self) -> list[tuple[TorchBuild, int]]:
+        found: dict[int, tuple[TorchBuild, int]] = {}
+        for index, cell in enumerate(self.cells):
+            _build, bits = found.get(id(cell.torch), (cell.torch, 0))
+            found[id(cell.torch)] = (cell.torch, bits | 1 << index)
+        return list(found.values())
+
+    @cached_property
+    def _pythons(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for index, cell in enumerate(self.cells):
+            found[cell.python] = found.get(cell.python, 0) | 1 << index
         return found
 
     @cached_property
-    def _places(self) -> dict[tuple[str, str, str], int]:
-        """(torch version or minor, variant, Python tag) -> bits."""
-        places: dict[tuple[str, str, str], int] = {}
-        for index, cell in enumerate(self.cells):
-            for name in (cell.torch.version, minor(cell.torch.version)):
-                key = (name, cell.torch.variant, cell.python)
-                places[key] = places.get(key, 0) | 1 << index
+    def _places(self) -> dict[tuple[str, str], int]:
+        """(torch version or minor, variant) -> bits."""
+        places: dict[tuple[str, str], int] = {}
+        for build, bits in self._builds:
+            for name in {build.version, minor(build.version)}:
+                key = (name, build.variant)
+                places[key] = places.get(key, 0) | bits
         return places
 
     def covered_by(self, wheels: OpsWheels) -> int:
         """The cells that compiled-ops wheels were built for."""
-        bits = 0
+        torch = self._places.get((wheels.torch, wheels.variant), 0)
+        if not torch:
+            return 0
+        tags = 0
         for tag in wheels.python_tags:
-            bits |= self._places.get((wheels.torch, wheels.variant, tag), 0)
-        return bits
+            tags |= self._pythons.get(tag, 0)
+        return torch & tags
 
 
-def is_cuda(variant: str) -> bool:
-    """Whether a torch variant is built for CUDA."""
-    return variant.startswith("cu")
+def make_grid(machine: Machine, builds: Iterable[TorchBuild], drivers: Drivers) -> Grid:
+    """The grid of a machine: all builds for its platform with every Python they exist for, best first."""
+    own_tag = machine.python.tag if machine.python else ""
 
+    def preference(build: TorchBuild) -> tuple[object, ...]:
+        cuda = version(variant_to_cuda(build.variant) or "0")
+        return (version(build.version), drivers.is_native(build.variant), cuda)
 
-def toolkit_of(variant: str, toolkits: Iterable[Toolkit]) -> Toolkit | None:
-    """The CUDA toolkit a variant was built with (the newest row of that CUDA version)."""
-    cuda = variant_to_cuda(variant)
-    rows = [row for row in toolkits if cuda and (row.cuda == cuda or row.cuda.startswith(f"{cuda}."))]
-    return min(rows, key=lambda row: version(row.cuda), default=None)
-
-
-def floor_of(toolkit: Toolkit, machine: Machine) -> str | None:
-    """The lowest driver that runs binaries of the toolkit on this operating system."""
-    return toolkit.floor_windows if machine.os == "windows" else toolkit.floor_linux
-
-
-def native_of(toolkit: Toolkit, machine: Machine) -> str | None:
-    """The driver from which the toolkit is supported in full, PTX included."""
-    return toolkit.native_windows if machine.os == "windows" else toolkit.native_linux
-
-
-def driver_allows(variant: str, machine: Machine, toolkits: Iterable[Toolkit]) -> bool:
-    """Whether the machine's driver runs that variant at all; True where the driver is not known."""
-    if not is_cuda(variant) or machine.driver is None:
-        return True
-    toolkit = toolkit_of(variant, toolkits)
-    floor = floor_of(toolkit, machine) if toolkit else None
-    return floor is not None and driver_runs(machine.driver, floor)
-
-
-def is_native(variant: str, machine: Machine, toolkits: Iterable[Toolkit]) -> bool:
-    """Whether the driver is as new as the variant's toolkit."""
-    toolkit = toolkit_of(variant, toolkits)
-    native = native_of(toolkit, machine) if toolkit else None
-    return machine.driver is None or (native is not None and driver_runs(machine.driver, native))
-
-
-def gpu_coverage(
-    targets: tuple[str, ...] | None, variant: str, machine: Machine, toolkits: Iterable[Toolkit]
-) -> tuple[Coverage, ...]:
-    """How code for those targets runs on each NVIDIA GPU of the machine, in their order."""
-    native = is_native(variant, machine, toolkits)
-    return tuple(
-        covers(targets, gpu.capability, native) if gpu.capability else Coverage.UNKNOWN
-        for gpu in machine.gpus
-        if gpu.vendor == "nvidia"
+    here = [build for build in builds if build.platform == machine.platform]
+    return Grid(
+        tuple(
+            Cell(tag, build)
+            for build in sorted(here, key=preference, reverse=True)
+            for tag in sorted(build.python_tags, key=lambda tag: (tag == own_tag, tag_key(tag)), reverse=True)
+        )
     )
 
 
-def runs_on_gpus(build: TorchBuild, machine: Machine, toolkits: Iterable[Toolkit]) -> bool:
-    """Whether a CUDA build has code for every GPU of the machine (unknown code lists pass: they are said, not refused)."""
-    if not is_cuda(build.variant):
-        return True
-    return Coverage.NONE not in gpu_coverage(build.targets, build.variant, machine, toolkits)
+def known_targets(builds: Iterable[TorchBuild]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """(version, variant) -> code targets, guessed for a build whose own were never published.
 
-
-def make_grid(machine: Machine, builds: Iterable[TorchBuild], toolkits: tuple[Toolkit, ...]) -> Grid:
-    """The grid of a machine: all builds for its platform with every Python they exist for, best first."""
-    own_tag = machine.python.tag if machine.python else ""
-    natives: dict[str, bool] = {}
-
-    def preference(cell: Cell) -> tuple[object, ...]:
-        variant = cell.torch.variant
-        native = natives.setdefault(variant, is_native(variant, machine, toolkits))
-        cuda = version(variant_to_cuda(variant) or "0")
-        newest = _Reversed(version(cell.torch.version))
-        return (newest, not native, _Reversed(cuda), cell.python != own_tag, _Reversed(tag_key(cell.python)))
-
-    cells = [Cell(tag, build) for build in builds if build.platform == machine.platform for tag in build.python_tags]
-    return Grid(machine, tuple(sorted(cells, key=preference)), toolkits)
-
-
-@dataclass(frozen=True, slots=True)
-class _Reversed:
-    """Sorts the greater first."""
-
-    value: object
-
-    def __lt__(self, other: _Reversed) -> bool:
-        return bool(other.value < self.value)  # type: ignore[operator]
+    The guess is the list of the nearest release of the same variant: enough to refuse a GPU that the whole CUDA
+    series has no code for. A variant of which no list is known has no guess.
+    """
+    rows = list(builds)
+    known = {
+        variant: [(version(row.version), row.targets) for row in rows if row.variant == variant and row.targets]
+        for variant in {row.variant for row in rows}
+    }
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for row in rows:
+        if row.targets is not None:
+            found[row.version, row.variant] = row.targets
+        elif known[row.variant]:
+            own = version(row.version)
+            earlier = [pair for pair in known[row.variant] if pair[0] <= own]
+            found[row.version, row.variant] = max(earlier or known[row.variant][:1], key=lambda pair: pair[0])[1]
+    return found

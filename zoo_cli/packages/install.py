@@ -13,21 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from zoo_cli.catalog.compat import Origin, TorchBuild
+from zoo_cli.catalog.entries import Origin, TorchBuild
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.diagnose import find_build, torch_variant
 from zoo_cli.packages.executor import Installer, Step, find_installer, run_step
 from zoo_cli.packages.explain import explain, translate
 from zoo_cli.packages.indexes import user_index
 from zoo_cli.packages.plan import Plan, make_plan
-from zoo_cli.packages.solve import Problem, search
+from zoo_cli.packages.solve import Facts, Problem, search
 from zoo_cli.packages.versions import public
 from zoo_cli.trust.wheel import WheelReport, inspect_wheel, require_sound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from zoo_cli.catalog.compat import Matrix, Project
+    from zoo_cli.catalog.entries import Matrix, Project
     from zoo_cli.machine.facts import Interpreter, Machine
     from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.plan import Pin
@@ -112,14 +112,19 @@ def for_providers(request: Request, projects: Mapping[str, Project]) -> Request:
 
 
 def make_problem(
-    request: Request, machine: Machine, matrix: Matrix, projects: Mapping[str, Project], offers: Offers
+    request: Request,
+    machine: Machine,
+    matrix: Matrix,
+    projects: Mapping[str, Project],
+    offers: Offers,
+    official: frozenset[str],
 ) -> Problem:
     """The problem to solve; an installed torch that the index does not know becomes a row of its own."""
     keep = kept_torch(request, machine)
     python = machine.python
     if keep and python and python.torch and find_build(matrix, keep[0], keep[1], machine.platform) is None:
         matrix = replace(matrix, torch=(*matrix.torch, _installed_build(machine, python, keep)))
-    return Problem(request, machine, matrix, projects, offers.rows, keep)
+    return Problem(request, Facts(machine, matrix, projects, official, offers.rows), keep)
 
 
 def _installed_build(machine: Machine, python: Interpreter, keep: tuple[str, str]) -> TorchBuild:

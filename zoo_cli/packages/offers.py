@@ -11,19 +11,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from zoo_cli.catalog.compat import OpsWheels, Origin
-from zoo_cli.packages.solve import USER_PAGE
+from zoo_cli.catalog.entries import OpsWheels, Origin
+from zoo_cli.packages.solve import TORCH_FAMILY, USER_PAGE
 from zoo_cli.packages.versions import public
 from zoo_cli.packages.wheels import Fits, Rejected, WheelTarget, fits, parse_wheel_name, tags_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from zoo_cli.catalog.compat import Project
+    from zoo_cli.catalog.entries import Project
     from zoo_cli.machine.facts import Machine
     from zoo_cli.packages.findlinks import Link
-
-TORCH_FAMILY = ("torch", "torchvision", "torchaudio")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +97,7 @@ def _row(
         python_tags={machine.python.tag if machine.python else "": "seen"},
         targets=None,
         page_url=link.page,
-        file_url=link.url + (f"#sha256={link.sha256}" if link.sha256 else ""),
+        file_url=link.url,
         origin=Origin(link.page, day, "seen"),
+        sha256=link.sha256,
     )

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
-from zoo_cli.catalog.compat import OpsWheels
+from zoo_cli.catalog.entries import OpsWheels, fill_tag
 from zoo_cli.machine.cuda import Coverage
-from zoo_cli.packages.grid import gpu_coverage, is_cuda
+from zoo_cli.packages.grid import is_cuda
 from zoo_cli.packages.solve import OFFICIAL, USER_PAGE, Problem, SourceBuild, Stack
 from zoo_cli.packages.versions import local, parse_range, public
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from zoo_cli.catalog.compat import FrameworkRelease, TorchBuild, Wall
+    from zoo_cli.catalog.entries import FrameworkRelease, TorchBuild, Wall
     from zoo_cli.machine.facts import Distribution
 
 COMPANIONS = ("torchvision", "torchaudio")  # projects whose release belongs to a torch release
@@ -141,19 +141,15 @@ def address_of(pin: Pin) -> str:
 
 def torch_file(build: TorchBuild, tag: str, project: str = "torch", release: str = "") -> str:
     """The address of a torch-family wheel by the naming rule of its index."""
-    plain = tag.rstrip("t")
-    abi = tag if tag not in ("cp36", "cp37") else tag + "m"
-    name = f"{project}-{release or build.version}{build.local}-{plain}-{abi}-{build.platform_tag}.whl"
-    root = build.index_url.rsplit("/", 1)[0] if build.index_url.endswith(".html") else build.index_url.rstrip("/")
-    return f"{root}/{quote(name)}"
+    address = fill_tag(build.file_url, tag)
+    if project != "torch":
+        address = address.replace(f"/torch-{build.version}", f"/{project}-{release}")
+    return address
 
 
-def ops_file(wheels: OpsWheels, tag: str) -> str | None:
-    """The address of a compiled-ops wheel, None where no rule gives its name."""
-    if wheels.file_url is None:
-        return None
-    abi = tag + "m" if tag in ("cp36", "cp37") else tag
-    return wheels.file_url.replace("{python}", tag.rstrip("t")).replace("{abi}", abi)
+def ops_file(wheels: OpsWheels, tag: str) -> str:
+    """The address of a compiled-ops wheel; of its page where no rule gives the file's name."""
+    return fill_tag(wheels.file_url, tag) if wheels.file_url else wheels.page_url
 
 
 def make_plan(problem: Problem, stack: Stack, torch_digest: Callable[[str], str | None]) -> Plan:
@@ -175,7 +171,7 @@ def make_plan(problem: Problem, stack: Stack, torch_digest: Callable[[str], str 
         bounds=tuple(_bounds(problem, stack)),
         removals=tuple(_removals(problem, stack)),
         cautions=tuple(_cautions(problem, stack)),
-        index_date=problem.matrix.index_date,
+        index_date=problem.facts.matrix.index_date,
         variant=stack.cell.torch.variant,
         python=stack.cell.python,
         stack=stack,
@@ -231,7 +227,7 @@ def _torch_because(problem: Problem, stack: Stack, project: str) -> Because:
 
 def _engine_and_ops(problem: Problem, stack: Stack) -> Iterator[Pin]:
     for project, release in stack.frameworks.items():
-        if problem.projects[project].kind == "engine":
+        if problem.facts.projects[project].kind == "engine":
             yield _registry_pin(problem, project, release, stack)
     ops = stack.ops
     if ops is None:
@@ -248,14 +244,13 @@ def _engine_and_ops(problem: Problem, stack: Stack) -> Iterator[Pin]:
             was,
         )
         return
-    url = ops_file(ops, stack.cell.python)
-    address, _, fragment = (url or ops.page_url).partition("#sha256=")
+    address = ops_file(ops, stack.cell.python)
     file_version = _file_version(address) or ops.version
     action, was = _action(problem, ops.project, file_version)
     about = f"{ops.variant}, torch {ops.torch}, {stack.cell.python}"
     yield Pin(
         ops.project, file_version, "wheel", action, Because("compiled-ops", about),
-        ops.python_tags[stack.cell.python], was, (address,), fragment or None, None, ops.origin.source, ops.origin.date,
+        ops.python_tags[stack.cell.python], was, (address,), ops.sha256, None, ops.origin.source, ops.origin.date,
     )  # fmt: skip
 
 
@@ -266,7 +261,7 @@ def _file_version(address: str) -> str:
 
 def _framework_pins(problem: Problem, stack: Stack) -> Iterator[Pin]:
     for project, release in sorted(stack.frameworks.items()):
-        if problem.projects[project].kind != "engine":
+        if problem.facts.projects[project].kind != "engine":
             yield _registry_pin(problem, project, release, stack)
 
 
@@ -308,7 +303,7 @@ def standing_walls(walls: tuple[Wall, ...], versions: Mapping[str, str], platfor
 def _bounds(problem: Problem, stack: Stack) -> Iterator[Bound]:
     versions = chosen_versions(stack)
     ranges: dict[str, list[tuple[str, Wall]]] = {}
-    for wall, _project in standing_walls(problem.matrix.walls, versions, problem.machine.platform):
+    for wall, _project in standing_walls(problem.facts.matrix.walls, versions, problem.machine.platform):
         for needed, span in wall.needs.items():
             if wall.severity == "breaks" and needed not in versions:
                 ranges.setdefault(needed, []).append((span, wall))
@@ -324,16 +319,16 @@ def _removals(problem: Problem, stack: Stack) -> Iterator[Distribution]:
     """Installed distributions that own an import package of the plan under another name."""
     python = problem.machine.python
     planned = {*stack.frameworks, *([stack.ops.project] if stack.ops else [])}
-    owned = {problem.projects[project].import_name for project in planned if project in problem.projects}
+    owned = {problem.facts.projects[project].import_name for project in planned if project in problem.facts.projects}
     for here in python.distributions if python else ():
-        project = problem.projects.get(here.name)
+        project = problem.facts.projects.get(here.name)
         if project and project.import_name in owned and here.name not in planned:
             yield here
 
 
 def _cautions(problem: Problem, stack: Stack) -> Iterator[Caution]:
     versions = chosen_versions(stack)
-    for wall, project in standing_walls(problem.matrix.walls, versions, problem.machine.platform):
+    for wall, project in standing_walls(problem.facts.matrix.walls, versions, problem.machine.platform):
         torch_span = wall.needs.get("torch")
         avoided = torch_span is not None and parse_range(torch_span).admits(versions["torch"])
         if wall.severity != "breaks" and not avoided:
@@ -352,7 +347,7 @@ def _cautions(problem: Problem, stack: Stack) -> Iterator[Caution]:
 
 
 def _gpu_cautions(problem: Problem, ops: OpsWheels) -> Iterator[Caution]:
-    found = gpu_coverage(ops.targets, ops.variant, problem.machine, problem.matrix.toolkits)
+    found = problem.facts.drivers.coverage(ops.targets, ops.variant)
     gpus = [gpu for gpu in problem.machine.gpus if gpu.vendor == "nvidia"]
     for gpu, coverage in zip(gpus, found, strict=True):
         values = (

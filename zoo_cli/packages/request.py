@@ -20,8 +20,9 @@ from zoo_cli.packages.versions import Range, parse_range
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from zoo_cli.catalog.compat import Project
+    from zoo_cli.catalog.entries import Project
 
+CHOSEN_KINDS = ("torch", "companion", "ops", "engine", "framework")  # projects whose version the solver chooses
 _REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(.*)$")
 
 
@@ -98,6 +99,10 @@ def parse_want(text: str, projects: Mapping[str, Project]) -> Want:
         )
     if name not in projects:
         raise _unknown(name, projects)
+    if projects[name].kind not in CHOSEN_KINDS:
+        raise BadRequirement(
+            text, f"zoo does not choose versions of {name}; an ordinary installer can: pip install {name}"
+        )
     try:
         return Want(name, parse_range(specifier.strip("()")))
     except InvalidVersion as exc:

@@ -12,22 +12,23 @@ Every constraint belongs to a named group. `search(problem, relaxed)` ignores th
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
-from zoo_cli.catalog.compat import OpsWheels
-from zoo_cli.packages.grid import Cell, Grid, driver_allows, gpu_coverage, is_cuda, make_grid, python_of, runs_on_gpus
+from zoo_cli.catalog.entries import OpsWheels
+from zoo_cli.packages.grid import Cell, Drivers, Grid, is_cuda, known_targets, make_grid, python_of
 from zoo_cli.packages.versions import Range, parse_range, version
 from zoo_cli.machine.cuda import Coverage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from zoo_cli.catalog.compat import FrameworkRelease, Matrix, Project
+    from zoo_cli.catalog.entries import FrameworkRelease, Matrix, Project, TorchBuild
     from zoo_cli.machine.facts import Machine
     from zoo_cli.packages.request import Request
 
 OFFICIAL = "openmmlab"
+TORCH_FAMILY = ("torch", "torchvision", "torchaudio")
 USER_PAGE = "find-links"  # provider of wheels seen on a page the user named
 
 
@@ -59,56 +60,29 @@ class Demand:
 
 
 @dataclass(frozen=True)
-class Problem:
-    """A request on a machine, with all facts that bear on it."""
+class Facts:
+    """Everything known about a machine and what exists for it; shared by all requests that are tried on it."""
 
-    request: Request
     machine: Machine
     matrix: Matrix
     projects: Mapping[str, Project]
+    official: frozenset[str] = frozenset((OFFICIAL,))  # providers that publish projects of their own
     pages: tuple[OpsWheels, ...] = ()  # wheels seen on pages the user named
-    keep_torch: tuple[str, str] | None = None  # installed (version, variant) that stays
-    grid: Grid = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "grid", make_grid(self.machine, self.matrix.torch, self.matrix.toolkits))
 
     @cached_property
-    def wants_gpu(self) -> bool:
-        """Whether CUDA builds are wanted: asked for, or there is an NVIDIA GPU."""
-        if self.request.cuda or self.request.device != "auto":
-            return self.request.device == "cuda" or is_cuda(self.request.cuda or "")
-        return any(gpu.vendor == "nvidia" for gpu in self.machine.gpus)
+    def drivers(self) -> Drivers:
+        """What the machine's driver makes of each variant."""
+        return Drivers(self.machine, self.matrix.toolkits)
 
     @cached_property
-    def cell_groups(self) -> dict[str, int]:
-        """Group -> mask, for the groups that bear on cells alone."""
-        grid, machine, request = self.grid, self.machine, self.request
-        toolkits = self.matrix.toolkits
-        groups: dict[str, int] = {}
-        if machine.python:
-            tag = machine.python.tag
-            groups["python"] = grid.mask(lambda cell: cell.python == tag)
-        if machine.libc and machine.os == "linux":
-            groups["libc"] = grid.mask_by_build(lambda build: _libc_allows(build.glibc, machine))
-        cuda = grid.mask_by_build(lambda build: is_cuda(build.variant))
-        groups["device"] = cuda if self.wants_gpu else grid.everything & ~cuda
-        if self.wants_gpu:
-            groups["driver"] = grid.mask_by_build(lambda build: driver_allows(build.variant, machine, toolkits))
-            groups["gpu"] = grid.mask_by_build(lambda build: runs_on_gpus(build, machine, toolkits))
-        if request.cuda:
-            groups["cuda"] = grid.mask_by_build(lambda build: build.variant == request.cuda)
-        want = request.want("torch")
-        if want:
-            groups["torch"] = grid.mask_by_build(lambda build: want.versions.admits(build.version))
-        if self.keep_torch:
-            groups["keep-torch"] = grid.mask_by_build(lambda build: (build.version, build.variant) == self.keep_torch)
-        return groups
+    def grid(self) -> Grid:
+        """Every Python with every torch build for this platform."""
+        return make_grid(self.machine, self.matrix.torch, self.drivers)
 
     @cached_property
-    def groups(self) -> tuple[str, ...]:
-        """Every group that this problem has, in the order an explanation names them."""
-        return (*self.cell_groups, "asserted", "declared", "installed", "wheels", "provider", "wall")
+    def ops_names(self) -> frozenset[str]:
+        """Import names of all projects with compiled ops."""
+        return frozenset(project.import_name for project in self.projects.values() if project.kind == "ops")
 
     @cached_property
     def ops_rows(self) -> dict[str, tuple[tuple[OpsWheels, int], ...]]:
@@ -122,6 +96,102 @@ class Problem:
             name: tuple(sorted(found, key=lambda row: version(row[0].version), reverse=True))
             for name, found in rows.items()
         }
+
+    @cached_property
+    def driver_cells(self) -> int:
+        """The cells that the driver runs."""
+        return self.grid.mask_by_build(lambda build: self.drivers.allows(build.variant))
+
+    @cached_property
+    def gpu_cells(self) -> int:
+        """The cells with machine code for every GPU, as far as it is known; CPU builds need none.
+
+        PTX is not enough for torch: the cuBLAS and cuDNN that its wheels carry or ask for hold none for later GPUs, so
+        a cu102 build with 3.7+PTX does not run on sm_86.
+        """
+        targets = known_targets(self.matrix.torch)
+        runs_on = (Coverage.SASS, Coverage.UNKNOWN)
+
+        def runs(build: TorchBuild) -> bool:
+            known = targets.get((build.version, build.variant))
+            found = self.drivers.coverage(known, build.variant)
+            return not is_cuda(build.variant) or all(each in runs_on for each in found)
+
+        return self.grid.mask_by_build(runs)
+
+    @cached_property
+    def cuda_cells(self) -> int:
+        """The cells of CUDA builds."""
+        return self.grid.mask_by_build(lambda build: is_cuda(build.variant))
+
+    def runs_on_gpus(self, wheels: OpsWheels) -> bool:
+        """Whether compiled ops have code for every GPU, as far as it is known."""
+        return Coverage.NONE not in self._ops_coverage(wheels.targets, wheels.variant)
+
+    @lru_cache(maxsize=512)  # noqa: B019 - lives as long as the facts do
+    def _ops_coverage(self, targets: tuple[str, ...] | None, variant: str) -> tuple[Coverage, ...]:
+        return self.drivers.coverage(targets, variant)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A request on a machine."""
+
+    request: Request
+    facts: Facts
+    keep_torch: tuple[str, str] | None = None  # installed (version, variant) that stays
+
+    @property
+    def machine(self) -> Machine:
+        """The machine to solve for."""
+        return self.facts.machine
+
+    @cached_property
+    def wants_gpu(self) -> bool:
+        """Whether CUDA builds are wanted: asked for, or there is an NVIDIA GPU."""
+        if self.request.cuda or self.request.device != "auto":
+            return self.request.device == "cuda" or is_cuda(self.request.cuda or "")
+        return any(gpu.vendor == "nvidia" for gpu in self.machine.gpus)
+
+    @cached_property
+    def cell_groups(self) -> dict[str, int]:
+        """Group -> mask, for the groups that bear on cells alone."""
+        facts, machine, request = self.facts, self.machine, self.request
+        grid = facts.grid
+        groups: dict[str, int] = {}
+        if machine.python:
+            tag = machine.python.tag
+            groups["python"] = grid.mask_by_python(lambda each: each == tag)
+        if machine.libc and machine.os == "linux":
+            groups["libc"] = grid.mask_by_build(lambda build: _libc_allows(build.glibc, machine))
+        groups["device"] = facts.cuda_cells if self.wants_gpu else grid.everything & ~facts.cuda_cells
+        if self.wants_gpu:
+            groups["driver"] = facts.driver_cells
+            groups["gpu"] = facts.gpu_cells
+        if request.cuda:
+            groups["cuda"] = grid.mask_by_build(lambda build: build.variant == request.cuda)
+        if any(request.want(name) for name in TORCH_FAMILY):
+            groups["torch"] = grid.mask_by_build(self._is_asked_torch)
+        if self.keep_torch:
+            groups["keep-torch"] = grid.mask_by_build(lambda build: (build.version, build.variant) == self.keep_torch)
+        return groups
+
+    def _is_asked_torch(self, build: TorchBuild) -> bool:
+        """Whether a build satisfies what was asked of torch and of its companions."""
+        releases = {"torch": build.version, "torchvision": build.torchvision, "torchaudio": build.torchaudio}
+        for project, release in releases.items():
+            want = self.request.want(project)
+            if want and not (release and want.versions.admits(release)):
+                return False
+        return True
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """Every group that this problem has."""
+        return (*self.cell_groups, "asserted", "declared", "installed", "wheels", "provider", "wall")
 
 
 def _libc_allows(glibc: str | None, machine: Machine) -> bool:
@@ -141,7 +211,7 @@ class _Search:
     _known: dict[tuple[str, ...], tuple[Cell, OpsWheels | SourceBuild | None] | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._cells = self.problem.grid.everything
+        self._cells = self.problem.facts.grid.everything
         for group, mask in self.problem.cell_groups.items():
             if group not in self.relaxed:
                 self._cells &= mask
@@ -164,13 +234,13 @@ class _Search:
         return None
 
     def _kind(self, project: str) -> str:
-        found = self.problem.projects.get(project)
+        found = self.problem.facts.projects.get(project)
         kind = found.kind if found else ""
         return "framework" if kind in ("framework", "engine") else kind
 
     def _key(self, project: str) -> str:
         """Demands on ops are collected by import name (`mmcv`), on all else by project."""
-        found = self.problem.projects.get(project)
+        found = self.problem.facts.projects.get(project)
         return found.import_name if found and found.kind == "ops" else project
 
     def _installed_demands(self) -> Iterator[tuple[str, Demand]]:
@@ -179,7 +249,7 @@ class _Search:
         if "installed" in self.relaxed or not python:
             return
         asked = {want.project for want in self.problem.request.wants} | self.problem.request.replace
-        for project, releases in self.problem.matrix.frameworks.items():
+        for project, releases in self.problem.facts.matrix.frameworks.items():
             here = python.distribution(project)
             if not here or project in asked:
                 continue
@@ -217,20 +287,24 @@ class _Search:
         """The project a requirement means: a fork's `mmengine` is the fork's own engine."""
         if release.provider == OFFICIAL or self._kind(needed) == "ops":
             return needed
-        for name, project in self.problem.projects.items():
+        for name, project in self.problem.facts.projects.items():
             if project.import_name == needed and project.provider == release.provider:
                 return name
         return needed
 
     def _releases(self, project: str, demands: tuple[Demand, ...]) -> Iterator[FrameworkRelease]:
         """Releases of a project that every demand admits: stable ones first, each kind newest first."""
-        releases = self.problem.matrix.frameworks.get(project, ())
+        releases = self.problem.facts.matrix.frameworks.get(project, ())
+        tells = any(release.declared or release.asserted for release in releases)
+        is_pinned = any(demand.versions.text.startswith("==") for demand in demands)
         allowed = [
             release
             for release in releases
+            # A release that tells nothing where others of its project do has needs that nobody knows: only on demand.
+            if not tells or is_pinned or release.declared or release.asserted
             if not release.is_yanked and all(demand.versions.admits(release.version) for demand in demands)
         ]
-        ordered = sorted(allowed, key=lambda release: version(release.version), reverse=True)
+        ordered = allowed[::-1]  # rows ascend
         stable = [release for release in ordered if not version(release.version).is_prerelease]
         early = [release for release in ordered if version(release.version).is_prerelease]
         if self.problem.request.prereleases:
@@ -248,31 +322,27 @@ class _Search:
         if "wall" not in self.relaxed:
             for span in self._torch_walls(chosen):
                 cells &= self._torch_cells(span)
-        needed = [name for name in demands if name in self._ops_names]
+        needed = [name for name in demands if name in self.problem.facts.ops_names]
         providers = {release.provider for release in chosen.values()} - {OFFICIAL}
         key = (str(cells), *sorted(providers), *sorted(f"{n}{d.versions.text}" for n in needed for d in demands[n]))
         if key not in self._known:
             self._known[key] = self._with_ops(cells, needed, demands, providers)
         return self._known[key]
 
-    @cached_property
-    def _ops_names(self) -> frozenset[str]:
-        return frozenset(project.import_name for project in self.problem.projects.values() if project.kind == "ops")
-
     def _with_ops(
         self, cells: int, needed: list[str], demands: Mapping[str, tuple[Demand, ...]], providers: set[str]
     ) -> tuple[Cell, OpsWheels | SourceBuild | None] | None:
-        grid = self.problem.grid
+        grid = self.problem.facts.grid
         if not needed:
             cell = grid.best(cells)
             return (cell, None) if cell else None
         name = needed[0]
         spans = [demand.versions for demand in demands[name]]
         if "wheels" in self.relaxed or any(self._builds(name, project) for project in self.problem.request.build):
-            return self._from_source(cells, name, spans)
+            return self._from_source(cells, name, spans, providers)
         serving = [
             (wheels, bits & cells)
-            for wheels, bits in self.problem.ops_rows.get(name, ())
+            for wheels, bits in self.problem.facts.ops_rows.get(name, ())
             if bits & cells and self._is_allowed(wheels, providers) and all(s.admits(wheels.version) for s in spans)
         ]
         union = 0
@@ -285,16 +355,19 @@ class _Search:
         return cell, next(wheels for wheels, bits in serving if bits & bit)
 
     def _builds(self, import_name: str, project: str) -> bool:
-        found = self.problem.projects.get(project)
+        found = self.problem.facts.projects.get(project)
         return bool(found and found.import_name == import_name)
 
-    def _from_source(self, cells: int, name: str, spans: list[Range]) -> tuple[Cell, SourceBuild] | None:
+    def _from_source(
+        self, cells: int, name: str, spans: list[Range], providers: set[str]
+    ) -> tuple[Cell, SourceBuild] | None:
         """The newest release of the ops that the ranges admit, to be compiled for the best cell."""
-        cell = self.problem.grid.best(cells)
+        cell = self.problem.facts.grid.best(cells)
         releases = [
             (project.name, release)
-            for project in self.problem.projects.values()
-            if project.kind == "ops" and project.import_name == name and project.provider == OFFICIAL
+            for project in self.problem.facts.projects.values()
+            if project.kind == "ops" and project.import_name == name and self._may_serve(project.name, name)
+            if self._may_provide(project.provider, project.name, providers)
             for release in project.sdists
             if all(span.admits(release) for span in spans)
         ]
@@ -304,38 +377,45 @@ class _Search:
         return cell, SourceBuild(project_name, name, release)
 
     def _is_allowed(self, wheels: OpsWheels, providers: set[str]) -> bool:
-        """Whether the provider may be used, and its code runs on the GPUs as far as that is known."""
+        """Whether this project of this provider may be used, and its code runs on the GPUs as far as that is known."""
         problem = self.problem
-        known = problem.projects.get(wheels.project)
-        if any(
-            want.project != wheels.project and self._builds(wheels.import_name, want.project)
-            for want in problem.request.wants
-        ):
+        if not self._may_serve(wheels.project, wheels.import_name):
             return False
-        if problem.request.want(wheels.project) is None and known is not None and known.kind != "ops":
-            return False
-        allowed = providers or {OFFICIAL, USER_PAGE}
-        if "provider" not in self.relaxed and wheels.provider not in allowed | problem.request.providers:
+        if "provider" not in self.relaxed and not self._may_provide(wheels.provider, wheels.project, providers):
             return False
         if "gpu" in self.relaxed or not problem.wants_gpu or not is_cuda(wheels.variant):
             return True
-        return Coverage.NONE not in gpu_coverage(
-            wheels.targets, wheels.variant, problem.machine, problem.matrix.toolkits
+        return problem.facts.runs_on_gpus(wheels)
+
+    def _may_serve(self, project: str, import_name: str) -> bool:
+        """An ops project asked for by name excludes the others that own the same import package."""
+        asked = [w.project for w in self.problem.request.wants if self._builds(import_name, w.project)]
+        return not asked or project in asked
+
+    def _may_provide(self, provider: str, project: str, providers: set[str]) -> bool:
+        """The project's own publisher, a page the user named, or a provider the user chose; forks for forks only."""
+        request = self.problem.request
+        if provider == USER_PAGE or provider in request.providers or provider in providers:
+            return True
+        known = self.problem.facts.projects.get(project)
+        is_home = known is not None and known.provider == provider
+        return (
+            is_home and not providers and (provider in self.problem.facts.official or request.want(project) is not None)
         )
 
     def _python_cells(self, requires: str | None) -> int:
         if not requires:
-            return self.problem.grid.everything
+            return self.problem.facts.grid.everything
         span = parse_range(requires)
-        return self.problem.grid.mask(lambda cell: span.admits(python_of(cell.python).rstrip("t") + ".99"))
+        return self.problem.facts.grid.mask_by_python(lambda tag: span.admits(python_of(tag).rstrip("t") + ".99"))
 
     def _torch_walls(self, chosen: Mapping[str, FrameworkRelease]) -> Iterator[Range]:
-        for wall in self.problem.matrix.walls:
+        for wall in self.problem.facts.matrix.walls:
             if wall.severity == "breaks" and "torch" in wall.needs and _is_affected(wall.affects, chosen):
                 yield parse_range(wall.needs["torch"])
 
     def _torch_cells(self, span: Range) -> int:
-        return self.problem.grid.mask_by_build(lambda build: span.admits(build.version))
+        return self.problem.facts.grid.mask_by_build(lambda build: span.admits(build.version))
 
 
 def _is_affected(affects: Mapping[str, str], chosen: Mapping[str, FrameworkRelease]) -> bool:

@@ -49,7 +49,7 @@ def command(
 ) -> None:
     """Tell what this machine is, what fits on it, what is broken and the command that mends it."""
     from zoo_cli.catalog.compat import projects as known_projects
-    from zoo_cli.catalog.compat import read_matrix
+    from zoo_cli.catalog.compat import official_providers, read_matrix
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.cli.target import find_target
     from zoo_cli.packages.check import check_environment
@@ -61,7 +61,9 @@ def command(
     target = find_target(
         catalog, console, python=python or (str(environment) if environment else None), described=described
     )
-    checkup = check_environment(target.machine, read_matrix(catalog, target.machine.platform), known, wanted)
+    checkup = check_environment(
+        target.machine, read_matrix(catalog, target.machine.platform), known, wanted, official_providers(catalog)
+    )
     if save:
         _save(save, target)
     if console.json:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
-    from zoo_cli.catalog.compat import Project
+    from zoo_cli.catalog.entries import Project
     from zoo_cli.cli.console import Console
     from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.plan import Pin, Plan
@@ -107,7 +107,7 @@ def command(
     console: Console, python: str | None, environment: Path | None, described: str | None, **options: object
 ) -> None:
     """Install packages with the torch and compiled ops that work together on this machine."""
-    from zoo_cli.catalog.compat import projects, read_matrix, torch_sha256
+    from zoo_cli.catalog.compat import official_providers, projects, read_matrix, torch_sha256
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.transfer.mirrors import load_mirrors
     from zoo_cli.transfer.settings import Settings
@@ -121,7 +121,14 @@ def command(
     target = find_target(catalog, console, python=python, environment=environment, described=described)
     mirrors, settings = load_mirrors(choices.mirrors), Settings(offline=console.offline)
     offers = read_pages(console, choices, target, request, known, settings, catalog)
-    problem = flow.make_problem(request, target.machine, read_matrix(catalog, target.machine.platform), known, offers)
+    problem = flow.make_problem(
+        request,
+        target.machine,
+        read_matrix(catalog, target.machine.platform),
+        known,
+        offers,
+        official_providers(catalog),
+    )
     words = _words(choices)
     try:
         plan = flow.decide(problem, lambda url: torch_sha256(catalog, url), offers)

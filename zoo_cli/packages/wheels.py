@@ -172,7 +172,7 @@ _DOTTED_TORCH = re.compile(r"(?:torch|pyt|pt)[.-]?(\d{1,2}\.\d{1,2}(?:\.\d{1,2})
 _PLAIN_TORCH = re.compile(r"(torch|pyt|pt)(\d{2,4})(?!\d)")
 _DOTTED_CUDA = re.compile(r"(?<![a-z])cu\.?(\d{1,2})\.(\d)(?!\d)")
 _PLAIN_CUDA = re.compile(r"(?<![a-z])cu(\d{2,3})(?!\d)")
-_OTHER_VARIANT = re.compile(r"(?<![a-z])(?:(cpu|xpu)(?![a-z])|(rocm)\.?(\d+(?:\.\d+)*))")
+_OTHER_VARIANT = re.compile(r"(?<![a-z])(?:(cpu|xpu)(?=torch|pt|[^a-z]|\Z)|(rocm)\.?(\d+(?:\.\d+)*))")
 _ABI = re.compile(r"cxx11abi(true|false|[01])")
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1  # of the tables this version of zoo reads
 HERE = Path(__file__).parent
 BUNDLED = HERE / "zoo.db"
-CHECKOUT_INDEX = HERE.parent.parent / "index"
+CHECKOUT = HERE.parent.parent
 STAMP_SUFFIX = ".stamp"
 
 
@@ -39,6 +39,7 @@ class CatalogUnusable(ZooError):
     problem: str
     python: str  # the interpreter zoo runs in
     variable: str | None = None  # the environment variable that named the path
+    is_checkout: bool = False  # it had to be compiled from an index directory
 
 
 def open_catalog(path: Path | None = None, environ: Mapping[str, str] | None = None) -> sqlite3.Connection:
@@ -57,7 +58,9 @@ def open_catalog(path: Path | None = None, environ: Mapping[str, str] | None = N
     variable = "ZOO_INDEX" if named else None
     wanted = Path(named) if named else path
     if wanted is None:
-        file = _fresh(CHECKOUT_INDEX, BUNDLED, environ, None) if (CHECKOUT_INDEX / "compat").is_dir() else BUNDLED
+        file = (
+            _fresh(CHECKOUT / "index", BUNDLED, environ, None) if (CHECKOUT / "hatch_build.py").is_file() else BUNDLED
+        )
     elif wanted.is_dir():
         file = _fresh(wanted, _cache_directory(environ) / f"index-{_name_of(wanted)}.db", environ, variable)
     else:
@@ -100,7 +103,7 @@ def _fresh(index: Path, file: Path, environ: Mapping[str, str], variable: str | 
     for each in dict.fromkeys((file, elsewhere)):
         if _compiled(index, each, stamp):
             return each
-    raise CatalogUnusable(str(elsewhere), "it cannot be written", sys.executable, variable)
+    raise CatalogUnusable(str(elsewhere), "it cannot be written", sys.executable, variable, is_checkout=True)
 
 
 def _compiled(index: Path, file: Path, stamp: str) -> bool:

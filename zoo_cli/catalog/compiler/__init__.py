@@ -70,8 +70,10 @@ def _write(path: Path, collector: Collector, index_directory: Path) -> None:
             "index_date": collector.newest_date(),
             "sources": digest_of(index_directory),
         }
+        if not connection.in_transaction:  # executescript of a loader ends the one it is called in
+            connection.execute("BEGIN")
         connection.executemany("INSERT INTO meta VALUES (?, ?)", sorted(meta.items()))
-        connection.execute("COMMIT")
+        connection.commit()
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         connection.execute("VACUUM")
     content = bytearray(path.read_bytes())

@@ -11,7 +11,7 @@ import json
 import posixpath
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.models.configpaths import ConfigTree
@@ -46,8 +46,8 @@ class Archive(Protocol):
 class NoModelIndex(ZooError):
     """The release carries no `model-index.yml` that can be read: there is nothing to build from."""
 
-    code: ClassVar[str] = "no-model-index"
-    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+    code = "no-model-index"
+    exit_code = ExitCode.FAILED
 
     project: str
     version: str

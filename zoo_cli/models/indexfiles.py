@@ -10,7 +10,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ZooError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class CannotKeepIndex(ZooError):
     """The index directory cannot be read or written."""
 
-    code: ClassVar[str] = "cannot-keep-index"
+    code = "cannot-keep-index"
 
     path: str
     problem: str

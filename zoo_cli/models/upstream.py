@@ -11,7 +11,7 @@ import json
 import tarfile
 import zipfile
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.transfer.events import Listener, nothing
@@ -38,8 +38,8 @@ MAX_MEMBER_BYTES = 4 * 1024 * 1024
 class NoRelease(ZooError):
     """The package index has no such project, or no file of that release that holds its configs."""
 
-    code: ClassVar[str] = "no-release"
-    exit_code: ClassVar[ExitCode] = ExitCode.USAGE
+    code = "no-release"
+    exit_code = ExitCode.USAGE
 
     project: str
     version: str
@@ -51,8 +51,8 @@ class NoRelease(ZooError):
 class BadRelease(ZooError):
     """What the package index sent about a release, or the release file itself, cannot be read."""
 
-    code: ClassVar[str] = "bad-release"
-    exit_code: ClassVar[ExitCode] = ExitCode.INTEGRITY
+    code = "bad-release"
+    exit_code = ExitCode.INTEGRITY
 
     project: str
     version: str

@@ -1,0 +1,230 @@
+"""The models' tables of `zoo.db`, filled from the documents in `index/models/`.
+
+Works on an open connection; `releases` reads the files. Rows get their numbers in one fixed order (project, newest
+release first, name), so the same documents give the same database. A model without a paper, README, code or training
+fact of its own takes its collection's, as upstream means it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from zoo_cli.catalog.compiler.aliases import KnownModel, find_aliases
+from zoo_cli.catalog.compiler.releases import ReleaseDocument, read_releases
+from zoo_cli.catalog.names import query_name
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+    from pathlib import Path
+
+# package: one release of a project. model: one entry of one release; its key is (package, name, ordinal).
+# file: one checkpoint file wherever it is kept; file_url: its addresses. metric_name: one row a name whatever its
+# spelling. rank: 0 is the newest release of a project. Texts that people compare fold ASCII case.
+SCHEMA = """
+CREATE TABLE package (
+  id INTEGER PRIMARY KEY, project TEXT NOT NULL, version TEXT NOT NULL, rank INTEGER NOT NULL, file TEXT NOT NULL,
+  url TEXT NOT NULL, sha256 TEXT NOT NULL, size_bytes INTEGER, date TEXT NOT NULL, source TEXT NOT NULL,
+  evidence TEXT NOT NULL, config_root TEXT NOT NULL, main_metric INTEGER, UNIQUE (project, rank));
+CREATE TABLE collection (
+  id INTEGER PRIMARY KEY, package INTEGER NOT NULL, name TEXT NOT NULL COLLATE NOCASE, at TEXT NOT NULL,
+  paper_title TEXT, paper_url TEXT, readme TEXT, code TEXT, license TEXT);
+CREATE INDEX collection_package ON collection (package, name);
+CREATE TABLE model (
+  id INTEGER PRIMARY KEY, package INTEGER NOT NULL, name TEXT NOT NULL COLLATE NOCASE, ordinal INTEGER NOT NULL,
+  at TEXT NOT NULL, collection TEXT COLLATE NOCASE, config TEXT COLLATE NOCASE, config_state TEXT NOT NULL,
+  files INTEGER NOT NULL, training_data TEXT NOT NULL, epochs REAL, iterations REAL, batch_size REAL, memory_gb REAL,
+  params REAL, flops REAL, resources TEXT, extra TEXT NOT NULL, paper_title TEXT, paper_url TEXT, readme TEXT,
+  code TEXT, license TEXT COLLATE NOCASE, converted_from TEXT, UNIQUE (package, name, ordinal));
+CREATE INDEX model_name ON model (name);
+CREATE INDEX model_config ON model (config);
+CREATE INDEX model_collection ON model (collection);
+CREATE TABLE file (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL, size_bytes INTEGER, sha256 TEXT, prefix TEXT, prefix_algorithm TEXT,
+  prefix_state TEXT NOT NULL, license TEXT, license_source TEXT);
+CREATE INDEX file_name ON file (name);
+CREATE TABLE file_url (url TEXT PRIMARY KEY, file INTEGER NOT NULL, rank INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX file_url_file ON file_url (file);
+CREATE TABLE model_file (
+  model INTEGER NOT NULL, ordinal INTEGER NOT NULL, role TEXT NOT NULL, file INTEGER NOT NULL,
+  PRIMARY KEY (model, ordinal)) WITHOUT ROWID;
+CREATE INDEX model_file_file ON model_file (file);
+CREATE TABLE result (
+  id INTEGER PRIMARY KEY, model INTEGER NOT NULL, task TEXT COLLATE NOCASE, dataset TEXT COLLATE NOCASE,
+  dataset_raw TEXT);
+CREATE INDEX result_model ON result (model);
+CREATE INDEX result_dataset ON result (dataset);
+CREATE INDEX result_task ON result (task);
+CREATE TABLE metric_name (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, label TEXT NOT NULL);
+CREATE TABLE metric (
+  id INTEGER PRIMARY KEY, model INTEGER NOT NULL, result INTEGER NOT NULL, name INTEGER NOT NULL, value REAL,
+  unit TEXT NOT NULL, text TEXT);
+CREATE INDEX metric_value ON metric (name, value, model, result);
+CREATE INDEX metric_model ON metric (model);
+CREATE TABLE inference (
+  model INTEGER NOT NULL, value_ms REAL NOT NULL, hardware TEXT, backend TEXT, batch_size INTEGER, mode TEXT,
+  resolution TEXT);
+CREATE INDEX inference_model ON inference (model);
+CREATE TABLE log (model INTEGER NOT NULL, url TEXT NOT NULL, source TEXT NOT NULL);
+CREATE INDEX log_model ON log (model);
+CREATE TABLE alias (name TEXT NOT NULL COLLATE NOCASE, model INTEGER NOT NULL, via TEXT NOT NULL,
+  PRIMARY KEY (name, model)) WITHOUT ROWID;
+CREATE TABLE issue (
+  package INTEGER NOT NULL, kind TEXT NOT NULL, at TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL,
+  blocks INTEGER NOT NULL)
+"""
+
+
+def load_models(connection: sqlite3.Connection, index_directory: Path) -> None:
+    """Creates and fills the models' tables.
+
+    Raises:
+        BrokenRow: A document breaks its schema.
+    """
+    for statement in SCHEMA.split(";"):
+        connection.execute(statement)
+    tables = _fill(list(read_releases(index_directory)))
+    for name, rows in tables.rows.items():
+        places = ",".join("?" * len(rows[0]))
+        connection.executemany(f"INSERT INTO {name} VALUES ({places})", rows)  # noqa: S608 - names are ours
+
+
+@dataclass
+class _Tables:
+    """Rows by table, numbered from 1 in the order they come."""
+
+    rows: dict[str, list[tuple[Any, ...]]] = field(default_factory=lambda: defaultdict(list))
+    files: dict[str, int] = field(default_factory=dict)  # address -> file
+    metrics: dict[str, int] = field(default_factory=dict)  # folded query name -> metric_name
+
+    def add(self, table: str, *values: object) -> int:
+        """Adds a row with the next number of its table before the values, and returns the number."""
+        rows = self.rows[table]
+        rows.append((len(rows) + 1, *values))
+        return len(rows)
+
+
+def _fill(documents: list[ReleaseDocument]) -> _Tables:
+    tables = _Tables()
+    _name_metrics(tables, documents)
+    known: list[KnownModel] = []
+    for rank, document in _ranked(documents):
+        release = document.release
+        package = tables.add(
+            "package", release["project"], release["version"], rank, release["file"], release["url"],
+            release["sha256"], release.get("size_bytes"), release["date"], release["source"], release["evidence"],
+            release.get("config_root", ""), _main_metric(tables, document),
+        )  # fmt: skip
+        collections = _collections(tables, package, document)
+        for row in document.models:
+            number = _model(tables, package, row, _collection_of(row, collections))
+            urls = tuple(each["url"] for each in row.get("weights", []))
+            aliases = tuple(row.get("aliases", []))
+            known.append(KnownModel(number, release["project"], rank, row["name"], urls, aliases))
+        for row in document.issues:
+            values = (package, row["kind"], row["at"], row.get("subject", ""), row["detail"], row.get("blocks", False))
+            tables.rows["issue"].append(values)
+    tables.rows["alias"] = [(each.name, each.model, each.via) for each in find_aliases(known)]
+    return _Tables({name: rows for name, rows in tables.rows.items() if rows})
+
+
+def _ranked(documents: list[ReleaseDocument]) -> Iterable[tuple[int, ReleaseDocument]]:
+    """Documents by project, the newest release first, each with its rank."""
+    from packaging.version import Version
+
+    projects: defaultdict[str, list[ReleaseDocument]] = defaultdict(list)
+    for document in documents:
+        projects[document.release["project"]].append(document)
+    for _project, releases in sorted(projects.items()):
+        newest_first = sorted(releases, key=lambda each: Version(each.release["version"]), reverse=True)
+        # A pre-release is the newest only where there is nothing else.
+        yield from enumerate(sorted(newest_first, key=lambda each: Version(each.release["version"]).is_prerelease))
+
+
+def _values(documents: Iterable[ReleaseDocument]) -> Iterable[str]:
+    for document in documents:
+        for model in document.models:
+            for result in model.get("results", []):
+                yield from (metric["name"] for metric in result.get("metrics", []))
+
+
+def _name_metrics(tables: _Tables, documents: list[ReleaseDocument]) -> None:
+    """One row a metric, whatever its spelling: the most frequent one is shown."""
+    spellings: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for label in _values(documents):
+        spellings[query_name(label).casefold()][label] += 1
+    for folded, counts in sorted(spellings.items()):
+        label = min(counts, key=lambda each: (-counts[each], each))
+        tables.metrics[folded] = tables.add("metric_name", query_name(label), label)
+
+
+def _main_metric(tables: _Tables, document: ReleaseDocument) -> int | None:
+    """The metric that most of the release's values are of."""
+    counts = Counter(tables.metrics[query_name(label).casefold()] for label in _values([document]))
+    return min(counts, key=lambda each: (-counts[each], each), default=None)
+
+
+def _collections(tables: _Tables, package: int, document: ReleaseDocument) -> dict[tuple[str, str], dict[str, Any]]:
+    """Writes the release's collections; returns them by name and metafile, and by name and ""."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in document.collections:
+        paper = row.get("paper", {})
+        tables.add(
+            "collection", package, row["name"], row["at"], paper.get("title"), paper.get("url"), row.get("readme"),
+            row.get("code"), row.get("license"),
+        )  # fmt: skip
+        found.setdefault((row["name"], row["at"].rpartition(":")[0]), row)
+        found.setdefault((row["name"], ""), row)
+    return found
+
+
+def _collection_of(model: dict[str, Any], collections: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
+    name = model.get("collection", "")
+    own = collections.get((name, model["at"].rpartition(":")[0]))
+    return own or collections.get((name, ""), {})
+
+
+def _model(tables: _Tables, package: int, row: dict[str, Any], collection: dict[str, Any]) -> int:
+    inherited, own = collection.get("training", {}), row.get("training", {})
+    training = {**inherited, **own, "extra": {**inherited.get("extra", {}), **own.get("extra", {})}}
+    paper = row.get("paper") or collection.get("paper", {})
+    numbers = (training.get(key) for key in ("epochs", "iterations", "batch_size", "memory_gb", "params", "flops"))
+    model = tables.add(
+        "model", package, row["name"], row.get("ordinal", 1), row["at"], row.get("collection"), row.get("config"),
+        row["config_state"], len(row.get("weights", [])), json.dumps(training.get("data", []), ensure_ascii=False),
+        *numbers, training.get("resources"), json.dumps(training["extra"], ensure_ascii=False, sort_keys=True),
+        paper.get("title"), paper.get("url"), row.get("readme") or collection.get("readme"),
+        row.get("code") or collection.get("code"), row.get("license"), row.get("converted_from"),
+    )  # fmt: skip
+    for ordinal, weights in enumerate(row.get("weights", []), 1):
+        tables.rows["model_file"].append((model, ordinal, "checkpoint", _file(tables, weights)))
+    for time in training.get("inference", []):
+        keys = ("value_ms", "hardware", "backend", "batch_size", "mode", "resolution")
+        tables.rows["inference"].append((model, *(time.get(key) for key in keys)))
+    tables.rows["log"] += [(model, url, "metafile") for url in row.get("logs", [])]
+    _results(tables, model, row)
+    return model
+
+
+def _file(tables: _Tables, weights: dict[str, Any]) -> int:
+    """The file at an address, written when it is new; its digest prefix is the one its own name carries."""
+    url = weights["url"]
+    if url not in tables.files:
+        prefix = weights.get("prefix")
+        algorithm = "sha256" if prefix else None
+        number = tables.add("file", weights["name"], None, None, prefix, algorithm, "unknown", None, None)
+        tables.files[url] = number
+        tables.rows["file_url"].append((url, number, 0))
+    return tables.files[url]
+
+
+def _results(tables: _Tables, model: int, row: dict[str, Any]) -> None:
+    for result in row.get("results", []):
+        number = tables.add("result", model, result.get("task"), result.get("dataset"), None)
+        for metric in result.get("metrics", []):
+            name = tables.metrics[query_name(metric["name"]).casefold()]
+            tables.add("metric", model, number, name, metric.get("value"), metric["unit"], metric.get("text"))

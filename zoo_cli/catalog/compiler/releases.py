@@ -1,0 +1,209 @@
+"""Documents of models: `index/models/<project>/<version>.json`, read strictly.
+
+An edge: reads the files. A document holds one release; its records stand one a line, and a record that does not
+follow the schema is a `BrokenRow` with that line. `zoo index build` writes these files.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from zoo_cli.catalog.compiler.rows import DATE, EVIDENCE, SHA256, URL, BrokenRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SCHEMA = 1  # of the documents
+MAX_FILE_BYTES = 64 * 2**20
+LONGEST_TEXT = 2000
+MAX_MODELS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One of these texts."""
+
+    allowed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """A list of values of one form."""
+
+    of: Form
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """A mapping with exactly these keys; those in `needed` must be there."""
+
+    forms: dict[str, Form]
+    needed: tuple[str, ...] = ()
+
+
+Form: TypeAlias = "type | re.Pattern[str] | Words | Many | Fields"  # `object` is any JSON
+
+_PAPER = Fields({"title": str, "url": str})
+_INFERENCE = Fields(
+    {"value_ms": float, "hardware": str, "backend": str, "batch_size": int, "mode": str, "resolution": str},
+    ("value_ms",),
+)
+_TRAINING = Fields({
+    "data": Many(str), "epochs": float, "iterations": float, "batch_size": float, "memory_gb": float,
+    "params": float, "flops": float, "resources": str, "inference": Many(_INFERENCE), "extra": object,
+})  # fmt: skip
+_METRIC = Fields(
+    {"name": str, "value": float, "unit": Words(("percent", "fraction", "none")), "text": str}, ("name", "unit")
+)
+_RESULT = Fields({"task": str, "dataset": str, "metrics": Many(_METRIC)})
+_WEIGHTS = Fields({"url": str, "name": str, "prefix": re.compile(r"[0-9a-f]{6,64}")}, ("url", "name"))
+_SHARED: dict[str, Form] = {
+    "name": str, "at": str, "paper": _PAPER, "readme": str, "code": str, "license": str, "training": _TRAINING,
+}  # fmt: skip
+_COLLECTION = Fields(_SHARED, ("name", "at"))
+_MODEL = Fields(
+    {
+        **_SHARED, "ordinal": int, "collection": str, "config": str,
+        "config_state": Words(("found", "repaired", "missing", "none")), "weights": Many(_WEIGHTS),
+        "aliases": Many(str), "results": Many(_RESULT), "converted_from": str, "logs": Many(str),
+    },
+    ("name", "at", "config_state"),
+)  # fmt: skip
+_ISSUE = Fields({"kind": str, "at": str, "subject": str, "detail": str, "blocks": bool}, ("kind", "at", "detail"))
+_RELEASE = Fields(
+    {
+        "project": re.compile(r"[a-z0-9][a-z0-9._-]*"), "version": str, "file": str, "url": URL, "sha256": SHA256,
+        "size_bytes": int, "date": DATE, "source": URL, "evidence": Words(EVIDENCE), "config_root": str,
+        "metafiles": int,
+    },
+    ("project", "version", "file", "url", "sha256", "date", "source", "evidence"),
+)  # fmt: skip
+_SECTIONS: dict[str, Form] = {"collections": _COLLECTION, "models": _MODEL, "issues": _ISSUE}
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseDocument:
+    """One checked document; rows are mappings as the schema above has them."""
+
+    file: str  # relative to the index
+    release: dict[str, Any]
+    collections: list[dict[str, Any]] = field(default_factory=list)
+    models: list[dict[str, Any]] = field(default_factory=list)
+    issues: list[dict[str, Any]] = field(default_factory=list)
+
+
+def read_releases(index_directory: Path) -> Iterator[ReleaseDocument]:
+    """Every document of models in the index, by project and file name.
+
+    Raises:
+        BrokenRow: A file or record does not follow the schema.
+    """
+    for path in sorted((index_directory / "models").glob("*/*.json")):
+        file = path.relative_to(index_directory).as_posix()
+        try:
+            if path.stat().st_size > MAX_FILE_BYTES:
+                raise BrokenRow(file, 0, "", f"bigger than {MAX_FILE_BYTES} bytes")
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise BrokenRow(file, 0, "", f"cannot be read: {exc}") from exc
+        yield read_document(text, file)
+
+
+def read_document(text: str, file: str) -> ReleaseDocument:
+    """One document, checked.
+
+    Raises:
+        BrokenRow: It does not follow the schema; also when it stands under another name than its own.
+    """
+    try:
+        whole = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as exc:
+        line = exc.lineno if isinstance(exc, json.JSONDecodeError) else 0
+        raise BrokenRow(file, line, "", f"no JSON: {str(exc)[:100]}") from exc
+    if not isinstance(whole, dict) or whole.keys() != {"schema", "release", *_SECTIONS}:
+        raise BrokenRow(file, 0, "", f"must have exactly schema, release, {', '.join(_SECTIONS)}")
+    if whole["schema"] != SCHEMA:
+        raise BrokenRow(file, 0, "schema", f"{str(whole['schema'])[:20]!r}: this zoo reads schema {SCHEMA}")
+    release = whole["release"]
+    _checked(release, _RELEASE, text, file, "release")
+    if file != (expected := f"models/{release['project']}/{release['version']}.json"):
+        raise BrokenRow(file, 0, "release", f"this release belongs in {expected}")
+    for section, form in _SECTIONS.items():
+        rows = whole[section]
+        if not isinstance(rows, list) or len(rows) > MAX_MODELS:
+            raise BrokenRow(file, 0, section, f"must be a list of at most {MAX_MODELS} rows")
+        for row in rows:
+            _checked(row, form, text, file, section)
+    _unique(whole["models"], text, file)
+    return ReleaseDocument(file, release, *(whole[section] for section in _SECTIONS))
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _checked(row: object, form: Form, text: str, file: str, section: str) -> None:
+    problem = _problem(row, form)
+    if problem:
+        name = str(row.get("name", row.get("at", ""))) if isinstance(row, dict) else ""
+        raise BrokenRow(file, _line_of(text, row), f"{section}: {name[:80]}".rstrip(": "), problem)
+
+
+def _line_of(text: str, row: object) -> int:
+    """The line of a row that stands on a line of its own, as `zoo index build` writes it; 0 when it does not."""
+    wanted = json.dumps(row, ensure_ascii=False)
+    lines = enumerate(text.split("\n"), 1)
+    return next((number for number, line in lines if line.rstrip(",").endswith(wanted)), 0)
+
+
+def _problem(value: object, form: Form) -> str | None:
+    """What is wrong with a value; None when it has the form."""
+    if isinstance(form, Fields):
+        if not isinstance(value, dict):
+            return "must be a mapping"
+        unknown = sorted(value.keys() - form.forms.keys())
+        missing = [key for key in form.needed if key not in value]
+        if unknown or missing:
+            return f"unknown key {unknown[0]}" if unknown else f"{missing[0]} is missing"
+        return _first(f"{key}: {problem}" for key in value if (problem := _problem(value[key], form.forms[key])))
+    if isinstance(form, Many):
+        if not isinstance(value, list):
+            return "must be a list"
+        return _first(problem for each in value if (problem := _problem(each, form.of)))
+    if isinstance(form, Words):
+        return None if value in form.allowed else f"{str(value)[:40]!r} is none of {', '.join(form.allowed)}"
+    if isinstance(form, re.Pattern):
+        return None if isinstance(value, str) and form.fullmatch(value) else f"{str(value)[:80]!r} has the wrong form"
+    return _plain_problem(value, form)
+
+
+def _first(problems: Iterator[str]) -> str | None:
+    return next(problems, None)
+
+
+def _plain_problem(value: object, form: type) -> str | None:
+    if form is object:
+        return None
+    if form is bool or isinstance(value, bool):
+        return None if form is bool and isinstance(value, bool) else "must be true or false"
+    if form is str:
+        is_text = isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT
+        return None if is_text else f"must be a text of 1 to {LONGEST_TEXT} characters"
+    if form is int:
+        return None if isinstance(value, int) and 0 <= value < 2**62 else "must be a whole number"
+    is_number = isinstance(value, (int, float)) and math.isfinite(value) and abs(value) < 2**62
+    return None if is_number else "must be a number"
+
+
+def _unique(models: list[dict[str, Any]], text: str, file: str) -> None:
+    seen: set[tuple[str, int]] = set()
+    for row in models:
+        key = (row["name"], row.get("ordinal", 1))
+        if key in seen:
+            raise BrokenRow(file, _line_of(text, row), f"models: {row['name']}", f"entry {key[1]} stands twice")
+        seen.add(key)

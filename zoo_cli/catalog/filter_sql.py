@@ -1,0 +1,278 @@
+"""The filter language: what its fields mean, and a tree as one SQL condition with bound parameters.
+
+Pure. No text of the user ever becomes SQL: fields choose fragments written here, values are parameters. Meaning:
+
+- A comparison holds when the value is known and compares so; `not` is the complement of all of that. So
+  `memory_gb<12` leaves out models of unknown memory, `not memory_gb>=12` keeps them.
+- Texts compare without case; `!=` on a field with several values (dataset, task) means that none is equal.
+- Within one `and`, conditions on dataset and task bind the metrics: `box_AP>=50 and dataset=COCO` wants a box_AP of 50
+  that was measured on COCO.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from zoo_cli.catalog.filters import FIELDS, And, BadFilter, Comparison, Field, Node, Not, parse
+from zoo_cli.catalog.names import near, query_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Value: TypeAlias = "str | float"
+
+_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)([kKMGBT%]?)")
+_POWERS = {"": 1.0, "%": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12}
+_FLAGS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+_BINDING = ("dataset", "task")
+
+_FIELDS = {name: field for field in FIELDS for name in (field.name, *field.aliases)}
+
+# A field of one value is an expression over model m and package p; NULL is unknown.
+_SINGLE = {
+    "name": "m.name",
+    "package": "p.project COLLATE NOCASE",
+    "release": "p.version COLLATE NOCASE",
+    "collection": "m.collection",
+    "config": "m.config",
+    "paper": "m.paper_title COLLATE NOCASE",
+    "license": "coalesce(m.license, 'unknown') COLLATE NOCASE",
+    "epochs": "m.epochs",
+    "iterations": "m.iterations",
+    "batch_size": "m.batch_size",
+    "memory_gb": "m.memory_gb",
+    "params": "m.params",
+    "flops": "m.flops",
+    "has_checkpoint": "m.files > 0",
+    "has_config": "m.config IS NOT NULL",
+}
+# A field of several values is a query of (model, value).
+_SEVERAL = {
+    "dataset": "SELECT r.model, r.dataset AS value FROM result r WHERE r.dataset IS NOT NULL",
+    "task": "SELECT r.model, r.task AS value FROM result r WHERE r.task IS NOT NULL",
+    "training_data": "SELECT t.id AS model, j.value COLLATE NOCASE AS value FROM model t, json_each(t.training_data) j",
+    "checkpoint": "SELECT x.model, f.name COLLATE NOCASE AS value FROM model_file x JOIN file f ON f.id = x.file",
+    "inference_ms": "SELECT i.model, i.value_ms AS value FROM inference i",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """A condition or query, and its parameters in order."""
+
+    text: str
+    parameters: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A filter ready to run: `where` is a condition over `model m JOIN package p`.
+
+    `metrics` are the metrics it names, in order, as query names; `binding` is a condition over `result r` that a
+    value shown beside the model must meet: the dataset and task conditions of the outermost `and`.
+    """
+
+    where: Sql
+    metrics: tuple[str, ...] = ()
+    binding: Sql = Sql("1")
+    names_release: bool = False
+    tree: Node | None = None
+
+
+def compile_filter(text: str, metrics: Mapping[str, int]) -> Compiled:
+    """The filter as SQL; `metrics` are the query names that exist, with their numbers.
+
+    Raises:
+        BadFilter: It cannot be read, names no known field or metric, or compares it with the wrong kind of value.
+    """
+    compiler = _Compiler(text, metrics)
+    try:
+        return compiler.compile(parse(text))
+    except BadFilter as error:
+        if error.field is None or error.is_unknown or compiler.knows(error.field):
+            raise
+        raise compiler.with_near(error) from None
+
+
+def compile_tree(text: str, tree: Node | None, metrics: Mapping[str, int]) -> Compiled:
+    """The same for a tree that `parse` or `without` made of the text; None matches everything."""
+    return Compiled(Sql("1")) if tree is None else _Compiler(text, metrics).compile(tree)
+
+
+def without(tree: Node, comparison: Comparison) -> Node | None:
+    """The tree with one comparison left out of its outermost `and`; None when nothing remains."""
+    if tree == comparison:
+        return None
+    parts = tuple(part for part in _conjuncts(tree) if part != comparison)
+    return parts[0] if len(parts) == 1 else And(parts)
+
+
+def _conjuncts(tree: Node) -> tuple[Node, ...]:
+    """The parts of the outermost `and`, through the ands in it."""
+    return tuple(each for part in tree.parts for each in _conjuncts(part)) if isinstance(tree, And) else (tree,)
+
+
+def metric_bounds(compiled: Compiled) -> tuple[Comparison, ...]:
+    """The comparisons of a metric with a bound that stand in the outermost `and`."""
+    folded = {name.casefold() for name in compiled.metrics}
+    return tuple(
+        part
+        for part in (_conjuncts(compiled.tree) if compiled.tree else ())
+        if isinstance(part, Comparison) and query_name(part.field).casefold() in folded and part.op[0] in "<>"
+    )
+
+
+def comparisons(tree: Node) -> Iterator[Comparison]:
+    """Every comparison in the tree, in the order of the text."""
+    if isinstance(tree, Comparison):
+        yield tree
+    elif isinstance(tree, Not):
+        yield from comparisons(tree.inner)
+    else:
+        for part in tree.parts:
+            yield from comparisons(part)
+
+
+class _Compiler:
+    def __init__(self, text: str, metrics: Mapping[str, int]) -> None:
+        self._text = text
+        self._metrics = {name.casefold(): (name, number) for name, number in metrics.items()}
+
+    def knows(self, field: str) -> bool:
+        return field.casefold() in _FIELDS or query_name(field).casefold() in self._metrics
+
+    def with_near(self, error: BadFilter) -> BadFilter:
+        """The error with the names that its unknown field may have meant."""
+        assert error.field is not None
+        names = [*(field.name for field in FIELDS), *(name for name, _number in self._metrics.values())]
+        words = error.field.replace("_", "").casefold()
+        same = tuple(name for name in names if name.replace("_", "").casefold() == words)
+        similar = tuple(name for name in near(error.field, names) if name not in same)
+        return BadFilter(error.text, error.column, error.length, error.problem, error.field, True, (same + similar)[:3])
+
+    def compile(self, tree: Node) -> Compiled:
+        named: dict[str, None] = {}
+        fields: set[str] = set()
+        for each in comparisons(tree):
+            found = self._metrics.get(query_name(each.field).casefold())
+            if each.field.casefold() not in _FIELDS and found:
+                named[found[0]] = None
+            fields.add(each.field.casefold())
+        return Compiled(
+            where=self._node(tree, Sql("1")),
+            metrics=tuple(named),
+            binding=self._binding(_conjuncts(tree), Sql("1")),
+            names_release="release" in fields,
+            tree=tree,
+        )
+
+    def _node(self, node: Node, binding: Sql) -> Sql:
+        if isinstance(node, Comparison):
+            return self._comparison(node, binding)
+        if isinstance(node, Not):
+            inner = self._node(node.inner, binding)
+            return replace(inner, text=f"NOT {inner.text}")
+        if isinstance(node, And):
+            parts = _conjuncts(node)
+            binding = self._binding(parts, binding)
+            return _joined(" AND ", [self._node(part, binding) for part in parts])
+        return _joined(" OR ", [self._node(part, binding) for part in node.parts])
+
+    def _binding(self, parts: tuple[Node, ...], outer: Sql) -> Sql:
+        """What the parts that speak of dataset and task only ask of one result row r."""
+        own = [part for part in parts if all(each.field.casefold() in _BINDING for each in comparisons(part))]
+        found = [each for each in (outer, *(self._of_row(part) for part in own)) if each.text != "1"]
+        return _joined(" AND ", found) if found else Sql("1")
+
+    def _of_row(self, node: Node) -> Sql:
+        if isinstance(node, Comparison):
+            name = node.field.casefold()
+            condition = self._compared(f"r.{name}", node, _FIELDS[name])
+            return replace(condition, text=f"coalesce({condition.text}, 0)")
+        if isinstance(node, Not):
+            inner = self._of_row(node.inner)
+            return replace(inner, text=f"NOT {inner.text}")
+        word = " AND " if isinstance(node, And) else " OR "
+        return _joined(word, [self._of_row(part) for part in node.parts])
+
+    def _comparison(self, node: Comparison, binding: Sql) -> Sql:
+        field = _FIELDS.get(node.field.casefold())
+        if field is None:
+            return self._metric(node, binding)
+        if field.name in _SINGLE:
+            condition = self._compared(_SINGLE[field.name], node, field)
+            return replace(condition, text=f"coalesce({condition.text}, 0)")
+        return self._among(Sql(_SEVERAL[field.name]), node, field)
+
+    def _metric(self, node: Comparison, binding: Sql) -> Sql:
+        found = self._metrics.get(query_name(node.field).casefold())
+        if found is None:
+            length = min(len(node.field), node.end - node.start)
+            error = BadFilter(self._text, node.start, length, "no field or metric is called so", node.field)
+            raise self.with_near(error)
+        rows = "SELECT v.model, v.value FROM metric v WHERE v.name = ?"
+        parameters: tuple[Value, ...] = (found[1],)
+        if binding.text != "1":
+            rows = f"SELECT v.model, v.value FROM metric v JOIN result r ON r.id = v.result WHERE v.name = ? AND {binding.text}"  # noqa: E501, S608 # fmt: skip
+            parameters += binding.parameters
+        return self._among(Sql(rows, parameters), node, Field(found[0], "number", ""))
+
+    def _among(self, rows: Sql, node: Comparison, field: Field) -> Sql:
+        """A condition on the values of a model in `rows`: one matches; for `!=` there are some and none is equal."""
+        known = f"m.id IN (SELECT model FROM ({rows.text}) WHERE value IS NOT NULL)"  # noqa: S608
+        if node.op == "is":
+            return Sql(known, rows.parameters)
+        positive = replace(node, op="=") if node.op == "!=" else node
+        condition = self._compared("value", positive, field)
+        some = f"m.id IN (SELECT model FROM ({rows.text}) WHERE {condition.text})"  # noqa: S608
+        parameters = rows.parameters + condition.parameters
+        if node.op != "!=":
+            return Sql(some, parameters)
+        return Sql(f"({known} AND NOT {some})", rows.parameters + parameters)
+
+    def _compared(self, expression: str, node: Comparison, field: Field) -> Sql:
+        """`expression op values`; NULL where the expression is unknown."""
+        if field.kind == "flag":
+            wanted = node.op == "is" or self._flag(node)
+            return Sql(f"({expression})" if wanted else f"NOT ({expression})")
+        if node.op == "is":
+            return Sql(f"{expression} IS NOT NULL")
+        self._check_operator(node, field)
+        if field.kind == "number":
+            values: tuple[Value, ...] = tuple(self._number(node, text) for text in node.values)
+        else:
+            values = node.values
+        if node.op == "in":
+            return Sql(f"{expression} IN ({', '.join('?' * len(values))})", values)
+        if node.op == "~":
+            pattern = re.sub(r"[^\x00-\x7f]|[A-Z]", lambda found: found[0].lower(), node.values[0])
+            return Sql(f"lower({expression}) GLOB ?", (pattern,))
+        return Sql(f"{expression} {node.op} ?", values)
+
+    def _check_operator(self, node: Comparison, field: Field) -> None:
+        allowed = ("=", "!=", "~", "in") if field.kind == "text" else ("=", "!=", "<", "<=", ">", ">=", "in")
+        if node.op not in allowed:
+            problem = f"{field.name} is a {field.kind}; expected one of  {'  '.join(allowed)}"
+            raise BadFilter(self._text, node.op_at, len(node.op), problem, node.field)
+
+    def _number(self, node: Comparison, text: str) -> float:
+        match = _NUMBER.fullmatch(text)
+        value = float(match[1]) * _POWERS[match[2]] if match else math.nan
+        if not math.isfinite(value):
+            column = max(node.value_at, self._text.find(text, node.value_at, node.end))
+            raise BadFilter(self._text, column, max(1, len(text)), f"{node.field} needs a number", node.field)
+        return value
+
+    def _flag(self, node: Comparison) -> bool:
+        value = _FLAGS.get(node.values[0].casefold()) if node.op in ("=", "!=") else None
+        if value is None:
+            raise BadFilter(self._text, node.op_at, len(node.op), f"{node.field} is =yes or =no", node.field)
+        return value == (node.op == "=")
+
+
+def _joined(word: str, parts: list[Sql]) -> Sql:
+    text = word.join(part.text for part in parts)
+    return Sql(f"({text})", tuple(value for part in parts for value in part.parameters))

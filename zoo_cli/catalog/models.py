@@ -1,0 +1,366 @@
+"""Models as typed values, and finding them by whatever a person calls them.
+
+The reader gets an open connection (`zoo_cli.catalog.database`); it opens nothing itself. A name resolves to the newest
+release that has it; an older name to what it is called now (see `compiler.aliases`); only then to an older release.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from zoo_cli.catalog.names import near
+from zoo_cli.errors import ExitCode, ZooError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Sequence
+
+LONGEST_NAME = 2000
+_CHECKPOINT = re.compile(r"\.(pth|pt|pkl|bin|zip|ckpt|safetensors|tar|onnx)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One release of a model package and the file (a wheel, sometimes an sdist) that holds its configs.
+
+    `config_root` is the folder in that file below which config paths stand: "mmdet/.mim/".
+    """
+
+    project: str
+    version: str
+    wheel_name: str
+    wheel_url: str
+    wheel_sha256: str
+    wheel_size: int | None
+    config_root: str
+    date: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A checkpoint file; `prefix` is the part of its digest that is known where `sha256` is not."""
+
+    role: str
+    name: str
+    urls: tuple[str, ...]
+    size_bytes: int | None
+    sha256: str | None
+    prefix: str | None
+    prefix_algorithm: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One value; `name` is what a filter calls it (box_AP), `label` how upstream writes it (box AP)."""
+
+    task: str | None
+    dataset: str | None
+    name: str
+    label: str
+    value: float | None
+    unit: str  # percent | fraction | none
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model of one release; unknown facts are None, memory is GB a GPU."""
+
+    id: int
+    release: Release
+    name: str
+    ordinal: int
+    collection: str | None
+    config_path: str | None
+    config_state: str  # found | repaired | missing | none
+    files: tuple[ModelFile, ...]
+    metrics: tuple[Metric, ...]
+    training_data: tuple[str, ...]
+    epochs: float | None
+    memory_gb: float | None
+    params: float | None
+    flops: float | None
+    paper_title: str | None
+    paper_url: str | None
+    readme: str | None
+    code: str | None
+    license: str | None
+    at: str  # metafile and line it comes from
+
+    @property
+    def project(self) -> str:
+        """The package it belongs to."""
+        return self.release.project
+
+    @property
+    def identity(self) -> str:
+        """A text that names this entry and no other release's: `mmdet/3.3.0/<name>`."""
+        return f"{self.release.project}/{self.release.version}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a text names: the model meant first, then the same one in older releases.
+
+    `asked_as` is the name to keep it under: the one asked, when it was a name or a config. `via` says how it was
+    found: name | alias | config | file | url.
+    """
+
+    models: tuple[Model, ...]
+    asked_as: str
+    via: str
+
+
+@dataclass(frozen=True, slots=True)
+class NearModel:
+    """A model that may have been meant, with the fact that tells it apart ("box AP 51.3")."""
+
+    name: str
+    fact: str
+
+
+@dataclass(eq=False)
+class UnknownModel(ZooError):
+    """Nothing in the index is called so."""
+
+    code = "unknown-model"
+    exit_code = ExitCode.USAGE
+
+    asked: str
+    near: tuple[NearModel, ...]
+
+
+@dataclass(eq=False)
+class AmbiguousModel(ZooError):
+    """Several different models are called so; `choices` are texts that name one each."""
+
+    code = "ambiguous-model"
+    exit_code = ExitCode.USAGE
+
+    asked: str
+    choices: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class UnknownPackage(ZooError):
+    """The index has no models of that package, or not of that release of it."""
+
+    code = "unknown-package"
+    exit_code = ExitCode.USAGE
+
+    asked: str
+    release: str | None
+    near: tuple[str, ...]
+    known: tuple[str, ...]  # packages, or releases of the package, that are there
+
+
+def packages(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """The packages with models in the index."""
+    return tuple(name for (name,) in connection.execute("SELECT project FROM package WHERE rank = 0 ORDER BY project"))
+
+
+def releases(connection: sqlite3.Connection, project: str | None = None) -> tuple[Release, ...]:
+    """The releases in the index, newest first within a project.
+
+    Raises:
+        UnknownPackage: There is none of that project.
+    """
+    query = f"SELECT {_RELEASE_COLUMNS} FROM package p WHERE ? IS NULL OR p.project = ? ORDER BY project, rank"  # noqa: S608
+    found = tuple(Release(*row) for row in connection.execute(query, (project, project)))
+    if project is not None and not found:
+        known = packages(connection)
+        raise UnknownPackage(project, None, _alias_of(connection, project) or near(project, known), known)
+    return found
+
+
+def _alias_of(connection: sqlite3.Connection, project: str) -> tuple[str, ...]:
+    """The package that people mean by another project's name, such as mmdetection for mmdet."""
+    has_aliases = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'project_alias'").fetchone()
+    if not has_aliases:  # a database of models alone
+        return ()
+    query = "SELECT a.name FROM project_alias a JOIN package p ON p.project = a.name WHERE a.alias = ? AND p.rank = 0"
+    return tuple(name for (name,) in connection.execute(query, (project.casefold(),)))
+
+
+def find_models(connection: sqlite3.Connection, text: str) -> Found:
+    """The model a text names.
+
+    Understood are: a name, `package/name`, `package/release/name`, `package@release/name`, `name@<8 hex>` (of several
+    entries of one name the one with that checkpoint), `package::configs/x.py`, a config path, a checkpoint's file name
+    and its address. A trailing `.py` of a name is not minded.
+
+    Raises:
+        UnknownModel: Nothing is called so.
+        AmbiguousModel: Different models are.
+        UnknownPackage: The package or release before the name is not in the index.
+    """
+    asked = text.strip()
+    if not asked or len(asked) > LONGEST_NAME or not _is_text(asked):
+        raise UnknownModel(asked[:200].encode(errors="replace").decode(), ())
+    if asked.startswith(("http://", "https://")):
+        return _by_file(connection, asked, posixpath.basename(unquote(urlsplit(asked).path)))
+    project, separator, path = asked.partition("::")
+    if separator:
+        return _by_config(connection, asked, _known_package(connection, project), path)
+    if asked.endswith(".py") and "/" in asked:
+        return _by_config(connection, asked, None, asked)
+    if _CHECKPOINT.search(asked) and "/" not in asked:
+        return _by_file(connection, None, asked)
+    project, release, name = _split(asked)
+    if project:
+        _known_package(connection, project, release)
+    return _by_name(connection, asked, project or None, release or None, name.removesuffix(".py"))
+
+
+def _is_text(text: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" or letter == "\0" for letter in text)
+
+
+def _split(asked: str) -> tuple[str, str, str]:
+    """Package, release and name of `package/name`, `package/release/name` or `package@release/name`; "" if not said."""
+    parts = asked.split("/")
+    if len(parts) == 3:
+        return parts[0], parts[1], parts[2]
+    if len(parts) == 2:
+        project, _, release = parts[0].partition("@")
+        return project, release, parts[1]
+    return "", "", asked
+
+
+def _known_package(connection: sqlite3.Connection, project: str, release: str | None = None) -> str:
+    known = releases(connection, project)
+    if release and release not in [each.version for each in known]:
+        raise UnknownPackage(project, release, (), tuple(each.version for each in known))
+    return project
+
+
+def _by_name(connection: sqlite3.Connection, asked: str, project: str | None, release: str | None, name: str) -> Found:
+    bare, _, digest = name.rpartition("@") if re.fullmatch(r".+@[0-9a-f]{8}", name) else (name, "", "")
+    scope = "AND (? IS NULL OR p.project = ?) AND (? IS NULL OR p.version = ?)"
+    bound = (project, project, release, release)
+    exact = _models(connection, f"WHERE m.name = ? {scope}", (bare, *bound))
+    renamed = _models(connection, f"JOIN alias a ON a.model = m.id WHERE a.name = ? {scope}", (bare, *bound))
+    if digest:
+        exact, renamed = ([each for each in one if _has_digest(each, digest)] for one in (exact, renamed))
+    newest = _newest(connection)
+    current = [each for each in exact if release or each.release in newest]
+    found, via = (current, "name") if current else (renamed, "alias") if renamed else (exact, "name")
+    if not found:
+        raise UnknownModel(asked, _near_models(connection, bare, project))
+    return Found(_one(asked, found, exact), bare, via)
+
+
+def _has_digest(model: Model, digest: str) -> bool:
+    return any(digest == (file.sha256 or file.prefix or "")[:8] for file in model.files)
+
+
+def _newest(connection: sqlite3.Connection) -> frozenset[Release]:
+    query = f"SELECT {_RELEASE_COLUMNS} FROM package p WHERE rank = 0"  # noqa: S608
+    return frozenset(Release(*row) for row in connection.execute(query))
+
+
+def _by_config(connection: sqlite3.Connection, asked: str, project: str | None, path: str) -> Found:
+    path = posixpath.normpath(path.split(".mim/")[-1])
+    found = _models(connection, "WHERE m.config = ? AND (? IS NULL OR p.project = ?)", (path, project, project))
+    if not found:
+        raise UnknownModel(asked, _near_models(connection, posixpath.basename(path).removesuffix(".py"), project))
+    return Found(_one(asked, found), posixpath.basename(path).removesuffix(".py"), "config")
+
+
+def _by_file(connection: sqlite3.Connection, url: str | None, name: str) -> Found:
+    """By the address, else by the file's name: a copy elsewhere is the same file."""
+    join = "JOIN model_file x ON x.model = m.id JOIN file f ON f.id = x.file"
+    via = "url" if url else "file"
+    found = _models(connection, f"{join} JOIN file_url u ON u.file = f.id WHERE u.url = ?", (url,)) if url else []
+    found = found or _models(connection, f"{join} WHERE f.name = ?", (name,))
+    if not found:
+        raise UnknownModel(url or name, _near_models(connection, re.split(r"_\d{8}|-[0-9a-f]{8}", name)[0], None))
+    models = _one(url or name, found)
+    return Found(models, models[0].name, via)
+
+
+def _one(asked: str, found: Sequence[Model], others: Iterable[Model] = ()) -> tuple[Model, ...]:
+    """The model meant, then the others that were found in older releases.
+
+    Entries of the same package and release with equal config and files are one model, however often upstream lists it.
+    """
+    first = found[0]
+    rivals = [each for each in found if each.project != first.project or each.release == first.release]
+    different = {(each.project, each.config_path, each.files): each for each in reversed(rivals)}
+    if len(different) > 1:
+        raise AmbiguousModel(asked, tuple(sorted(map(_choice, different.values()))))
+    rest = [each for each in (*found, *others) if each.release != first.release]
+    return (first, *{each.id: each for each in rest}.values())
+
+
+def _choice(model: Model) -> str:
+    digest = next((file.sha256 or file.prefix for file in model.files), None)
+    return f"{model.project}/{model.name}" + (f"@{digest[:8]}" if digest else "")
+
+
+def _near_models(connection: sqlite3.Connection, asked: str, project: str | None) -> tuple[NearModel, ...]:
+    """At most three names near the one asked, of the newest releases and their aliases, each with its main metric."""
+    query = (
+        "SELECT coalesce(a.name, m.name), (SELECT n.label || ' ' || v.value FROM metric v JOIN metric_name n ON n.id = v.name "
+        "WHERE v.model = m.id AND v.name = p.main_metric AND v.value IS NOT NULL LIMIT 1) "
+        "FROM model m JOIN package p ON p.id = m.package LEFT JOIN (SELECT name, model FROM alias UNION ALL "
+        "SELECT NULL, id FROM model) a ON a.model = m.id WHERE p.rank = 0 AND (? IS NULL OR p.project = ?)"
+    )
+    facts = {name: fact or "" for name, fact in connection.execute(query, (project, project))}
+    return tuple(NearModel(name, facts[name]) for name in near(asked, facts))
+
+
+_RELEASE_COLUMNS = (
+    "p.project, p.version, p.file, p.url, p.sha256, p.size_bytes, p.config_root, p.date, p.source"  # as in Release
+)
+_MODEL_COLUMNS = (
+    "m.id, m.name, m.ordinal, m.collection, m.config, m.config_state, m.training_data, m.epochs, m.memory_gb, "
+    "m.params, m.flops, m.paper_title, m.paper_url, m.readme, m.code, m.license, m.at"
+)
+
+
+def _models(connection: sqlite3.Connection, condition: str, parameters: Sequence[object]) -> list[Model]:
+    """Models by a condition written in this module: newest release first, then by name."""
+    query = (
+        f"SELECT DISTINCT {_MODEL_COLUMNS}, p.rank, {_RELEASE_COLUMNS} FROM model m "  # noqa: S608
+        f"JOIN package p ON p.id = m.package {condition} ORDER BY p.rank, p.project, m.name, m.ordinal"
+    )
+    return [_model(connection, row) for row in connection.execute(query, tuple(parameters)).fetchall()]
+
+
+def _model(connection: sqlite3.Connection, row: tuple[object, ...]) -> Model:
+    (number, name, ordinal, collection, config, state, data, *facts), release = row[:17], Release(*row[18:])  # type: ignore[arg-type]
+    return Model(
+        number, release, name, ordinal, collection, config, state, _files(connection, number),  # type: ignore[arg-type]
+        metrics_of(connection, number), tuple(json.loads(str(data))), *facts,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def _files(connection: sqlite3.Connection, model: object) -> tuple[ModelFile, ...]:
+    query = (
+        "SELECT x.role, f.name, (SELECT json_group_array(url) FROM (SELECT url FROM file_url u WHERE u.file = f.id "
+        "ORDER BY u.rank, u.url)), f.size_bytes, f.sha256, f.prefix, f.prefix_algorithm "
+        "FROM model_file x JOIN file f ON f.id = x.file WHERE x.model = ? ORDER BY x.ordinal"
+    )
+    rows = connection.execute(query, (model,)).fetchall()
+    return tuple(ModelFile(role, name, tuple(json.loads(urls)), *rest) for role, name, urls, *rest in rows)
+
+
+def metrics_of(connection: sqlite3.Connection, model: object) -> tuple[Metric, ...]:
+    """The metric values of a model, by its number, in upstream's order."""
+    query = (
+        "SELECT r.task, r.dataset, n.name, n.label, v.value, v.unit, v.text FROM metric v "
+        "JOIN metric_name n ON n.id = v.name JOIN result r ON r.id = v.result WHERE v.model = ? ORDER BY v.id"
+    )
+    return tuple(Metric(*row) for row in connection.execute(query, (model,)))
+
+
+def metric_names(connection: sqlite3.Connection) -> dict[str, int]:
+    """Every metric by the name that filters call it, with its number."""
+    return dict(connection.execute("SELECT name, id FROM metric_name ORDER BY name").fetchall())

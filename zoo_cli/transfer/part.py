@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from zoo_cli.transfer.failures import DestinationUnusable, NoSpace
 from zoo_cli.transfer.resume import MAX_STATE_BYTES, State, read_state
+from zoo_cli.transfer.writeback import Writeback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +72,7 @@ class Part:
         self._fd = -1
         try:
             self._acquire(waiting, None if wait_seconds is None else time.monotonic() + wait_seconds)
+            self._writeback = Writeback(self._fd)
             self.size_bytes = os.fstat(self._fd).st_size
             self.state = self._read_state() if self.size_bytes else None
         except OSError as exc:
@@ -172,6 +174,7 @@ class Part:
             os.lseek(self._fd, self.size_bytes, os.SEEK_SET)
             while view:
                 count = os.write(self._fd, view)
+                self._writeback.wrote(count)
                 self.size_bytes += count
                 view = view[count:]
         except OSError as exc:
@@ -186,6 +189,7 @@ class Part:
     def publish(self, *, sync: bool = True) -> None:
         """Gives the bytes their final name, durably; the only place where that name appears."""
         try:
+            self._writeback.close()
             if sync:
                 os.fsync(self._fd)
             self.path.replace(self.destination)
@@ -214,6 +218,7 @@ class Part:
         """Releases the lock; an empty part leaves nothing behind."""
         if self._fd < 0:
             return
+        self._writeback.close()
         with suppress(OSError):
             if os.fstat(self._fd).st_size == 0 and self._same(self.path):
                 self.path.unlink()

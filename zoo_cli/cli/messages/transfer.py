@@ -219,7 +219,7 @@ def all_sources_failed(error: AllSourcesFailed) -> Message:
     facts = [f"{place_of(each.url)}: {each.code}: {each.brief}" for each in error.failures]
     facts += [f"  {each.url}" for each in error.failures]
     wrong = [each for each in error.failures if isinstance(each, HashMismatch)]
-    ways: list[WayOut] = [_again()]
+    ways = [_again()] if any(each.again for each in error.failures) else []
     if len({each.received for each in wrong}) == 1 and len(wrong) > 1:
         facts.append("these sources agree with each other, so what is expected may be out of date")
     if wrong:

@@ -43,6 +43,7 @@ EDGES = {
     "cli/__init__.py": "argv of the process",
     "cli/app.py": "the error boundary of the process",
     "cli/console.py": "the terminal",
+    "packages/extensions.py": "compiled extensions of the target's site-packages",
     "packages/pages.py": "directories with wheels",
     "packages/indexes.py": "environment variables and pip's configuration files",
     "packages/executor.py": "uv and pip as child processes, their logs",

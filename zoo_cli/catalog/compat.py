@@ -109,6 +109,11 @@ def providers(connection: sqlite3.Connection) -> dict[str, Provider]:
     }
 
 
+def official_providers(connection: sqlite3.Connection) -> frozenset[str]:
+    """The providers that publish projects of their own, as opposed to forks and community builds."""
+    return frozenset(each.id for each in providers(connection).values() if each.kind == "official")
+
+
 def _origins(connection: sqlite3.Connection) -> dict[int, Origin]:
     rows = connection.execute("SELECT id, source, date, evidence FROM origin")
     return {number: Origin(source, date, evidence) for number, source, date, evidence in rows}
@@ -121,12 +126,6 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _targets(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else _words(text)
-
-
-@cache
-def _tags(text: str) -> Mapping[str, str]:
-    """The mapping that "cp38=seen cp39=inferred" stands for, shared by all rows that say the same."""
-    return dict(word.split("=") for word in text.split())
 
 
 @cache
@@ -160,16 +159,31 @@ def _ops(connection: sqlite3.Connection, platform: str, origins: Mapping[int, Or
            file_url, origin, sha256 FROM ops_wheels WHERE platform = ? ORDER BY rowid""",
         (platform,),
     )
+    tags = _Tags(origins)
     return tuple(
         OpsWheels(
-            name, provider, import_name, version, torch, variant, place, _tags(tags), _targets(targets), page_url,
-            file_url, origins[origin], sha256,
+            name, provider, import_name, version, torch, variant, place, tags[pythons][0], _targets(targets), page_url,
+            file_url, origins[origin], sha256, tags[pythons][1],
         )
         for (
-            name, provider, import_name, version, torch, variant, place, tags, targets, page_url, file_url, origin,
+            name, provider, import_name, version, torch, variant, place, pythons, targets, page_url, file_url, origin,
             sha256,
         ) in rows
     )  # fmt: skip
+
+
+class _Tags(dict[str, tuple[dict[str, str], dict[str, Origin]]]):
+    """What "cp38=12 cp39=7" says: evidence and origin by interpreter tag, shared by all rows that say the same."""
+
+    def __init__(self, origins: Mapping[int, Origin]) -> None:
+        super().__init__()
+        self._origins = origins
+
+    def __missing__(self, text: str) -> tuple[dict[str, str], dict[str, Origin]]:
+        pairs = (word.split("=") for word in text.split())
+        found = {tag: self._origins[int(number)] for tag, number in pairs}
+        self[text] = ({tag: origin.evidence for tag, origin in found.items()}, found)
+        return self[text]
 
 
 def _frameworks(

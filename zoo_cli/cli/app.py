@@ -32,6 +32,8 @@ COMMANDS = {
     "help": ("help_", "Topics: filters, machine, mirrors, environment, exit-codes."),
 }
 
+WIDE = 110  # columns up to which a way out keeps its command beside it
+
 _INTRODUCTION = """\
 Install PyTorch stacks with compiled ops that fit this machine, and fetch their models.
 
@@ -141,11 +143,21 @@ def error_lines(console: Console, code: str, message: Message) -> list[str]:
     """The lines of one error."""
     lines = [f"{console.paint(f'error[{code}]', 'red')}: {printable(message.what)}"]
     lines += [f"  {printable(fact)}" for fact in message.facts]
+    if console.verbose and message.sources:
+        lines += ["", *(f"  source: {printable(source)}" for source in message.sources)]
     if message.ways_out:
         lines.append("")
-        rows = [(way.text + (":" if way.command else ""), way.command or "") for way in message.ways_out]
-        lines += columns(rows)
+        lines += _ways_out(message)
     return lines
+
+
+def _ways_out(message: Message) -> list[str]:
+    """Each way with its command beside it, or below it where that would be too wide."""
+    rows = [(printable(way.text) + (":" if way.command else ""), way.command or "") for way in message.ways_out]
+    beside = columns(rows)
+    if max(map(len, beside)) <= WIDE:
+        return beside
+    return [line for text, command in rows for line in (text, *([f"     {command}"] if command else []))]
 
 
 def _document(message: Message) -> dict[str, object]:

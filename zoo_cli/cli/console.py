@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from dataclasses import dataclass, field
 from typing import TextIO
 
@@ -51,6 +52,16 @@ class Console:
     def can_ask(self) -> bool:
         """Whether somebody can answer a question."""
         return sys.stdin is not None and sys.stdin.isatty() and self.err.isatty() and not self.json
+
+    @staticmethod
+    def clock() -> float:
+        """Seconds of a monotonic clock."""
+        return time.monotonic()
+
+    @staticmethod
+    def today() -> str:
+        """The day, as ISO date."""
+        return time.strftime("%Y-%m-%d")
 
     def _colours(self, stream: TextIO) -> bool:
         if self.color != "auto":

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from zoo_cli.cli.text import columns, human_bytes
+from zoo_cli.cli.text import columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,7 +64,7 @@ def _action(pin: Pin) -> str:
 def plan_lines(plan: Plan) -> list[str]:
     """The table of a plan, its bounds and removals."""
     rows = [("PACKAGE", "VERSION", "FROM", "EVIDENCE", "BECAUSE")]
-    rows += [(pin.project, pin.version, pin.host, _short(pin.evidence), _action(pin)) for pin in plan.pins]
+    rows += [(pin.project, pin.version, pin.host, pin.evidence, _action(pin)) for pin in plan.pins]
     rows += [
         (bound.project, bound.range, "PyPI", "wall", bound.fact + (f"; replaces {bound.was}" if bound.was else ""))
         for bound in plan.bounds
@@ -75,10 +75,6 @@ def plan_lines(plan: Plan) -> list[str]:
     return ["  " + line for line in columns(rows)]
 
 
-def _short(evidence: str) -> str:
-    return evidence
-
-
 def address_lines(plan: Plan) -> Iterator[str]:
     """The addresses of the wheels that zoo fetches itself, with digests where they are known."""
     for pin in plan.fetched:
@@ -87,20 +83,20 @@ def address_lines(plan: Plan) -> Iterator[str]:
         yield f"  {digest} ({_EVIDENCE[pin.evidence]}; {pin.source}, read {pin.date})"
 
 
+_CAUTIONS = {
+    "wall": "{project}: {text}",
+    "not-proven": "{project} is not proven for {gpu} ({target}): nobody published which GPUs it holds code for; "
+    "the ops are run after the install",
+    "ptx-only": "{project} has no machine code for {gpu} ({target}): the driver compiles it at first use",
+    "unsupported-build": "{project} {version} compiled for torch {torch}: nobody publishes this pair; "
+    "the ops are run after the build",
+    "provider": "{project} comes from {provider}, not from its original publisher",
+}
+
+
 def caution_line(caution: Caution) -> str:
     """One caution as a sentence."""
-    values = dict(caution.values)
-    if caution.code == "wall":
-        return f"{values['project']}: {caution.text}"
-    if caution.code == "not-proven":
-        return f"{values['project']} is not proven for {values['gpu']} ({values['target']}): its publisher does not say which GPUs it holds code for; the ops are run after the install"
-    if caution.code == "ptx-only":
-        return f"{values['project']} has no machine code for {values['gpu']} ({values['target']}): the driver compiles it at first use"
-    if caution.code == "unsupported-build":
-        return f"{values['project']} {values['version']} compiled for torch {values['torch']}: nobody publishes this pair; the ops are run after the build"
-    if caution.code == "provider":
-        return f"{values['project']} comes from {values['provider']}, not from its original publisher"
-    raise ValueError(caution.code)
+    return _CAUTIONS[caution.code].format(text=caution.text, **dict(caution.values))
 
 
 def command_lines(commands: Sequence[Sequence[str]]) -> list[str]:
@@ -149,9 +145,3 @@ def plan_document(plan: Plan, commands: Sequence[Sequence[str]]) -> dict[str, ob
         "cautions": [{"code": each.code, "text": caution_line(each), "source": each.source} for each in plan.cautions],
         "commands": [list(command) for command in commands],
     }
-
-
-def size_note(plan: Plan) -> str:
-    """How much will be fetched, as far as sizes are known."""
-    known = [pin.size_bytes for pin in plan.fetched if pin.size_bytes]
-    return f"{human_bytes(sum(known))} to download" if known else ""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from zoo_cli.cli.console import Console
+    from zoo_cli.packages.builder import BuildEvent
 
 _EVERY_SECONDS = 30.0
 _EVERY_PERCENT = 10
@@ -175,3 +176,21 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class BuildProgress:
+    """Shows a build: its stages and compiler runs as lines, transfers as the progress shows them."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def __call__(self, event: BuildEvent) -> None:
+        """Shows one event of a build."""
+        from zoo_cli.packages.builder import Compiled, Stage
+
+        if isinstance(event, Stage):
+            self._progress.step(event.text)
+        elif isinstance(event, Compiled):
+            self._progress.step(f"compiled {event.done} of {event.total}")
+        else:
+            self._progress(event)

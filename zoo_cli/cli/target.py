@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Mapping
+    from pathlib import Path
 
     from zoo_cli.cli.console import Console
-    from zoo_cli.machine.facts import Interpreter, Machine
+    from zoo_cli.machine.facts import Capability, Interpreter, Machine
 
 
 @dataclass(frozen=True)
@@ -51,28 +52,21 @@ def find_target(
     described: str | None = None,
 ) -> Target:
     """The target that the options name; without any, the active environment, else the python on PATH."""
-    from zoo_cli.machine.interpreter import default_target, find_interpreter, read_interpreter
-    from zoo_cli.machine.probe import probe_machine
+    from zoo_cli.machine.files import is_there
+    from zoo_cli.machine.profile import load_machine
 
     if described and (python or environment):
         raise click.UsageError("--machine already says which Python; leave --python and --env out.")
     if described:
-        return Target(_described(catalog, described), None)
-    machine = probe_machine(console.environ)
+        return Target(load_machine(described, _gpu_names(catalog)), None)
+    reader = _Reader(catalog, console)
     if environment is None:
-        origin = "--python"
-        if python:
-            interpreter = read_interpreter(find_interpreter(python, console.environ))
-        else:
-            chosen = default_target(console.environ)
-            interpreter, origin = read_interpreter(chosen.path), chosen.origin
-        return Target(_with(machine, interpreter, origin), interpreter.executable)
-    if (environment / "pyvenv.cfg").is_file():
-        interpreter = read_interpreter(environment)
-        return Target(_with(machine, interpreter, "--env"), interpreter.executable)
-    base = read_interpreter(
-        find_interpreter(python, console.environ) if python else default_target(console.environ).path
-    )
+        interpreter, origin = reader.interpreter(python)
+        return Target(reader.machine(interpreter, origin), interpreter.executable)
+    if is_there(environment / "pyvenv.cfg"):
+        interpreter, origin = reader.interpreter(str(environment))
+        return Target(reader.machine(interpreter, "--env"), interpreter.executable)
+    base, _origin = reader.interpreter(python)
     # What a new environment will be: the same Python, nothing installed, nobody else's.
     fresh = replace(
         base,
@@ -83,20 +77,43 @@ def find_target(
         distributions=(),
         torch=None,
     )
-    return Target(_with(machine, fresh, "--env"), None, environment, base.executable)
+    return Target(reader.machine(fresh, "--env"), None, environment, base.executable)
 
 
-def _with(machine: Machine, interpreter: Interpreter, origin: str) -> Machine:
-    return replace(machine, python=interpreter, origin={**machine.origin, "python": origin})
+@dataclass(frozen=True)
+class _Reader:
+    """Reads this machine and the interpreters on it."""
+
+    catalog: sqlite3.Connection
+    console: Console
+
+    def interpreter(self, given: str | None) -> tuple[Interpreter, str]:
+        """The interpreter that was named, else the user's own, and who named it."""
+        from zoo_cli.catalog.compat import projects
+        from zoo_cli.machine.interpreter import TargetChoice, default_target, find_interpreter, read_interpreter
+
+        environ = self.console.environ
+        choice = TargetChoice(find_interpreter(given, environ), "--python") if given else default_target(environ)
+        ops = frozenset(name for name, project in projects(self.catalog).items() if project.kind in ("ops", "lite"))
+        found = read_interpreter(choice.executable, environ=environ, record_for=ops, origin=choice.origin)
+        return found, choice.origin
+
+    def machine(self, interpreter: Interpreter, origin: str) -> Machine:
+        """This machine with that interpreter."""
+        from zoo_cli.machine.probe import probe_machine
+        from zoo_cli.transfer.store import cache_directory
+
+        machine = probe_machine(
+            self.console.environ,
+            gpus=_gpu_names(self.catalog),
+            python=interpreter,
+            cache_directory=cache_directory(),
+        )
+        return replace(machine, origin={**machine.origin, "python": origin})
 
 
-def _described(catalog: sqlite3.Connection, text: str) -> Machine:
-    """A machine from `key=value` facts, or from a file that check-env --json wrote."""
+def _gpu_names(catalog: sqlite3.Connection) -> Mapping[str, Capability]:
     from zoo_cli.catalog.compat import gpu_models
-    from zoo_cli.machine.describe import parse_machine
-    from zoo_cli.machine.document import read_machine_file
     from zoo_cli.machine.gpus import name_to_capability
 
-    if "=" not in text:
-        return read_machine_file(Path(text))
-    return parse_machine(text, name_to_capability((row.name, row.capability) for row in gpu_models(catalog)))
+    return name_to_capability((row.name, row.capability) for row in gpu_models(catalog))

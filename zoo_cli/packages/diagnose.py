@@ -170,7 +170,7 @@ def _installed(
 ) -> Iterator[Finding]:
     yield from _torch(machine, python, matrix)
     broken = set[str]()
-    for finding in (*_owners(python, projects, matrix), *_ops(machine, python, matrix, projects, evidence)):
+    for finding in (*_owners(python, projects, matrix), *_ops(python, matrix, projects, evidence)):
         if finding.subject in broken:
             continue  # told once, at its cause
         if finding.status == FAIL:
@@ -279,7 +279,6 @@ def _origin_page(here: Distribution) -> tuple[str, ...]:
 
 
 def _ops(
-    machine: Machine,
     python: Interpreter,
     matrix: Matrix,
     projects: Mapping[str, Project],
@@ -290,6 +289,7 @@ def _ops(
         subject = project.import_name
         values = (("project", here.name), ("version", here.version))
         found = evidence.get(here.name)
+        more: tuple[tuple[str, str], ...]
         mend = (here.name, "--replace", here.name)
         if project.kind == "lite":
             if subject in needed:
@@ -299,8 +299,8 @@ def _ops(
             else:
                 yield Finding(NOTE, "Installed", subject, "lite", values, source=here.location)
         elif found is None or not found.extensions:
-            tags = (("tags", " ".join(here.wheel_tags)),)
-            yield Finding(FAIL, "Installed", subject, "op-less", (*values, *tags), mend, here.location)
+            more = (("tags", " ".join(here.wheel_tags)),)
+            yield Finding(FAIL, "Installed", subject, "op-less", (*values, *more), mend, here.location)
         elif found.missing_libraries:
             more = (
                 ("libraries", ", ".join(found.missing_libraries)),
@@ -373,7 +373,7 @@ def _walls(machine: Machine, python: Interpreter, matrix: Matrix) -> Iterator[Fi
     versions = {here.name: here.version for here in python.distributions}
     if python.torch:
         versions["torch"] = public(python.torch.version)
-    for wall, project in standing_walls(matrix.walls, versions, machine.platform):
+    for wall, project in standing_walls(matrix.walls, versions, machine.platform, python.minor):
         for needed, span in wall.needs.items():
             here = versions.get(needed)
             values = (

@@ -20,7 +20,7 @@ from zoo_cli.packages.executor import Installer, Step, find_installer, run_step
 from zoo_cli.packages.explain import explain, translate
 from zoo_cli.packages.indexes import user_index
 from zoo_cli.packages.plan import Plan, make_plan
-from zoo_cli.packages.solve import Facts, Problem, search
+from zoo_cli.packages.solve import TORCH_FAMILY, Facts, Problem, search
 from zoo_cli.packages.versions import public
 from zoo_cli.trust.wheel import WheelReport, inspect_wheel, require_sound
 
@@ -179,23 +179,26 @@ def commands(plan: Plan, installer: Installer) -> tuple[Step, ...]:
 
 
 def _steps(plan: Plan, installer: Installer, requirements: tuple[str, ...]) -> list[Step]:
-    steps = list(installer.prepare)
-    replaced = [pin.project for pin in plan.pins if pin.action == "replace"]
-    leaving = sorted({*replaced, *(each.name for each in plan.removals)}) if plan.removals else []
-    if leaving:
-        # Owners of one import package overwrite each other's files, so all of them go before one comes back.
-        steps.append(installer.uninstall(leaving, "remove what owns the same import package"))
-    if requirements:
-        binary = sorted({"torch", *(pin.project for pin in plan.pins if pin.kind == "wheel")})
-        steps.append(
-            installer.install_requirements(
-                (*requirements, *plan.constraints()),
-                index=user_index(),
-                only_binary=binary,
-                reason="install the plan",
-            )
-        )
-    return steps
+    return [*installer.prepare, *_leaving(plan, installer), *_arriving(plan, installer, requirements)]
+
+
+def _leaving(plan: Plan, installer: Installer) -> list[Step]:
+    """Owners of one import package overwrite each other's files, so all of them go before one comes back."""
+    if not plan.removals:
+        return []
+    replaced = [pin.project for pin in plan.pins if pin.action == "replace" and pin.project not in TORCH_FAMILY]
+    names = sorted({*replaced, *(each.name for each in plan.removals)})
+    return [installer.uninstall(names, "remove what owns the same import package")]
+
+
+def _arriving(
+    plan: Plan, installer: Installer, requirements: tuple[str, ...], reason: str = "install the plan"
+) -> list[Step]:
+    words = (*requirements, *plan.constraints())
+    if not words:
+        return []
+    binary = sorted({"torch", *(pin.project for pin in plan.pins if pin.kind == "wheel")})
+    return [installer.install_requirements(words, index=user_index(), only_binary=binary, reason=reason)]
 
 
 @dataclass(frozen=True)
@@ -221,15 +224,27 @@ def execute(plan: Plan, work: Work) -> Receipt:
     """
     started = work.clock()
     files = {pin.project: _fetch_wheel(pin, work) for pin in plan.fetched}
-    built = {pin.project: work.build(pin) for pin in plan.pins if pin.kind == "build"}
-    reports = tuple(_inspect(plan, project, path) for project, path in {**files, **built}.items())
+    reports = [_inspect(plan, project, path) for project, path in files.items()]
     installer = find_installer(work.python, version=work.python_version)
+    steps = [*installer.prepare, *_leaving(plan, installer)]
     local = plan.requirements(lambda pin: files[pin.project].as_uri())
-    local += tuple(f"{project} @ {path.as_uri()}" for project, path in built.items())
-    steps = _steps(plan, installer, local)
+    builds = [pin for pin in plan.pins if pin.kind == "build"]
+    if builds:
+        # A build needs its torch in place: the target's own is what it compiles against.
+        first = tuple(word for word in local if word.startswith(("torch @", "torch==", "numpy", "setuptools")))
+        steps += _arriving(plan, installer, first, "install torch to build against")
     for step in steps:
         run_step(step, work.say)
-    return Receipt(plan, work.python, tuple(steps), reports, _check(plan, work.python), work.clock() - started)
+    for pin in builds:
+        path = work.build(pin)
+        reports.append(_inspect(plan, pin.project, path))
+        local += (f"{pin.project} @ {path.as_uri()}",)
+    last = _arriving(plan, installer, local)
+    for step in last:
+        run_step(step, work.say)
+    return Receipt(
+        plan, work.python, (*steps, *last), tuple(reports), _check(plan, work.python), work.clock() - started
+    )
 
 
 def wheel_place(cache: Path, url: str) -> Path:

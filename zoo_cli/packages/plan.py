@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from zoo_cli.catalog.entries import OpsWheels, fill_tag
 from zoo_cli.machine.cuda import Coverage
-from zoo_cli.packages.grid import is_cuda
+from zoo_cli.packages.grid import is_cuda, python_of
 from zoo_cli.packages.solve import OFFICIAL, USER_PAGE, Problem, SourceBuild, Stack
 from zoo_cli.packages.versions import local, parse_range, public
 
@@ -86,6 +86,7 @@ class Caution:
     text: str  # the fact, in the words of the index; "" where the code says it
     values: tuple[tuple[str, str], ...] = ()
     source: str = ""
+    is_minor: bool = False  # bears on an ordinary dependency in a few files, not on the stack itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,10 +290,14 @@ def chosen_versions(stack: Stack) -> dict[str, str]:
     return versions
 
 
-def standing_walls(walls: tuple[Wall, ...], versions: Mapping[str, str], platform: str) -> Iterator[tuple[Wall, str]]:
-    """Walls that a set of versions runs into, each with the project that does."""
+def standing_walls(
+    walls: tuple[Wall, ...], versions: Mapping[str, str], platform: str, python: str
+) -> Iterator[tuple[Wall, str]]:
+    """Walls that a set of versions runs into on a platform and a Python ("3.10"), each with the project that does."""
     for wall in walls:
         if wall.platforms and platform not in wall.platforms:
+            continue
+        if wall.python and python and not parse_range(wall.python).admits(python):
             continue
         for project, span in wall.affects.items():
             if project in versions and parse_range(span).admits(versions[project]):
@@ -300,10 +305,15 @@ def standing_walls(walls: tuple[Wall, ...], versions: Mapping[str, str], platfor
                 break
 
 
+def _walls(problem: Problem, stack: Stack, versions: Mapping[str, str]) -> Iterator[tuple[Wall, str]]:
+    python = python_of(stack.cell.python).rstrip("t")
+    return standing_walls(problem.facts.matrix.walls, versions, problem.machine.platform, python)
+
+
 def _bounds(problem: Problem, stack: Stack) -> Iterator[Bound]:
     versions = chosen_versions(stack)
     ranges: dict[str, list[tuple[str, Wall]]] = {}
-    for wall, _project in standing_walls(problem.facts.matrix.walls, versions, problem.machine.platform):
+    for wall, _project in _walls(problem, stack, versions):
         for needed, span in wall.needs.items():
             if wall.severity == "breaks" and needed not in versions:
                 ranges.setdefault(needed, []).append((span, wall))
@@ -328,11 +338,12 @@ def _removals(problem: Problem, stack: Stack) -> Iterator[Distribution]:
 
 def _cautions(problem: Problem, stack: Stack) -> Iterator[Caution]:
     versions = chosen_versions(stack)
-    for wall, project in standing_walls(problem.facts.matrix.walls, versions, problem.machine.platform):
+    for wall, project in _walls(problem, stack, versions):
         torch_span = wall.needs.get("torch")
         avoided = torch_span is not None and parse_range(torch_span).admits(versions["torch"])
         if wall.severity != "breaks" and not avoided:
-            yield Caution("wall", wall.fact, (("project", f"{project} {versions[project]}"),), wall.origin.source)
+            values = (("project", f"{project} {versions[project]}"),)
+            yield Caution("wall", wall.fact, values, wall.origin.source, "torch" not in wall.needs)
     ops = stack.ops
     if isinstance(ops, SourceBuild):
         yield Caution(

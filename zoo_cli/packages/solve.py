@@ -15,15 +15,14 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
-from zoo_cli.catalog.entries import OpsWheels
+from zoo_cli.machine.cuda import Coverage
 from zoo_cli.packages.grid import Cell, Drivers, Grid, is_cuda, known_targets, make_grid, python_of
 from zoo_cli.packages.versions import Range, parse_range, version
-from zoo_cli.machine.cuda import Coverage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from zoo_cli.catalog.entries import FrameworkRelease, Matrix, Project, TorchBuild
+    from zoo_cli.catalog.entries import FrameworkRelease, Matrix, OpsWheels, Project, TorchBuild
     from zoo_cli.machine.facts import Machine
     from zoo_cli.packages.request import Request
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.progress import Progress
+from zoo_cli.cli.progress import BuildProgress, Progress
 
 if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
-    from zoo_cli.packages.builder import BuildEvent, BuiltWheel
+    from zoo_cli.packages.builder import BuiltWheel
 
 
 @click.command(
@@ -50,7 +50,7 @@ def command(
     request = BuildRequest(project, version, target, jobs=jobs, cpu_only=cpu_only, again=again)
     settings = Settings(offline=console.offline)
     with Progress(console) as progress:
-        built = build_wheel(request, settings, _Listener(progress))
+        built = build_wheel(request, settings, BuildProgress(progress))
         wanted = Wanted(built.path.name, (str(built.path),), sha256=Sha256(built.sha256))
         placed = fetch(wanted, output / built.path.name, settings, replace=True).path
     _tell(console, built, output / built.path.name, placed)
@@ -69,23 +69,6 @@ def _interpreter(console: Console, python: str | None) -> str:
     from zoo_cli.machine.interpreter import default_target, find_interpreter
 
     return str(find_interpreter(python, console.environ) if python else default_target(console.environ).executable)
-
-
-class _Listener:
-    """Shows a build: its stages and compiler runs as lines, transfers as the progress shows them."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def __call__(self, event: BuildEvent) -> None:
-        from zoo_cli.packages.builder import Compiled, Stage
-
-        if isinstance(event, Stage):
-            self._progress.step(event.text)
-        elif isinstance(event, Compiled):
-            self._progress.step(f"compiled {event.done} of {event.total}")
-        else:
-            self._progress(event)
 
 
 def _tell(console: Console, built: BuiltWheel, shown: Path, placed: Path) -> None:

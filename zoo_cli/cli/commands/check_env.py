@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,7 @@ _COLOURS = {"ok": "green", "warn": "yellow", "FAIL": "red"}
 
 @click.command(
     name="check-env",
-    epilog="Examples: zoo check-env    zoo check-env --python ./env/bin/python    zoo check-env --machine gpu=H100,driver=535.183.01",
+    epilog="Examples: zoo check-env --python ./env    zoo check-env --machine gpu=H100,driver=535.183.01",
 )
 @click.argument("projects", nargs=-1, metavar="[PROJECT]...")
 @click.option("--python", metavar="PATH|VERSION", help="Interpreter or environment to look at.")
@@ -48,10 +47,11 @@ def command(
     save: Path | None,
 ) -> None:
     """Tell what this machine is, what fits on it, what is broken and the command that mends it."""
-    from zoo_cli.catalog.compat import projects as known_projects
     from zoo_cli.catalog.compat import official_providers, read_matrix
+    from zoo_cli.catalog.compat import projects as known_projects
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.cli.target import find_target
+    from zoo_cli.machine.profile import save_machine
     from zoo_cli.packages.check import check_environment
     from zoo_cli.packages.request import parse_wants
 
@@ -65,20 +65,13 @@ def command(
         target.machine, read_matrix(catalog, target.machine.platform), known, wanted, official_providers(catalog)
     )
     if save:
-        _save(save, target)
+        save_machine(target.machine, save)
     if console.json:
         console.document(_document(checkup, target))
     else:
         _show(console, checkup, target)
     if checkup.is_blocked:
         raise click.exceptions.Exit(ExitCode.ENVIRONMENT)
-
-
-def _save(path: Path, target: Target) -> None:
-    from zoo_cli.machine.document import machine_to_json
-    from zoo_cli.transfer.store import write_text
-
-    write_text(path, json.dumps(machine_to_json(target.machine), indent=2, sort_keys=True) + "\n")
 
 
 def _document(checkup: Checkup, target: Target) -> dict[str, object]:

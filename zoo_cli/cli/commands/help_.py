@@ -85,7 +85,10 @@ def _machine() -> list[str]:
             ]
         ),
         "",
-        "Or save one machine and use it on another:  zoo check-env --save lab.json;  zoo install mmdet --dry-run --machine lab.json",
+        "Or save one machine, and plan for it on another:",
+        "",
+        "  zoo check-env --save lab.json",
+        "  zoo install mmdet --dry-run --machine lab.json",
     ]
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-import time
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from zoo_cli.cli import plan_view
+from zoo_cli.cli import install_view
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.target import Target, find_target
 from zoo_cli.cli.text import printable
@@ -51,7 +48,7 @@ class Choices:
 
 @click.command(
     name="install",
-    epilog="Examples: zoo install mmdet    zoo install 'mmdet>=3,<3.3' mmpose --env ./env    zoo install mmdet --dry-run --machine gpu=A100,driver=535.183.01,python=3.10",
+    epilog="Examples: zoo install mmdet    zoo install 'mmdet>=3,<3.3' mmpose --env ./env",
 )
 @click.argument("packages", nargs=-1, required=True, metavar="PACKAGE...")
 @click.option(
@@ -104,7 +101,7 @@ class Choices:
 @common_options
 @pass_console
 def command(
-    console: Console, python: str | None, environment: Path | None, described: str | None, **options: object
+    console: Console, /, python: str | None, environment: Path | None, described: str | None, **options: object
 ) -> None:
     """Install packages with the torch and compiled ops that work together on this machine."""
     from zoo_cli.catalog.compat import official_providers, projects, read_matrix, torch_sha256
@@ -135,12 +132,12 @@ def command(
     except NoSolution as error:
         error.command = words
         raise
-    show(console, plan, target, offers)
+    install_view.show(console, plan, target, offers)
     if choices.dry_run:
-        tell_dry_run(console, plan, target)
+        install_view.tell_dry_run(console, plan, target)
         return
     if plan.is_done:
-        tell_done(console, plan, target)
+        install_view.tell_done(console, plan, target)
         return
     consent(console, plan, choices, words)
     act(console, plan, target, mirrors, settings, words)
@@ -187,7 +184,7 @@ def read_pages(
     for skipped in listing.skipped:
         console.warn(f"{skipped.place} was not read: {skipped.error}")
     keep = flow.kept_torch(request, target.machine)
-    return read_offers(listing.links, target.machine, known, keep, date.today().isoformat())
+    return read_offers(listing.links, target.machine, known, keep, console.today())
 
 
 def _words(choices: Choices) -> tuple[str, ...]:
@@ -205,67 +202,6 @@ def _words(choices: Choices) -> tuple[str, ...]:
     if choices.dry_run:
         words.append("--dry-run")
     return tuple(words)
-
-
-def show(console: Console, plan: Plan, target: Target, offers: Offers) -> None:
-    """The machine, the plan with its cautions, and with -v the addresses and every wheel that was not taken."""
-    if console.json:
-        return
-    console.say(f"Machine: {printable(plan_view.machine_line(target.machine))}")
-    console.say(f"Target:  {printable(target.name)}")
-    console.say(f"Index:   {plan.index_date}")
-    console.say("")
-    console.say(console.paint(f"Plan for {' '.join(plan.words)}", "bold"))
-    for line in plan_view.plan_lines(plan):
-        console.say(line)
-    console.say("Wheels that zoo fetches and inspects itself:" if plan.fetched else "")
-    for line in plan_view.address_lines(plan):
-        console.say(line)
-    for caution in plan.cautions:
-        console.warn(plan_view.caution_line(caution))
-    if console.verbose:
-        for wheel in offers.rejected:
-            console.say(
-                f"  not taken: {printable(wheel.filename)}: {wheel.code} ({printable(wheel.found)}; wanted {printable(wheel.wanted)})"
-            )
-
-
-def _commands(plan: Plan, target: Target) -> list[tuple[str, ...]]:
-    from zoo_cli.packages.executor import Installer, find_uv
-
-    kind = "uv" if find_uv() else "pip"
-    argv = ("uv",) if kind == "uv" else (target.name, "-m", "pip")
-    return [step.argv for step in flow.commands(plan, Installer(kind, argv, target.executable or target.name))]
-
-
-def tell_dry_run(console: Console, plan: Plan, target: Target) -> None:
-    """What would happen, and the commands that do it without zoo."""
-    from zoo_cli.machine.document import machine_to_json
-
-    commands = _commands(plan, target)
-    if console.json:
-        document = plan_view.plan_document(plan, commands)
-        console.document(
-            {"ok": True, "command": "install", "dry_run": True, "machine": machine_to_json(target.machine), **document}
-        )
-        return
-    count = sum(pin.action != "keep" for pin in plan.pins)
-    console.say("")
-    console.say(f"Would install {count} package{'' if count == 1 else 's'} and what they need. By hand:")
-    for line in plan_view.command_lines(commands):
-        console.say(line)
-
-
-def tell_done(console: Console, plan: Plan, target: Target) -> None:
-    """Nothing to do."""
-    if console.json:
-        console.document(
-            {"ok": True, "command": "install", "dry_run": False, "changed": False, **plan_view.plan_document(plan, ())}
-        )
-        return
-    console.say(
-        f"Everything is in place already. Check it: zoo check-env --python {shlex.quote(target.executable or target.name)}"
-    )
 
 
 def consent(console: Console, plan: Plan, choices: Choices, words: tuple[str, ...]) -> None:
@@ -288,7 +224,7 @@ def act(
     console: Console, plan: Plan, target: Target, mirrors: Mirrors, settings: Settings, words: tuple[str, ...]
 ) -> None:
     """Makes the environment where one is to be made, executes the plan, tells what was done."""
-    from zoo_cli.cli.progress import Progress
+    from zoo_cli.cli.progress import BuildProgress, Progress
     from zoo_cli.packages.builder import BuildRequest, build_wheel
     from zoo_cli.transfer.store import cache_directory
 
@@ -298,7 +234,7 @@ def act(
     with Progress(console) as progress:
 
         def build(pin: Pin) -> Path:
-            return build_wheel(BuildRequest(pin.project, pin.version, python), progress).path
+            return build_wheel(BuildRequest(pin.project, pin.version, python), settings, BuildProgress(progress)).path
 
         work = flow.Work(
             python=python,
@@ -308,32 +244,8 @@ def act(
             settings=settings,
             listen=progress,
             say=lambda line: console.say(f"    {printable(line)}") if console.verbose else None,
-            clock=time.monotonic,
+            clock=console.clock,
             build=build,
         )
         receipt = flow.execute(plan, work)
-    tell(console, receipt)
-
-
-def tell(console: Console, receipt: flow.Receipt) -> None:
-    """What was installed and how it was checked."""
-    plan = receipt.plan
-    if console.json:
-        console.document(
-            {
-                "ok": True, "command": "install", "dry_run": False, "changed": True, "python": receipt.python,
-                "seconds": round(receipt.seconds, 1),
-                "wheels": [{"file": each.path.name, "sha256": each.sha256} for each in receipt.wheels],
-                "checked": [{"name": c.name, "device": c.device, "ok": c.is_ok} for c in receipt.ops.checks] if receipt.ops else [],
-                **plan_view.plan_document(plan, [step.argv for step in receipt.steps]),
-            }
-        )  # fmt: skip
-        return
-    installed = ", ".join(f"{pin.project} {pin.version}" for pin in plan.pins if pin.action != "keep")
-    console.say(f"Installed {installed} in {receipt.seconds:.0f} s")
-    if receipt.ops:
-        ran = ", ".join(dict.fromkeys(check.name for check in receipt.ops.checks if check.device != "import"))
-        devices = ", ".join(dict.fromkeys(check.device for check in receipt.ops.checks if check.is_ok))
-        console.say(f"Checked in {printable(receipt.python)}: {ran} on {devices}")
-    project = plan.pins[-1].project
-    console.say(f"Next: zoo list {project}")
+    install_view.tell(console, receipt)

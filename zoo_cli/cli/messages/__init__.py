@@ -1,13 +1,12 @@
 """Sentences for errors: the one place where a user's text is written.
 
-One module a room registers `describe` for the errors of that room; it is imported only when such an error is shown.
+The modules of a room register `describe` for the errors of that room; it is imported only when such an error is shown.
 A sentence uses the facts of this run, and every way out is a command that can be pasted, cheapest first.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from dataclasses import dataclass
 from functools import singledispatch
 
@@ -29,6 +28,7 @@ class Message:
     what: str
     facts: tuple[str, ...] = ()
     ways_out: tuple[WayOut, ...] = ()
+    sources: tuple[str, ...] = ()  # where the facts stand, shown with --verbose
 
 
 @singledispatch
@@ -37,10 +37,13 @@ def describe(error: ZooError) -> Message:
     return Message(error.code.replace("-", " "), tuple(f"{name}: {value}" for name, value in error.fields().items()))
 
 
+# Rooms whose sentences stand in more than one module.
+_MODULES = {"packages": ("packages", "decisions")}
+
+
 def message_for(error: ZooError) -> Message:
     """The message for an error, after importing the sentences of the room it comes from."""
     room = type(error).__module__.split(".")[1]
-    module = f"{__name__}.{room}"
-    if importlib.util.find_spec(module):
-        importlib.import_module(module)
+    for name in _MODULES.get(room, (room,)):
+        importlib.import_module(f"{__name__}.{name}")
     return describe(error)

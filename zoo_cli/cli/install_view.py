@@ -1,0 +1,106 @@
+"""What `zoo install` shows and tells: the plan before, the receipt after, for people and for --json."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo_cli.cli import plan_view
+from zoo_cli.cli.text import printable
+from zoo_cli.packages import install as flow
+
+if TYPE_CHECKING:
+    from zoo_cli.cli.console import Console
+    from zoo_cli.cli.target import Target
+    from zoo_cli.packages.offers import Offers
+    from zoo_cli.packages.plan import Plan
+
+
+def show(console: Console, plan: Plan, target: Target, offers: Offers) -> None:
+    """The machine, the plan with its cautions, and with -v the addresses and every wheel that was not taken."""
+    if console.json:
+        return
+    console.say(f"Machine: {printable(plan_view.machine_line(target.machine))}")
+    console.say(f"Target:  {printable(target.name)}")
+    console.say(f"Index:   {plan.index_date}")
+    console.say("")
+    console.say(console.paint(f"Plan for {' '.join(plan.words)}", "bold"))
+    for line in plan_view.plan_lines(plan):
+        console.say(line)
+    console.say("Wheels that zoo fetches and inspects itself:" if plan.fetched else "")
+    for line in plan_view.address_lines(plan):
+        console.say(line)
+    for caution in plan.cautions:
+        if caution.is_minor and not console.verbose:
+            continue
+        console.warn(plan_view.caution_line(caution))
+    minor = 0 if console.verbose else sum(caution.is_minor for caution in plan.cautions)
+    if minor:
+        console.say(f"{minor} more note{'' if minor == 1 else 's'} on files that few people use: -v")
+    if console.verbose:
+        for wheel in offers.rejected:
+            why = f"{wheel.code} ({wheel.found}; wanted {wheel.wanted})"
+            console.say(f"  not taken: {printable(f'{wheel.filename}: {why}')}")
+
+
+def _commands(plan: Plan, target: Target) -> list[tuple[str, ...]]:
+    from zoo_cli.packages.executor import Installer, find_uv
+
+    python = target.executable or str((target.environment or Path("env")) / "bin/python")
+    installer = Installer("uv", ("uv",), python) if find_uv() else Installer("pip", (python, "-m", "pip"), python)
+    return [step.argv for step in flow.commands(plan, installer)]
+
+
+def tell_dry_run(console: Console, plan: Plan, target: Target) -> None:
+    """What would happen, and the commands that do it without zoo."""
+    from zoo_cli.machine.document import machine_to_json
+
+    commands = _commands(plan, target)
+    if console.json:
+        document = plan_view.plan_document(plan, commands)
+        console.document(
+            {"ok": True, "command": "install", "dry_run": True, "machine": machine_to_json(target.machine), **document}
+        )
+        return
+    count = sum(pin.action != "keep" for pin in plan.pins)
+    console.say("")
+    console.say(f"Would install {count} package{'' if count == 1 else 's'} and what they need. By hand:")
+    for line in plan_view.command_lines(commands):
+        console.say(line)
+
+
+def tell_done(console: Console, plan: Plan, target: Target) -> None:
+    """Nothing to do."""
+    if console.json:
+        console.document(
+            {"ok": True, "command": "install", "dry_run": False, "changed": False, **plan_view.plan_document(plan, ())}
+        )
+        return
+    check = f"zoo check-env --python {shlex.quote(target.executable or target.name)}"
+    console.say(f"Everything is in place already. Check it: {check}")
+
+
+def tell(console: Console, receipt: flow.Receipt) -> None:
+    """What was installed and how it was checked."""
+    plan = receipt.plan
+    checks = receipt.ops.checks if receipt.ops else ()
+    if console.json:
+        console.document(
+            {
+                "ok": True, "command": "install", "dry_run": False, "changed": True, "python": receipt.python,
+                "seconds": round(receipt.seconds, 1),
+                "wheels": [{"file": each.path.name, "sha256": each.sha256} for each in receipt.wheels],
+                "checked": [{"name": each.name, "device": each.device, "ok": each.is_ok} for each in checks],
+                **plan_view.plan_document(plan, [step.argv for step in receipt.steps]),
+            }
+        )  # fmt: skip
+        return
+    installed = ", ".join(f"{pin.project} {pin.version}" for pin in plan.pins if pin.action != "keep")
+    console.say(f"Installed {installed} in {receipt.seconds:.0f} s")
+    if receipt.ops:
+        ran = ", ".join(dict.fromkeys(check.name for check in receipt.ops.checks if check.device != "import"))
+        devices = ", ".join(dict.fromkeys(check.device for check in receipt.ops.checks if check.is_ok))
+        console.say(f"Checked in {printable(receipt.python)}: {ran} on {devices}")
+    project = plan.pins[-1].project
+    console.say(f"Next: zoo list {project}")

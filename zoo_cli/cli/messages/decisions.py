@@ -1,0 +1,188 @@
+"""Sentences for what `zoo install` and `zoo check-env` decide: unknown projects, no solution, consent, broken ops."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from zoo_cli.catalog.compat import OpsWheels
+from zoo_cli.cli.messages import Message, WayOut, describe
+from zoo_cli.packages.explain import NoSolution, Reason, Way
+from zoo_cli.packages.install import ExternallyManaged, NeedsConsent, NotWritable, OpsBroken
+from zoo_cli.packages.request import BadRequirement, UnknownProject
+
+
+@describe.register
+def unknown_project(error: UnknownProject) -> Message:
+    """A project that the index does not know."""
+    if error.called:
+        what = f"no project is named {error.name}; its package is called {error.called}"
+        return Message(what, (), (WayOut("Install it", f"zoo install {error.called}"),))
+    near = tuple(f"near: {name}" for name in error.near)
+    ways = tuple(WayOut(f"Install {name}", f"zoo install {name}") for name in error.near[:1])
+    return Message(
+        f"no project is named {error.name}",
+        near,
+        (*ways, WayOut("An ordinary package", f"pip install {shlex.quote(error.name)}")),
+    )
+
+
+@describe.register
+def bad_requirement(error: BadRequirement) -> Message:
+    """A requirement that cannot be read."""
+    return Message(
+        f"cannot read the requirement {error.text}",
+        (error.reason,),
+        (WayOut("Write it so", "zoo install 'mmdet>=3,<3.3'"),),
+    )
+
+
+@describe.register
+def no_solution(error: NoSolution) -> Message:
+    """Nothing fits: at most three facts, one "so", the ways out."""
+    facts = [_fact(reason) for reason in error.reasons]
+    so = _so(error)
+    ways = tuple(_way(error, number, way) for number, way in enumerate(error.ways, 1))
+    last = WayOut("Where these facts come from", _command(error, ("--dry-run", "-v")))
+    return Message(
+        f"no set of versions fits {' '.join(error.words)} on this machine",
+        (*facts[:3], *([f"so: {so}"] if so else [])),
+        (*ways, last),
+        tuple(f"{reason.source}, read {reason.date}" for reason in error.reasons if reason.source),
+    )
+
+
+_FACTS = {
+    "asked": "{project}{range}: no such release; the newest is {newest}",
+    "asserted": "{project} {version} (the newest that will do) refuses {needs} outside {range} when imported",
+    "declared": "{project} {version} (the newest that will do) declares {needs} {range}",
+    "gpu": "{gpu} is {target}; the oldest torch with code for it is {oldest}",
+    "keep-torch": "torch {version}+{variant} is installed and stays",
+    "wheels": "official {project} wheels reach to torch {torch}, {cuda}, Python {python} ({project} {version})",
+    "python": "the target is Python {version}",
+    "libc": "the C library is {kind} {version}",
+    "torch": "torch {asked} was asked for",
+    "cuda": "{asked} was asked for",
+    "installed": "installed and staying: {projects}",
+}
+
+
+def _fact(reason: Reason) -> str:
+    values = dict(reason.values)
+    if reason.group == "driver":
+        text = f"driver {values['driver']}"
+        text += f" runs CUDA builds up to {values['runs']}" if "runs" in values else " runs none of the CUDA builds"
+        return text + (f"; {values['next']} needs {values['floor']} or newer" if "next" in values else "")
+    if reason.group == "gpu" and "oldest" not in values:
+        return f"{values['gpu']} is {values['target']}; no torch build for this system has code for it"
+    return _FACTS[reason.group].format(**values)
+
+
+def _so(error: NoSolution) -> str:
+    groups = set(error.conflict)
+    if "wheels" in groups and "gpu" in groups:
+        return "no prebuilt compiled ops exist for any torch that runs on this GPU"
+    if "wheels" in groups and "keep-torch" in groups:
+        return "no prebuilt compiled ops exist for the torch that is installed"
+    if "wheels" in groups and "python" in groups:
+        return "no prebuilt compiled ops exist for this Python"
+    if "wheels" in groups:
+        return "no prebuilt compiled ops fit"
+    if "driver" in groups:
+        return "no build that is old enough for the driver is new enough for the rest"
+    return ""
+
+
+def _command(error: NoSolution, options: tuple[str, ...]) -> str:
+    """The command as typed with further options; a described machine gets its other Python in the description."""
+    words, more = list(error.command or ("zoo", "install", *error.words)), list(options)
+    if "--machine" in words and "--env" in more:
+        at = more.index("--env")
+        version = more[at + 3]
+        del more[at : at + 4]
+        place = words.index("--machine") + 1
+        words[place] = re.sub(r"(?<=python=)[\d.]+", version, words[place])
+    return shlex.join((*words, *(word for word in more if word not in words or not word.startswith("--dry"))))
+
+
+_CORRECTIONS = {
+    "device": "run on the CPU",
+    "python": "with Python {python}",
+    "keep-torch": "replace the installed torch",
+    "installed": "replace what is installed",
+    "wheels": "compile {ops} from source",
+    "driver": "update the NVIDIA driver to {driver} or newer",
+    "torch": "with another torch than was asked for",
+    "cuda": "with another CUDA than was asked for",
+}
+
+
+def _way(error: NoSolution, number: int, way: Way) -> WayOut:
+    stack, torch = way.stack, way.stack.cell.torch
+    python = stack.cell.python.removeprefix("cp")
+    ops = f"{stack.ops.project} {stack.ops.version}" if stack.ops else ""
+    texts = []
+    for correction in way.corrections:
+        kind, _, about = correction.partition(":")
+        text = f"take wheels of {about}" if kind == "provider" else _CORRECTIONS[kind]
+        texts.append(text.format(python=f"{python[0]}.{python[1:]}", ops=ops, driver=way.needs_driver or ""))
+    frameworks = [f"{project} {release.version}" for project, release in sorted(stack.frameworks.items())]
+    parts = [f"torch {torch.version}+{torch.variant}", *([ops] if ops else []), *frameworks]
+    note = "" if isinstance(stack.ops, OpsWheels) or stack.ops is None else "; nobody publishes this pair"
+    command = _command(error, way.options) if way.options or "driver" in way.corrections else None
+    return WayOut(f"{number}  {' and '.join(texts)}: {', '.join(parts)}{note}", command)
+
+
+@describe.register
+def externally_managed(error: ExternallyManaged) -> Message:
+    """A Python of the operating system."""
+    return Message(
+        f"{error.python} belongs to the operating system and must not be changed (PEP 668)",
+        (f"marked by {error.marker}",),
+        (WayOut("Install into an environment of your own", _with_env(error.words)),),
+    )
+
+
+@describe.register
+def not_writable(error: NotWritable) -> Message:
+    """A site-packages that cannot be written."""
+    return Message(
+        f"the packages of {error.python} cannot be written",
+        (f"directory  {error.site_packages}",),
+        (WayOut("Install into an environment of your own", _with_env(error.words)),),
+    )
+
+
+def _with_env(words: tuple[str, ...]) -> str:
+    kept = list(words)
+    for option in ("--python", "--env"):
+        if option in kept:
+            at = kept.index(option)
+            del kept[at : at + 2]
+    return shlex.join((*kept, "--env", "./zoo-env"))
+
+
+@describe.register
+def needs_consent(error: NeedsConsent) -> Message:
+    """A plan that replaces installed packages, and nobody to ask."""
+    facts = tuple(f"{name}  {old} -> {new or 'removed'}" for name, old, new in error.changes)
+    names = ",".join(sorted({name for name, _old, _new in error.changes}))
+    return Message(
+        "the plan replaces installed packages and nobody can be asked",
+        facts,
+        (
+            WayOut("Allow it", shlex.join((*error.words, "--replace", names))),
+            WayOut("Leave this one alone", _with_env(error.words)),
+        ),
+    )
+
+
+@describe.register
+def ops_broken(error: OpsBroken) -> Message:
+    """Installed, and the compiled ops do not work."""
+    facts = tuple(f"{name} on {device}: {cause}: {text}" for name, device, cause, text in error.failures[:6])
+    return Message(
+        "the packages are installed, but they do not work together",
+        facts,
+        (WayOut("What is wrong, and the way out", shlex.join(("zoo", "check-env", "--python", error.python))),),
+    )

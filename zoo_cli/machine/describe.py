@@ -1,8 +1,8 @@
 """A machine described in words: `gpu="RTX 3090",driver=535.183.01,python=3.10,os=linux`.
 
 Pure. The grammar is `key=value` pairs joined by commas; a value may stand in quotes and then holds commas. Values of
-`gpu` and `sm` may be several, joined by semicolons, or the key repeated; `2xA100` is two GPUs. What is not given has
-the defaults of `DEFAULTS` (or of a base machine), and `Machine.origin` says "described" or "assumed" for each fact.
+`gpu` and `sm` may be several, joined by semicolons, or the key repeated; `2xA100` is two GPUs. What is not given takes
+its default in `docs/machine.md` (or a base machine's), and `Machine.origin` says "described" or "assumed" for each fact.
 A driver that is not given stays unknown and limits nothing; a Python that is not given is left to zoo to choose.
 """
 
@@ -32,10 +32,10 @@ from zoo_cli.machine.values import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["DEFAULTS", "BadMachine", "name_to_capability", "parse_machine", "platform_name"]
+__all__ = ["DEFAULT_GLIBC", "BadMachine", "name_to_capability", "parse_machine", "platform_name"]
 
 MAX_LETTERS = 4000
-DEFAULTS = {"os": "linux", "arch": "x86_64 (arm64 on macos)", "glibc": "2.35", "gpu": "none", "driver": "unknown"}
+DEFAULT_GLIBC = "2.35"  # Ubuntu 22.04's
 _KEYS = ("os", "arch", "glibc", "musl", "gpu", "sm", "driver", "cuda", "python", "torch")
 _REPEATABLE = ("gpu", "sm")
 _SYSTEMS = {"linux": "linux", "windows": "windows", "win": "windows", "macos": "macos", "darwin": "macos"}
@@ -188,7 +188,7 @@ class _Reader:
         if len(given) > 1 or (given and system != "linux"):
             raise self._fail(given[-1], "contradiction", "one C library, and only with os=linux")
         if not given:
-            return base.libc if base else Libc("glibc", "2.35") if system == "linux" else None
+            return base.libc if base else Libc("glibc", DEFAULT_GLIBC) if system == "linux" else None
         try:
             return (read_glibc if given[0].key == "glibc" else read_musl)(given[0].value)
         except BadValue as exc:
@@ -240,7 +240,7 @@ class _Reader:
     def _capability(self, pair: _Pair, name: str) -> Capability:
         capability = find_capability(name, self.gpus)
         if capability is None:
-            raise replace_value(self._fail(pair, "unknown-gpu", "sm=8.6", near_names(name, self.gpus)), name)
+            raise self._fail(replace(pair, value=name), "unknown-gpu", "sm=8.6", near_names(name, self.gpus))
         return capability
 
     def _python(self, base: Machine | None) -> Interpreter | None:
@@ -265,9 +265,3 @@ class _Reader:
     def _marks(self, gpus: tuple[Gpu, ...]) -> Iterator[str]:
         if any(gpu.name.lower().startswith("jetson") for gpu in gpus):
             yield "jetson"
-
-
-def replace_value(error: BadMachine, value: str) -> BadMachine:
-    """The same error about one part of the value."""
-    error.value = value
-    return error

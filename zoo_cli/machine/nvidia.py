@@ -184,7 +184,8 @@ def _take_report(report: dict[str, Any], found: Nvidia) -> None:
         code = facts.get("init")
         if code and isinstance(code, int):
             found.blame(codes.get(code, "driver-error"), source, f"return code {code}")
-        driver, number, gpus = facts.get("driver"), facts.get("cuda"), facts.get("gpus") or []
+        driver, number, listed = facts.get("driver"), facts.get("cuda"), facts.get("gpus")
+        gpus = [gpu for gpu in listed if isinstance(gpu, dict)] if isinstance(listed, list) else []
         plausible = isinstance(driver, str) and DRIVER.fullmatch(driver)
         cuda = cuda_from_number(number) if isinstance(number, int) else None
         found.has_mig = found.has_mig or any(gpu.get("mig") is True for gpu in gpus)

@@ -161,6 +161,8 @@ class TestOps:
         row = one(matrices, project="mmcv", provider="openmmlab", version="2.1.0", torch="2.1", variant="cu121")
         assert dict(row.python_tags) == {"cp38": "seen", "cp39": "inferred", "cp310": "seen", "cp311": "seen"}
         assert row.origin.evidence == "listed"
+        assert row.origin_of("cp310").source == "addresses used in public repositories"
+        assert row.origin_of("cp39").evidence == "inferred"
         assert row.targets is None
         assert row.page_url == "https://download.openmmlab.com/mmcv/dist/cu121/torch2.1.0/index.html"
         assert row.url("cp310") == (

@@ -6,7 +6,7 @@ Every row carries an `Origin`: where the fact stands, the day it was read and wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -74,10 +74,15 @@ class OpsWheels:
     file_url: str | None  # template with {python}, {abi}; None when the file name is not known
     origin: Origin
     sha256: str | None = None  # where the provider published it; then the row stands for one file
+    tag_origins: Mapping[str, Origin] = field(default_factory=dict)  # where each of those wheels was read
 
     def url(self, python_tag: str) -> str | None:
         """The address of the wheel for that interpreter tag; None when the file name is not known."""
         return fill_tag(self.file_url, python_tag) if self.file_url else None
+
+    def origin_of(self, python_tag: str) -> Origin:
+        """Where that very wheel was read; the row's own origin where nothing better is known."""
+        return self.tag_origins.get(python_tag, self.origin)
 
 
 @dataclass(frozen=True, slots=True)

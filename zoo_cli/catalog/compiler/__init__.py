@@ -9,7 +9,6 @@ database in a checkout.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import sqlite3
 import tempfile
@@ -17,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 from zoo_cli.catalog.compiler.compat import load_compat
+from zoo_cli.catalog.compiler.models import load_models
 from zoo_cli.catalog.compiler.rows import BrokenRow
 from zoo_cli.catalog.compiler.sources import read_source
 from zoo_cli.catalog.compiler.tables import SCHEMA, Collector
@@ -64,7 +64,7 @@ def _write(path: Path, collector: Collector, index_directory: Path) -> None:
             places = ",".join("?" * len(rows[0])) if rows else ""
             if rows:
                 connection.executemany(f"INSERT INTO {name} VALUES ({places})", rows)  # noqa: S608 - names are ours
-        _load_models(connection, index_directory)
+        load_models(connection, index_directory)
         meta = {
             "schema": str(SCHEMA_VERSION),
             "index_date": collector.newest_date(),
@@ -79,14 +79,6 @@ def _write(path: Path, collector: Collector, index_directory: Path) -> None:
     content = bytearray(path.read_bytes())
     content[SQLITE_VERSION_FIELD] = bytes(4)
     path.write_bytes(content)
-
-
-def _load_models(connection: sqlite3.Connection, index_directory: Path) -> None:
-    """The models' tables, by their own loader."""
-    if importlib.util.find_spec("zoo_cli.catalog.compiler.models") is None:
-        return
-    module = importlib.import_module("zoo_cli.catalog.compiler.models")
-    module.load_models(connection, index_directory)
 
 
 def digest_of(index_directory: Path) -> str:

@@ -44,7 +44,7 @@ class Wheels:
 
     row: Row
     layout: str
-    pythons: dict[str, str]  # tag -> evidence
+    pythons: dict[str, int]  # tag -> where that very wheel stands
     targets: str | None
     fill: dict[str, str]
     sha256: str | None
@@ -61,7 +61,7 @@ class OpsFile:
     provider: str | None
     releases: dict[str, tuple[str, ...]] = field(default_factory=dict)
     layouts: dict[str, Layout] = field(default_factory=dict)
-    python_tags: dict[tuple[str, str, str], dict[str, str]] = field(default_factory=dict)  # project, torch, platform
+    python_tags: dict[tuple[str, str, str], dict[str, int]] = field(default_factory=dict)  # project, torch, platform
 
 
 def load_ops(document: Row, collector: Collector, import_names: Mapping[str, str]) -> None:
@@ -102,8 +102,7 @@ def _head(document: Row, collector: Collector) -> OpsFile:
             row.text("page", URL), row.optional("file", URL), row.mapping("platform_tags")
         )
     for row in document.rows("python_tags"):
-        evidence = collector.evidence(head.origins.of(row))
-        tags = dict.fromkeys(row.texts("tags", PYTHON_TAG), evidence)
+        tags = dict.fromkeys(row.texts("tags", PYTHON_TAG), head.origins.of(row))
         project, platform = row.text("project"), row.choice("platform", PLATFORMS)
         for torch in row.texts("torch", DRIVER):
             head.python_tags[project, torch, platform] = tags
@@ -118,8 +117,7 @@ def _expand(row: Row, head: OpsFile) -> Iterator[tuple[Key, Wheels]]:
     if layout not in head.layouts:
         row.broken(f"no layout is named {layout}")
     origin = head.origins.of(row)
-    evidence = head.collector.evidence(origin)
-    given = dict.fromkeys(row.texts("python", PYTHON_TAG), evidence) if row.has("python") else None
+    given = dict.fromkeys(row.texts("python", PYTHON_TAG), origin) if row.has("python") else None
     targets = words(row.texts("targets", CODE_TARGET)) if row.has("targets") else None
     wheels = Wheels(
         row,
@@ -174,13 +172,13 @@ def _mark_seen(row: Row, head: OpsFile, found: dict[Key, list[Wheels]]) -> None:
     )
     layout = row.optional("layout", NAME)
     row.optional("platform_tag", NAME)
-    evidence = head.collector.evidence(head.origins.of(row))
+    origin = head.origins.of(row)
     if layout is not None and layout not in head.layouts:
         row.broken(f"no layout is named {layout}")
     if len(found.get(key, ())) != 1:
         row.broken("no row of `wheels` or `extra` has this file")
     wheels = found[key][0]
-    wheels.pythons |= dict.fromkeys(row.texts("tags", PYTHON_TAG), evidence)
+    wheels.pythons |= dict.fromkeys(row.texts("tags", PYTHON_TAG), origin)
     wheels.layout = layout or wheels.layout
 
 
@@ -203,7 +201,7 @@ def _write(key: Key, wheels: Wheels, head: OpsFile, import_name: str) -> None:
         (platform, project, provider, torch, variant, number, file_url),
         (
             *(platform, project, provider, import_name, number, torch, variant),
-            *(words(f"{name}={evidence}" for name, evidence in pythons), wheels.targets),
+            *(words(f"{name}={number}" for name, number in pythons), wheels.targets),
             *(filled(layout.page, fill), file_url, wheels.sha256, wheels.origin),
         ),
         (platform, project, provider, Version(torch), variant, Version(number)),

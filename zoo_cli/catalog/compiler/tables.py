@@ -71,10 +71,6 @@ class Collector:
         """The number of that origin."""
         return self._origins.setdefault((source, date, evidence), len(self._origins) + 1)
 
-    def evidence(self, origin: int) -> str:
-        """What kind of evidence the origin of that number is."""
-        return next(key[2] for key, number in self._origins.items() if number == origin)
-
     def add(
         self, table: str, row: Row, key: tuple[Value, ...], values: tuple[Value, ...], order: tuple[object, ...] = ()
     ) -> None:

@@ -22,7 +22,7 @@ MAX_TABLE = 256 << 20  # bytes of one symbol or string table; libtorch_cpu.so ha
 _MACHINES = {3: "i686", 40: "armv7l", 62: "x86_64", 183: "aarch64", 243: "riscv64", 21: "ppc64le", 22: "s390x"}
 _DYNAMIC, _DYNSYM, _VERNEED, _NOBITS = 6, 11, 0x6FFFFFFE, 8
 _TORCH_NAMESPACE = re.compile(r"_Z(?:T[ISV])?N[KVrRO]*(?:3c10|2at|5torch|6caffe2)")
-_VERSION = re.compile(r"GLIBC_(\d+)\.(\d+)")
+_VERSION = re.compile(r"GLIBC_(\d+(?:\.\d+)+)")
 
 
 @dataclass(eq=False)
@@ -49,7 +49,7 @@ class Elf:
     @property
     def glibc(self) -> str | None:
         """The lowest glibc that has every symbol it needs, such as "2.34"."""
-        found = [(int(hit[1]), int(hit[2])) for hit in map(_VERSION.fullmatch, self.versions) if hit]
+        found = [tuple(map(int, hit[1].split("."))) for hit in map(_VERSION.fullmatch, self.versions) if hit]
         return ".".join(map(str, max(found))) if found else None
 
     @property

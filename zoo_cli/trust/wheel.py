@@ -271,7 +271,8 @@ class _Inspection:
             raise UnreadableWheel(str(self.path), "it has no .dist-info directory")
         if len(found) > 1:
             self.say("dist-info", f"has {len(found)} of them: {', '.join(found[:3])}")
-        return found[0]
+        own = "-".join(self.path.name.split("-")[:2]) + ".dist-info"
+        return own if own in found else found[0]
 
     def _headers(self, name: str) -> Message:
         return HeaderParser().parsestr(self._text(name))

@@ -52,6 +52,7 @@ class Wheel:
     name: str
     urls: tuple[str, ...]  # mirrors included, in the order to try
     sha256: str
+    root: str  # the folder in it below which config paths stand: "mmdet/.mim/"
 
 
 class Release:
@@ -72,7 +73,6 @@ class Release:
         self._store = Store(cache) if cache else None
         self._open = ExitStack()
         self._archive: zipfile.ZipFile | None = None
-        self._root = ""
 
     def __enter__(self) -> Release:  # noqa: PYI034 (typing.Self is 3.11)
         return self
@@ -119,7 +119,7 @@ class Release:
     def _from_wheel(self, path: str) -> bytes | None:
         archive = self._archive or self._opened()
         try:
-            member = archive.getinfo(self._root + path)
+            member = archive.getinfo(self.wheel.root + path)
         except KeyError:
             return None
         try:
@@ -140,19 +140,10 @@ class Release:
             archive = self._open.enter_context(zipfile.ZipFile(cast("BinaryIO", remote)))
         except _DAMAGE as exc:
             raise BadWheel(self.wheel.name, "", str(exc)[:200]) from exc
-        names = archive.namelist()
-        if len(names) > MAX_MEMBERS:
+        if len(archive.namelist()) > MAX_MEMBERS:
             raise BadWheel(self.wheel.name, "", f"it has more than {MAX_MEMBERS} files")
-        self._root = _root_of(names)
         self._archive = archive
         return archive
-
-
-def _root_of(names: Sequence[str]) -> str:
-    """The folder with `model-index.yml` that lies nearest to the top (`mmdet/.mim/`); "" when there is none."""
-    found = [name for name in names if name.rpartition("/")[2] in ("model-index.yml", "model-index.yaml")]
-    best = min(found, key=lambda name: (name.count("/"), name), default="")
-    return best[: best.rfind("/") + 1]
 
 
 def _is_plain(path: str) -> bool:

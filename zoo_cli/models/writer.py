@@ -73,12 +73,14 @@ class _NoLiteral(Exception):
 
 
 def _header_lines(header: Header) -> list[str]:
-    def safe(text: str) -> str:
-        return text if text.isprintable() else ascii(text)
+    origin = f"{header.name}, flattened by zoo {header.zoo} from {header.release}; nothing was executed."
+    lines = [origin, *(["Made from, bases first:", *(f"  {file}" for file in header.files)] if header.files else [])]
+    return [*(f"# {_comment(line)}" for line in lines), ""]
 
-    lines = [f"# {safe(header.name)}, flattened by zoo {header.zoo} from {safe(header.release)}; nothing was executed."]
-    lines += ["# Made from, bases first:", *(f"#   {safe(file)}" for file in header.files)] if header.files else []
-    return [*lines, ""]
+
+def _comment(text: str) -> str:
+    """The text as it can stand in a comment: one line, and no declaration of an encoding (PEP 263)."""
+    return re.sub(r"coding(?=[:=])", "coding ", text if text.isprintable() else ascii(text))
 
 
 def _check_name(key: object) -> None:

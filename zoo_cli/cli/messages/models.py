@@ -1,0 +1,143 @@
+"""Sentences for the errors of `zoo_cli.models`: configs, downloads, releases."""
+
+from __future__ import annotations
+
+import shlex
+
+from zoo_cli.cli.messages import Message, WayOut, describe
+from zoo_cli.cli.messages.transfer import same_command
+from zoo_cli.models.config_errors import (
+    BaseCycle,
+    BaseMissing,
+    BaseOutside,
+    BrokenConfig,
+    CannotEvaluate,
+    ConfigError,
+    ConfigTooLarge,
+    OtherPackage,
+)
+from zoo_cli.models.download import CheckpointChanged, NothingToFetch, NotInRelease, SameDestination
+from zoo_cli.models.release import BadWheel
+from zoo_cli.models.writer import CannotWrite
+
+# -- configs ---------------------------------------------------------------------------------------------------------
+
+_WITHOUT_CONFIG = "Fetch the checkpoint alone"
+
+
+def _place(error: ConfigError) -> str:
+    return f"{error.file}, line {error.line}" if error.line else error.file
+
+
+def _weights_only() -> WayOut:
+    return WayOut(_WITHOUT_CONFIG, same_command("--weights-only"))
+
+
+@describe.register
+def cannot_evaluate(error: CannotEvaluate) -> Message:
+    """A construct would need code to run."""
+    facts = (f"place  {_place(error)}", f"found  {error.construct}", "zoo reads configs and never runs them")
+    return Message("the config cannot be flattened without running code", facts, (_weights_only(),))
+
+
+@describe.register
+def broken_config(error: BrokenConfig) -> Message:
+    """The config is wrong in itself."""
+    facts = (f"place   {_place(error)}", f"reason  {error.reason}", "mmengine refuses such a config, too")
+    return Message("the config is broken as upstream published it", facts, (_weights_only(),))
+
+
+@describe.register
+def config_too_large(error: ConfigTooLarge) -> Message:
+    """A limit is reached."""
+    limit = f"more than {error.limit:,} {error.what}" if error.limit else f"too great a {error.what}"
+    return Message("the config is larger than any real one", (f"place  {_place(error)}", limit), (_weights_only(),))
+
+
+@describe.register
+def base_missing(error: BaseMissing) -> Message:
+    """A file of the chain is not there."""
+    facts = (f"missing   {error.base}", f"asked by  {_place(error)}")
+    return Message("a file that the config needs is not in the release", facts, (_weights_only(),))
+
+
+@describe.register
+def base_outside(error: BaseOutside) -> Message:
+    """A base that leads elsewhere."""
+    facts = (f"place  {_place(error)}", f"base   {error.base}")
+    return Message("the config names a base outside its release", facts, (_weights_only(),))
+
+
+@describe.register
+def base_cycle(error: BaseCycle) -> Message:
+    """Bases in a circle."""
+    return Message("the config's bases go in a circle", (" -> ".join(error.chain),), (_weights_only(),))
+
+
+@describe.register
+def other_package(error: OtherPackage) -> Message:
+    """A base of a package that is not at hand."""
+    facts = (f"package  {error.package}", f"base     {error.base}")
+    return Message(f"the config is built on one of {error.package}, which zoo's index lacks", facts, (_weights_only(),))
+
+
+@describe.register
+def cannot_write(error: CannotWrite) -> Message:
+    """Settings without a form as a file."""
+    facts = (f"key     {error.key}", f"reason  {error.reason}")
+    return Message("the flattened config cannot be written as a file", facts, (_weights_only(),))
+
+
+# -- downloads -------------------------------------------------------------------------------------------------------
+
+
+@describe.register
+def bad_wheel(error: BadWheel) -> Message:
+    """A release's wheel is damaged."""
+    facts = (f"wheel    {error.wheel}", *((f"file     {error.member}",) if error.member else ()), error.problem)
+    ways = (WayOut("Try again", same_command()), _weights_only())
+    return Message("the release's wheel is damaged, or not what the index says", facts, ways)
+
+
+@describe.register
+def nothing_to_fetch(error: NothingToFetch) -> Message:
+    """The model has no such part."""
+    ways = (WayOut("Models of it that have one", f"zoo list {shlex.quote(error.package)}"),)
+    return Message(f"upstream publishes no {error.part} of {error.model}", (), ways)
+
+
+@describe.register
+def not_in_release(error: NotInRelease) -> Message:
+    """Another release has it."""
+    ways = tuple(
+        WayOut(f"From {version}", shlex.join(["zoo", "download", error.asked, "--release", version, "--dest", "."]))
+        for version in error.releases[:3]
+    )
+    return Message(f"{error.package} {error.release} has no model {error.asked}", (), ways)
+
+
+@describe.register
+def same_destination(error: SameDestination) -> Message:
+    """Two files, one name."""
+    ways = tuple(
+        WayOut(f"Into a directory of its own: {asked}", shlex.join(["zoo", "download", asked, "--dest", f"./{asked}"]))
+        for asked in dict.fromkeys(error.asked)
+    )
+    return Message(f"two different files would be called {error.name}", (), ways)
+
+
+@describe.register
+def checkpoint_changed(error: CheckpointChanged) -> Message:
+    """Other bytes than the first time."""
+    facts = (
+        f"file      {error.file}",
+        f"address   {error.url}",
+        f"first     sha256 {error.expected}",
+        f"now       sha256 {error.received}",
+        f"the first digest stands in {error.record}",
+    )
+    ways = (
+        WayOut("Do not load the new file: checkpoints can run code. Ask upstream whether they replaced it"),
+        WayOut("If they did, forget the first digest", f"sed -i /{error.expected}/d {shlex.quote(error.record)}"),
+    )
+    return Message("upstream sends another file than the first time, under the same name", facts, ways)

@@ -2,7 +2,7 @@
 
 Pure. The grammar is `key=value` pairs joined by commas; a value may stand in quotes and then holds commas. Values of
 `gpu` and `sm` may be several, joined by semicolons, or the key repeated; `2xA100` is two GPUs. What is not given takes
-its default in `docs/machine.md` (or a base machine's), and `Machine.origin` says "described" or "assumed" for each fact.
+its default in `docs/machine.md`, or a base machine's; `Machine.origin` says "described" or "assumed" for each fact.
 A driver that is not given stays unknown and limits nothing; a Python that is not given is left to zoo to choose.
 """
 
@@ -16,10 +16,12 @@ from zoo_cli.machine.cuda import variant_to_cuda
 from zoo_cli.machine.facts import Capability, Distribution, Gpu, Interpreter, Libc, Machine, TorchFacts
 from zoo_cli.machine.gpus import find_capability, name_to_capability, near_names
 from zoo_cli.machine.values import (
+    ARCHES,
     MAX_GPUS,
     NOTHING,
     BadMachine,
     BadValue,
+    platform_name,
     read_capabilities,
     read_cuda,
     read_driver,
@@ -39,7 +41,6 @@ DEFAULT_GLIBC = "2.35"  # Ubuntu 22.04's
 _KEYS = ("os", "arch", "glibc", "musl", "gpu", "sm", "driver", "cuda", "python", "torch")
 _REPEATABLE = ("gpu", "sm")
 _SYSTEMS = {"linux": "linux", "windows": "windows", "win": "windows", "macos": "macos", "darwin": "macos"}
-_ARCHES = {"amd64": "x86_64", "x64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
 # No two neighbouring parts can match the same letters: time stays linear on any text.
 _PAIR = re.compile(r"""(?P<key>[^=,"']*)=(?:\s*(?P<quoted>"[^"]*"|'[^']*')\s*|(?P<bare>[^,"']*))(?:,|$)""")
 
@@ -52,16 +53,6 @@ class _Pair:
     value: str
     key_column: int
     column: int
-
-
-def platform_name(system: str, arch: str) -> str:
-    """The platform of facts: ("linux", "x86_64") -> linux_x86_64, ("windows", "x86_64") -> win_amd64, macos_arm64."""
-    arch = _ARCHES.get(arch.lower(), arch.lower())
-    if system == "windows":
-        return f"win_{'amd64' if arch == 'x86_64' else 'arm64' if arch == 'aarch64' else arch}"
-    if system == "macos":
-        return f"macos_{'arm64' if arch == 'aarch64' else arch}"
-    return f"{system}_{arch}"
 
 
 def parse_machine(
@@ -176,7 +167,7 @@ class _Reader:
         return word
 
     def _arch(self, system: str, base: Machine | None) -> str:
-        arch = self._word("arch", _ARCHES)
+        arch = self._word("arch", ARCHES)
         if arch is None:
             if base and base.os == system:
                 return base.arch

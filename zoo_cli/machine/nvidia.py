@@ -16,11 +16,12 @@ from zoo_cli.machine.cuda import cuda_from_number
 from zoo_cli.machine.facts import Capability, DriverProblem, Gpu
 from zoo_cli.machine.files import is_there
 from zoo_cli.machine.gpus import find_capability
-from zoo_cli.machine.smi import OLD_QUERY, QUERY, SmiReport, parse_banner, parse_query
 from zoo_cli.machine.traces import DRIVER, LOOKED_AT, Traces, read_traces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from zoo_cli.machine.smi import SmiReport
 
 NVML_NAMES = ("libnvidia-ml.so.1", "/usr/lib/wsl/lib/libnvidia-ml.so.1", "/usr/lib64-nvidia/libnvidia-ml.so.1")
 CUDA_NAMES = (
@@ -210,6 +211,8 @@ def _reported_gpu(facts: dict[str, Any], source: str) -> Gpu:
 
 
 def _ask_smi(environ: Mapping[str, str], sources: Sources, found: Nvidia) -> None:
+    from zoo_cli.machine.smi import OLD_QUERY, QUERY, parse_banner
+
     found.looked_at.append("nvidia-smi")
     programs = sources.smi
     if sources.system == "windows":  # a bare name would also be looked for in the working directory
@@ -232,6 +235,8 @@ def _ask_smi(environ: Mapping[str, str], sources: Sources, found: Nvidia) -> Non
 
 
 def _smi_query(program: str, environ: Mapping[str, str], sources: Sources, query: tuple[str, ...]) -> SmiReport | None:
+    from zoo_cli.machine.smi import parse_query
+
     arguments = (f"--query-gpu={','.join(query)}", "--format=csv,noheader,nounits")
     text = _smi(program, arguments, environ, sources)
     return None if text is None else parse_query(text, query)

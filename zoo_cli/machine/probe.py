@@ -13,11 +13,11 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zoo_cli.machine.describe import platform_name
 from zoo_cli.machine.facts import Capability, Interpreter, Libc, Machine
 from zoo_cli.machine.files import free_bytes, is_there, names_in, read_text
 from zoo_cli.machine.nvidia import Nvidia, Sources, find_nvidia
 from zoo_cli.machine.overrides import apply_overrides, read_overrides
+from zoo_cli.machine.values import platform_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -14,6 +14,7 @@ from zoo_cli.machine.cuda import BadVersion, parse_target
 from zoo_cli.machine.facts import Capability, Interpreter, Libc
 
 MAX_GPUS = 64
+ARCHES = {"amd64": "x86_64", "x64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
 NOTHING = ("none", "no", "-")  # how "there is none" is written
 _TORCH = (  # the releases that torch publishes; a subset of PEP 440
     r"\d{1,2}(\.\d{1,3}){1,3}((a|b|rc)\d{1,3})?(\.post\d{1,3})?(\.dev\d{1,9})?(\+[a-z0-9][a-z0-9.]{0,40})?"
@@ -129,3 +130,13 @@ def read_torch(value: str) -> str:
         BadValue: it is none.
     """
     return _matching(_TORCH, value, "2.1.2+cu121")
+
+
+def platform_name(system: str, arch: str) -> str:
+    """The platform of facts: ("linux", "x86_64") -> linux_x86_64, ("windows", "x86_64") -> win_amd64, macos_arm64."""
+    arch = ARCHES.get(arch.lower(), arch.lower())
+    if system == "windows":
+        return f"win_{'amd64' if arch == 'x86_64' else 'arm64' if arch == 'aarch64' else arch}"
+    if system == "macos":
+        return f"macos_{'arm64' if arch == 'aarch64' else arch}"
+    return f"{system}_{arch}"

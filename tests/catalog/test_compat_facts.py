@@ -116,6 +116,11 @@ class TestTorch:
         assert torch(matrices, "1.6.0", "cu101", "win_amd64").origin.evidence == "inferred"
         assert torch(matrices, "1.6.0", "cu101").origin.evidence == "listed"
 
+    def test_what_pypi_serves_was_seen_even_where_the_rest_is_inferred(self, matrices: Matrices) -> None:
+        assert torch(matrices, "2.15.0", "cu132").origin.source == "https://pypi.org/simple/torch/"
+        assert torch(matrices, "2.15.0", "cu132").origin.evidence == "seen"
+        assert torch(matrices, "2.15.0", "cu132", "win_amd64").origin.evidence == "inferred"
+
     def test_companions(self, matrices: Matrices) -> None:
         build = torch(matrices, "2.1.2", "cu121")
         assert (build.torchvision, build.torchaudio) == ("0.16.2", "2.1.2")

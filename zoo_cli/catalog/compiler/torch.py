@@ -88,7 +88,7 @@ def _release(row: Row, rules: tuple[FileRule, ...], origins: Origins, collector:
 
     number = version(row, row.text("version"))
     origin = origins.of(row)
-    by_platform = {name: origins.named(row, value) for name, value in row.mapping("platform_origins").items()}
+    by_platform = _platform_origins(row, origins)
     pythons = _pythons(row)
     pypi = row.mapping("pypi")
     shared = (
@@ -106,6 +106,7 @@ def _release(row: Row, rules: tuple[FileRule, ...], origins: Origins, collector:
     for variant in row.rows("variants"):
         name = variant.text("variant", NAME)
         variant_origin = origins.of(variant, default=origin)
+        own = by_platform | _platform_origins(variant, origins)
         targets = _targets(variant, origins)
         for platform in variant.texts("platforms"):
             if platform not in pythons:
@@ -123,10 +124,15 @@ def _release(row: Row, rules: tuple[FileRule, ...], origins: Origins, collector:
                     *(platform, number, name, words(pythons[platform]), code, code_origin, *shared),
                     *(filled(rule.index, fill), rule.kind, filled(rule.file, fill), filled(rule.local, fill)),
                     *(rule.platform_tag, int(pypi.get(platform) == name), rule.glibc),
-                    by_platform.get(platform, variant_origin),
+                    own.get(platform, variant_origin),
                 ),
                 (platform, Version(number), name),
             )
+
+
+def _platform_origins(row: Row, origins: Origins) -> dict[str, int]:
+    """Where the wheels of single platforms were read, when that is another place than for the rest of the row."""
+    return {name: origins.named(row, value) for name, value in row.mapping("platform_origins").items()}
 
 
 def _pythons(row: Row) -> dict[str, tuple[str, ...]]:

@@ -22,6 +22,8 @@ MAY_IMPORT = {
 
 # Modules that may open a file, a socket or a process, or read the clock or the environment, and why.
 EDGES = {
+    "cli/width.py": "the terminal's width",
+    "catalog/compiler/releases.py": "documents of models in index/",
     "catalog/database.py": "opens zoo.db; in a checkout compares the index with it",
     "catalog/compiler/__init__.py": "reads the index, writes zoo.db",
     "catalog/compiler/sources.py": "reads the files of the index",

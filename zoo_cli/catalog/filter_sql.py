@@ -9,6 +9,8 @@ Pure. No text of the user ever becomes SQL: fields choose fragments written here
   that was measured on COCO.
 """
 
+# ruff: noqa: S608 (fragments are written here, a user's values are bound)
+
 from __future__ import annotations
 
 import math
@@ -80,6 +82,13 @@ class Compiled:
     binding: Sql = Sql("1")
     names_release: bool = False
     tree: Node | None = None
+
+    @property
+    def chain(self) -> tuple[Comparison, ...]:
+        """The comparisons of a filter that is nothing but comparisons joined by `and`; else none."""
+        parts = _conjuncts(self.tree) if self.tree else ()
+        found = tuple(part for part in parts if isinstance(part, Comparison))
+        return found if len(found) == len(parts) else ()
 
 
 def compile_filter(text: str, metrics: Mapping[str, int]) -> Compiled:
@@ -216,18 +225,19 @@ class _Compiler:
         rows = "SELECT v.model, v.value FROM metric v WHERE v.name = ?"
         parameters: tuple[Value, ...] = (found[1],)
         if binding.text != "1":
-            rows = f"SELECT v.model, v.value FROM metric v JOIN result r ON r.id = v.result WHERE v.name = ? AND {binding.text}"  # noqa: E501, S608 # fmt: skip
+            join = "FROM metric v JOIN result r ON r.id = v.result"
+            rows = f"SELECT v.model, v.value {join} WHERE v.name = ? AND {binding.text}"
             parameters += binding.parameters
         return self._among(Sql(rows, parameters), node, Field(found[0], "number", ""))
 
     def _among(self, rows: Sql, node: Comparison, field: Field) -> Sql:
         """A condition on the values of a model in `rows`: one matches; for `!=` there are some and none is equal."""
-        known = f"m.id IN (SELECT model FROM ({rows.text}) WHERE value IS NOT NULL)"  # noqa: S608
+        known = f"m.id IN (SELECT model FROM ({rows.text}) WHERE value IS NOT NULL)"
         if node.op == "is":
             return Sql(known, rows.parameters)
         positive = replace(node, op="=") if node.op == "!=" else node
         condition = self._compared("value", positive, field)
-        some = f"m.id IN (SELECT model FROM ({rows.text}) WHERE {condition.text})"  # noqa: S608
+        some = f"m.id IN (SELECT model FROM ({rows.text}) WHERE {condition.text})"
         parameters = rows.parameters + condition.parameters
         if node.op != "!=":
             return Sql(some, parameters)

@@ -4,6 +4,8 @@ The reader gets an open connection (`zoo_cli.catalog.database`); it opens nothin
 release that has it; an older name to what it is called now (see `compiler.aliases`); only then to an older release.
 """
 
+# ruff: noqa: S608 (conditions are written in this module, a user's values are bound)
+
 from __future__ import annotations
 
 import json
@@ -171,7 +173,7 @@ def releases(connection: sqlite3.Connection, project: str | None = None) -> tupl
     Raises:
         UnknownPackage: There is none of that project.
     """
-    query = f"SELECT {_RELEASE_COLUMNS} FROM package p WHERE ? IS NULL OR p.project = ? ORDER BY project, rank"  # noqa: S608
+    query = f"SELECT {_RELEASE_COLUMNS} FROM package p WHERE ? IS NULL OR p.project = ? ORDER BY project, rank"
     found = tuple(Release(*row) for row in connection.execute(query, (project, project)))
     if project is not None and not found:
         known = packages(connection)
@@ -261,7 +263,7 @@ def _has_digest(model: Model, digest: str) -> bool:
 
 
 def _newest(connection: sqlite3.Connection) -> frozenset[Release]:
-    query = f"SELECT {_RELEASE_COLUMNS} FROM package p WHERE rank = 0"  # noqa: S608
+    query = f"SELECT {_RELEASE_COLUMNS} FROM package p WHERE rank = 0"
     return frozenset(Release(*row) for row in connection.execute(query))
 
 
@@ -307,7 +309,8 @@ def _choice(model: Model) -> str:
 def _near_models(connection: sqlite3.Connection, asked: str, project: str | None) -> tuple[NearModel, ...]:
     """At most three names near the one asked, of the newest releases and their aliases, each with its main metric."""
     query = (
-        "SELECT coalesce(a.name, m.name), (SELECT n.label || ' ' || v.value FROM metric v JOIN metric_name n ON n.id = v.name "
+        "SELECT coalesce(a.name, m.name), (SELECT n.label || ' ' || v.value FROM metric v "
+        "JOIN metric_name n ON n.id = v.name "
         "WHERE v.model = m.id AND v.name = p.main_metric AND v.value IS NOT NULL LIMIT 1) "
         "FROM model m JOIN package p ON p.id = m.package LEFT JOIN (SELECT name, model FROM alias UNION ALL "
         "SELECT NULL, id FROM model) a ON a.model = m.id WHERE p.rank = 0 AND (? IS NULL OR p.project = ?)"
@@ -328,7 +331,7 @@ _MODEL_COLUMNS = (
 def _models(connection: sqlite3.Connection, condition: str, parameters: Sequence[object]) -> list[Model]:
     """Models by a condition written in this module: newest release first, then by name."""
     query = (
-        f"SELECT DISTINCT {_MODEL_COLUMNS}, p.rank, {_RELEASE_COLUMNS} FROM model m "  # noqa: S608
+        f"SELECT DISTINCT {_MODEL_COLUMNS}, p.rank, {_RELEASE_COLUMNS} FROM model m "
         f"JOIN package p ON p.id = m.package {condition} ORDER BY p.rank, p.project, m.name, m.ordinal"
     )
     return [_model(connection, row) for row in connection.execute(query, tuple(parameters)).fetchall()]

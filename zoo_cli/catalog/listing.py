@@ -1,0 +1,283 @@
+"""Many models at once: what `zoo list` asks, and the rows that answer it.
+
+The reader gets an open connection. Rows hold what a table shows, so a list of thousands costs two queries; all facts
+of one model are in `zoo_cli.catalog.models`.
+"""
+
+# ruff: noqa: S608 (conditions are written in this room, a user's values are bound)
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from zoo_cli.catalog.filter_sql import Compiled, Sql, comparisons, compile_filter
+from zoo_cli.catalog.filters import FIELDS
+from zoo_cli.catalog.models import UnknownPackage, metric_names, releases
+from zoo_cli.catalog.names import near, query_name
+from zoo_cli.catalog.nearest import Nearest, UnknownValue, nearest, unknown_values
+from zoo_cli.errors import ExitCode, ZooError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from zoo_cli.catalog.filters import Comparison
+
+Scalar: TypeAlias = "str | float | int | None"
+
+# Columns of a row that are not metrics; each is also what --sort and --columns may name.
+FACTS = (
+    "model", "package", "release", "collection", "config", "epochs", "iterations", "batch_size", "memory_gb", "params",
+    "flops", "license", "paper", "files", "size_bytes", "file", "url",
+)  # fmt: skip
+RESULT_FACTS = ("dataset", "task")
+_OTHER_NAMES = {"name": "model", "project": "package", "memory": "memory_gb", "size": "size_bytes"}
+_FILE = "FROM model_file x JOIN file f ON f.id = x.file WHERE x.model = m.id"
+_SELECT = {
+    "model": "m.name", "package": "p.project", "release": "p.version", "paper": "m.paper_title",
+    "size_bytes": f"(SELECT CASE WHEN count(*) = count(f.size_bytes) THEN sum(f.size_bytes) END {_FILE})",
+    "file": f"(SELECT f.name {_FILE} ORDER BY x.ordinal LIMIT 1)",
+    "url": "(SELECT u.url FROM model_file x JOIN file_url u ON u.file = x.file WHERE x.model = m.id "
+    "ORDER BY x.ordinal, u.rank, u.url LIMIT 1)",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked for; everything left out does not limit.
+
+    Without `release`, and unless the filter names one, only the newest release of each package is searched. `sort` is
+    a column or metric, with "-" before it for the other direction. `metrics` are shown beside those of the filter.
+    """
+
+    package: str | None = None
+    release: str | None = None
+    filter: str | None = None
+    name: str | None = None  # a glob; case does not matter
+    sort: str | None = None
+    limit: int | None = None
+    metrics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """One metric value as a table shows it, with the dataset and task it was measured on."""
+
+    value: float | None
+    text: str | None
+    unit: str
+    dataset: str | None
+    task: str | None
+
+    @property
+    def shown(self) -> str:
+        """The number, or upstream's text where there is no single number."""
+        return str(self.text) if self.value is None else repr(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One model: facts by name (see `FACTS`), and the metrics asked for by query name."""
+
+    id: int
+    facts: dict[str, Scalar]
+    metrics: dict[str, Reached] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The answer: rows in order, how many matched before the limit, out of how many."""
+
+    rows: tuple[Row, ...]
+    matched: int
+    total: int
+    metrics: tuple[str, ...]  # shown as columns, by query name
+    labels: dict[str, str]  # query name -> upstream's spelling
+    compared: tuple[str, ...]  # facts the filter compares, in its order
+    nearest: Nearest | None = None
+    unknown: tuple[UnknownValue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRange:
+    """One metric over the models in scope."""
+
+    name: str
+    label: str
+    models: int
+    lowest: float | None
+    highest: float | None
+    units: str
+
+
+@dataclass(eq=False)
+class UnknownColumn(ZooError):
+    """--sort or --columns names neither a fact nor a metric."""
+
+    code = "unknown-column"
+    exit_code = ExitCode.USAGE
+
+    asked: str
+    near: tuple[str, ...]
+    columns: tuple[str, ...]
+
+
+def list_models(connection: sqlite3.Connection, query: Query) -> Listing:
+    """The models a query matches.
+
+    Raises:
+        UnknownPackage: No models of that package or release are in the index.
+        BadFilter: The filter cannot be understood.
+        UnknownColumn: `sort` or `metrics` names nothing.
+    """
+    names = metric_names(connection)
+    compiled = compile_filter(query.filter, names) if query.filter is not None else Compiled(Sql("1"))
+    scope = _scope(connection, query, compiled)
+    rows = _rows(connection, scope, compiled.where)
+    (total,) = connection.execute(
+        f"SELECT count(*) FROM model m JOIN package p ON p.id = m.package WHERE {scope.text}",
+        scope.parameters,
+    ).fetchone()
+    shown = _metrics_to_show(connection, query, compiled, scope, names)
+    _add_metrics(connection, rows, [names[name] for name in shown], compiled.binding)
+    rows = _sorted(rows, query.sort, shown, names)
+    return Listing(
+        rows=tuple(rows[: query.limit]),
+        matched=len(rows),
+        total=total,
+        metrics=shown,
+        labels=dict(connection.execute("SELECT name, label FROM metric_name")),
+        compared=_compared(compiled),
+        nearest=None if rows else nearest(connection, query.filter or "", compiled, scope, names),
+        unknown=() if rows else unknown_values(connection, compiled),
+    )
+
+
+def known_column(name: str, metrics: Sequence[str]) -> str:
+    """The fact or metric called so, in its own spelling.
+
+    Raises:
+        UnknownColumn: There is none.
+    """
+    columns = (*FACTS, *RESULT_FACTS, "checkpoint", *metrics)
+    same = {column.casefold(): column for column in reversed(columns)}
+    wanted = _OTHER_NAMES.get(name.casefold(), query_name(name)).casefold()
+    if wanted not in same:
+        raise UnknownColumn(name[:100], near(name, columns), columns)
+    return same[wanted]
+
+
+def metric_ranges(connection: sqlite3.Connection, query: Query) -> tuple[MetricRange, ...]:
+    """Every metric of the models in scope, the most frequent first."""
+    scope = _scope(connection, query, Compiled(Sql("1")))
+    text = (
+        "SELECT n.name, n.label, count(DISTINCT v.model), min(v.value), max(v.value), group_concat(DISTINCT v.unit) "
+        "FROM metric v JOIN metric_name n ON n.id = v.name JOIN model m ON m.id = v.model "
+        f"JOIN package p ON p.id = m.package WHERE {scope.text} GROUP BY n.id ORDER BY 3 DESC, 1"
+    )
+    return tuple(MetricRange(*row) for row in connection.execute(text, scope.parameters))
+
+
+def _scope(connection: sqlite3.Connection, query: Query, compiled: Compiled) -> Sql:
+    """Package, release and name glob as a condition."""
+    parts, parameters = ["1"], list[str | float]()
+    if query.package is not None:
+        known = [each.version for each in releases(connection, query.package)]
+        if query.release is not None and query.release not in known:
+            raise UnknownPackage(query.package, query.release, near(query.release, known), tuple(known))
+        parts.append("p.project = ?")
+        parameters.append(query.package)
+    if query.release is not None:
+        parts.append("p.version = ?")
+        parameters.append(query.release)
+    elif not compiled.names_release:
+        parts.append("p.rank = 0")
+    if query.name is not None:
+        parts.append("lower(m.name) GLOB ?")
+        parameters.append(query.name.casefold().encode(errors="replace").decode())
+    return Sql(" AND ".join(parts), tuple(parameters))
+
+
+def _rows(connection: sqlite3.Connection, scope: Sql, where: Sql) -> list[Row]:
+    selected = ", ".join(_SELECT.get(name, f"m.{name}") for name in FACTS)
+    text = (
+        f"SELECT m.id, {selected} FROM model m JOIN package p ON p.id = m.package "
+        f"WHERE {scope.text} AND {where.text} ORDER BY p.project, p.rank, m.name, m.ordinal"
+    )
+    found = connection.execute(text, scope.parameters + where.parameters)
+    return [Row(number, dict(zip(FACTS, facts, strict=True))) for number, *facts in found]
+
+
+def _metrics_to_show(
+    connection: sqlite3.Connection, query: Query, compiled: Compiled, scope: Sql, names: dict[str, int]
+) -> tuple[str, ...]:
+    """The metrics asked for, else the main metric of each package in scope."""
+    asked = [*compiled.metrics, *(known_column(name, tuple(names)) for name in query.metrics)]
+    if query.sort:
+        asked.append(known_column(query.sort.lstrip("-"), tuple(names)))
+    wanted = tuple(dict.fromkeys(name for name in asked if name in names))
+    if wanted:
+        return wanted
+    text = (
+        "SELECT DISTINCT n.name FROM package p JOIN metric_name n ON n.id = p.main_metric "
+        f"WHERE EXISTS (SELECT 1 FROM model m WHERE m.package = p.id AND {scope.text}) ORDER BY n.name"
+    )
+    return tuple(name for (name,) in connection.execute(text, scope.parameters))[:3]
+
+
+def _add_metrics(connection: sqlite3.Connection, rows: list[Row], numbers: list[int], binding: Sql) -> None:
+    """Fills in each row's first value of each metric that meets the binding, in upstream's order."""
+    by_id = {row.id: row for row in rows}
+    text = (
+        "SELECT v.model, n.name, v.value, v.text, v.unit, r.dataset, r.task FROM metric v "
+        "JOIN metric_name n ON n.id = v.name JOIN result r ON r.id = v.result "
+        f"WHERE v.name = ? AND {binding.text} ORDER BY v.id"
+    )
+    for number in numbers:
+        for model, name, *reached in connection.execute(text, (number, *binding.parameters)):
+            if model in by_id:
+                by_id[model].metrics.setdefault(name, Reached(*reached))
+    _add_results(connection, by_id, binding)
+
+
+def _add_results(connection: sqlite3.Connection, by_id: dict[int, Row], binding: Sql) -> None:
+    """Dataset and task of each row: those of its first metric shown, else of its first result."""
+    for row in by_id.values():
+        first = next(iter(row.metrics.values()), None)
+        if first is not None:
+            row.facts["dataset"], row.facts["task"] = first.dataset, first.task
+    text = f"SELECT r.model, r.dataset, r.task FROM result r WHERE {binding.text} ORDER BY r.id"
+    for model, dataset, task in connection.execute(text, binding.parameters):
+        if model in by_id:
+            by_id[model].facts.setdefault("dataset", dataset)
+            by_id[model].facts.setdefault("task", task)
+
+
+def _sorted(rows: list[Row], sort: str | None, shown: Sequence[str], names: dict[str, int]) -> list[Row]:
+    """By the first metric shown, best first, unless asked otherwise; the unknown last, equal ones by name."""
+    column = known_column(sort.lstrip("-"), tuple(names)) if sort else shown[0] if shown else "model"
+    column = "files" if column == "checkpoint" else column
+    is_descending = (column in names) != (sort is not None and sort.startswith("-"))
+
+    def value(row: Row) -> Scalar:
+        return row.metrics[column].value if column in row.metrics else row.facts.get(column)
+
+    known = [row for row in rows if value(row) is not None]
+    unknown = [row for row in rows if value(row) is None]
+    texts = any(isinstance(value(row), str) for row in known)
+    known.sort(key=lambda row: str(value(row)).casefold() if texts else value(row), reverse=is_descending)  # type: ignore[arg-type, return-value]
+    return known + unknown
+
+
+def _compared(compiled: Compiled) -> tuple[str, ...]:
+    """The facts of a row that the filter compares, for columns beside the usual ones."""
+    if compiled.tree is None:
+        return ()
+    names = (known.name for each in comparisons(compiled.tree) for known in FIELDS if _is(known.name, each))
+    return tuple(dict.fromkeys(name for name in names if name in FACTS and name not in ("package", "collection")))
+
+
+def _is(name: str, comparison: Comparison) -> bool:
+    known = next(each for each in FIELDS if each.name == name)
+    return comparison.field.casefold() in (known.name, *known.aliases)

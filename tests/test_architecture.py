@@ -22,13 +22,13 @@ MAY_IMPORT = {
 
 # Modules that may open a file, a socket or a process, or read the clock or the environment, and why.
 EDGES = {
+    "cli/commands/index.py": "looks for the index directory",
     "cli/width.py": "the terminal's width",
     "catalog/compiler/releases.py": "documents of models in index/",
     "catalog/database.py": "opens zoo.db; in a checkout compares the index with it",
     "catalog/compiler/__init__.py": "reads the index, writes zoo.db",
     "catalog/compiler/sources.py": "reads the files of the index",
     "models/release.py": "members of a release's wheel, kept in the cache",
-    "models/seen.py": "the record of first-seen digests in the state directory",
     "models/placing.py": "config files at their destination",
     "models/upstream.py": "releases on the package index and in the cache",
     "models/indexfiles.py": "the index directory of the maintainers",
@@ -53,6 +53,7 @@ EDGES = {
     "packages/ops_child.py": "runs inside the target interpreter",
     "packages/builder.py": "compilers as child processes, build directories, the cache of built wheels",
     "packages/toolchain.py": "looks for compilers, headers, memory and disk",
+    "trust/seen.py": "the record of first-seen digests in the state directory",
     "trust/archive.py": "unpacks sdists",
     "trust/wheel.py": "reads wheels",
     "cli/commands/build.py": "the output directory",

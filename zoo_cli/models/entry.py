@@ -39,6 +39,10 @@ class Entry:
         self._used: set[str] = set()
         self._notes = notes
 
+    def has(self, key: str) -> bool:
+        """Whether exactly this key is there."""
+        return key in self._value
+
     def get(self, key: str, *spellings: str) -> Value:
         """The value under `key`, or under another spelling or case of it (then an issue says so)."""
         if key in self._value:
@@ -48,8 +52,7 @@ class Entry:
         for found, value in self._value.items():
             if found.casefold() in wanted and found not in self._used:
                 self._used.add(found)
-                if found not in spellings:
-                    self._notes.add("odd-key", f"{found!r} read as {key!r}")
+                self._notes.add("odd-key", f"{found!r} read as {key!r}")
                 return value
         return None
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from zoo_cli.models.safe_yaml import Document, Value
 
 MOST_MODELS = 20_000
+_LOGS = ("Training Log", "Training log", "Training Json Log")  # upstream's packages differ
 _INFERENCE = "inference time (ms/im)"
 
 
@@ -132,7 +133,7 @@ def _model(entry: Entry, notes: Notes, metafile: str, tree: ConfigTree) -> list[
             code=entry.address("Code"),
             license=entry.text("License"),
             converted_from=entry.address("Converted From"),
-            logs=entry.texts("Training Log", "Training log") + entry.texts("Training Json Log"),
+            logs=tuple(url for key in _LOGS if entry.has(key) for url in entry.texts(key)),
         )
     ]
 
@@ -240,13 +241,17 @@ def _training(entry: Entry, notes: Notes) -> Training:
         epochs=metadata.number("Epochs"),
         iterations=metadata.number("Iterations"),
         batch_size=metadata.number("Batch Size"),
-        memory_gb=metadata.number("Training Memory (GB)", "Memory (GB)"),
+        memory_gb=_first(metadata.number(key) for key in ("Training Memory (GB)", "Memory (GB)")),
         params=metadata.number("Parameters"),
         flops=metadata.number("FLOPs"),
         resources=metadata.text("Training Resources"),
         inference=tuple(_inference(times, notes)),
         extra=metadata.rest(),
     )
+
+
+def _first(values: Iterable[float | None]) -> float | None:
+    return next((value for value in values if value is not None), None)
 
 
 def _inference(raw: Value, notes: Notes) -> Iterable[Inference]:

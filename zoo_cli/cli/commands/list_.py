@@ -207,7 +207,9 @@ def _show_metrics(console: Console, catalog: sqlite3.Connection, query: Query) -
         for each in found:
             console.data(each.name)
     else:
-        cells = [(each.name, str(each.models), _bound(each.lowest), _bound(each.highest), each.units) for each in found]
+        cells: list[tuple[str, ...]] = [
+            (each.name, str(each.models), _bound(each.lowest), _bound(each.highest), each.units) for each in found
+        ]
         console.table(("metric", "models", "lowest", "highest", "unit"), cells, right=frozenset({1, 2, 3}))
 
 

@@ -6,6 +6,7 @@ import shlex
 
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.cli.messages.transfer import same_command
+from zoo_cli.models.build import NoModelIndex
 from zoo_cli.models.config_errors import (
     BaseCycle,
     BaseMissing,
@@ -17,7 +18,9 @@ from zoo_cli.models.config_errors import (
     OtherPackage,
 )
 from zoo_cli.models.download import CheckpointChanged, NothingToFetch, NotInRelease, SameDestination
+from zoo_cli.models.indexfiles import CannotKeepIndex
 from zoo_cli.models.release import BadWheel
+from zoo_cli.models.upstream import BadRelease, NoRelease
 from zoo_cli.models.writer import CannotWrite
 
 # -- configs ---------------------------------------------------------------------------------------------------------
@@ -141,3 +144,32 @@ def checkpoint_changed(error: CheckpointChanged) -> Message:
         WayOut("If they did, forget the first digest", f"sed -i /{error.expected}/d {shlex.quote(error.record)}"),
     )
     return Message("upstream sends another file than the first time, under the same name", facts, ways)
+
+
+# -- the index -------------------------------------------------------------------------------------------------------
+
+
+@describe.register
+def _no_release(error: NoRelease) -> Message:
+    facts = (f"asked {error.page}", f"newest there: {', '.join(error.versions) or 'nothing that holds configs'}")
+    ways = tuple(WayOut(f"Build {each}", f"zoo index build {error.project}=={each}") for each in error.versions[:2])
+    return Message(f"{error.project} has no release {error.version} that holds configs", facts, ways)
+
+
+@describe.register
+def _bad_release(error: BadRelease) -> Message:
+    ways = (WayOut("Once more, without mirrors", f"zoo index build {error.project}=={error.version}"),)
+    return Message(f"cannot read {error.what} of {error.project} {error.version}", (error.problem,), ways)
+
+
+@describe.register
+def _no_model_index(error: NoModelIndex) -> Message:
+    ways = (WayOut("Look into its file", f"pip download --no-deps {error.project}=={error.version}"),)
+    what = f"{error.project} {error.version} has no index of models"
+    return Message(what, (f"{error.file}: {error.problem}",), ways)
+
+
+@describe.register
+def _cannot_keep_index(error: CannotKeepIndex) -> Message:
+    ways = (WayOut("Who may write there", f"ls -ld {shlex.quote(error.path.rpartition('/')[0] or '.')}"),)
+    return Message("the index directory cannot be read or written", (error.path, error.problem), ways)

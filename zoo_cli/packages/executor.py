@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.indexes import UserIndex, clean_environment
+from zoo_cli.transfer.store import state_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -229,13 +230,6 @@ def make_environment(directory: Path, python: str | None = None, listen: LineLis
         step = Step(words, {"UV_PYTHON_DOWNLOADS": "never"}, "make the environment")
     run_step(step, listen)
     return str(interpreter.absolute())
-
-
-def state_directory() -> Path:
-    """Where logs and journals are kept: ZOO_STATE, else XDG_STATE_HOME/zoo, else ~/.local/state/zoo."""
-    if named := os.environ.get("ZOO_STATE"):
-        return Path(named)
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "zoo"
 
 
 def run_step(step: Step, listen: LineListener | None = None) -> Done:

@@ -134,20 +134,31 @@ def _config_files(environ: Mapping[str, str], prefix: str) -> Iterator[Path]:
     named = environ.get("PIP_CONFIG_FILE")
     if named == os.devnull:
         return
-    home = Path(environ.get("HOME") or environ.get("USERPROFILE") or Path.home())
-    if sys.platform == "win32":
-        yield Path(environ.get("PROGRAMDATA", "C:\\ProgramData")) / "pip" / "pip.ini"
-        yield Path(environ.get("APPDATA", str(home))) / "pip" / "pip.ini"
-    else:
-        yield from (Path(folder) / "pip" / "pip.conf" for folder in ("/etc/xdg", "/Library/Application Support"))
-        yield Path("/etc/pip.conf")
-        yield home / ".pip" / "pip.conf"
-        yield Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip" / "pip.conf"
-        yield home / "Library" / "Application Support" / "pip" / "pip.conf"
+    yield from _machine_files(environ)
+    if not (named and Path(named).exists()):  # pip skips the user's files for one that is named
+        yield from _user_files(environ)
     if prefix:
         yield Path(prefix) / ("pip.ini" if sys.platform == "win32" else "pip.conf")
     if named:
         yield Path(named)
+
+
+def _machine_files(environ: Mapping[str, str]) -> Iterator[Path]:
+    if sys.platform == "win32":
+        yield Path(environ.get("PROGRAMDATA", "C:\\ProgramData")) / "pip" / "pip.ini"
+        return
+    yield from (Path(folder) / "pip" / "pip.conf" for folder in ("/etc/xdg", "/Library/Application Support"))
+    yield Path("/etc/pip.conf")
+
+
+def _user_files(environ: Mapping[str, str]) -> Iterator[Path]:
+    home = Path(environ.get("HOME") or environ.get("USERPROFILE") or Path.home())
+    if sys.platform == "win32":
+        yield Path(environ.get("APPDATA", str(home))) / "pip" / "pip.ini"
+        return
+    yield home / ".pip" / "pip.conf"
+    yield Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip" / "pip.conf"
+    yield home / "Library" / "Application Support" / "pip" / "pip.conf"
 
 
 def _read_config(path: Path) -> dict[str, str]:

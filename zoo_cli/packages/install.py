@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from zoo_cli.transfer.events import Listener
     from zoo_cli.transfer.fetch import Settings
     from zoo_cli.transfer.sources import Mirrors
+    from zoo_cli.trust.seen import Seen
 
 
 @dataclass(eq=False)
@@ -71,6 +72,19 @@ class NeedsConsent(ZooError):
 
     words: tuple[str, ...]
     changes: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(eq=False)
+class WheelGone(ZooError):
+    """A wheel that the index knows is not on its page any more."""
+
+    code = "wheel-gone"
+    exit_code = ExitCode.NETWORK
+
+    project: str
+    file: str
+    page: str
+    known_since: str  # the day the index read about it
 
 
 @dataclass(eq=False)
@@ -208,6 +222,7 @@ class Work:
     python: str  # the target interpreter
     python_version: str
     cache: Path
+    seen: Seen  # digests as they first came
     mirrors: Mirrors
     settings: Settings
     listen: Listener
@@ -223,7 +238,8 @@ def execute(plan: Plan, work: Work) -> Receipt:
         ZooError: of transfer, wheel inspection, the installer, or `OpsBroken` when the ops do not run afterwards.
     """
     started = work.clock()
-    files = {pin.project: _fetch_wheel(pin, work) for pin in plan.fetched}
+    confirmed = [confirm(pin, work) for pin in plan.fetched]
+    files = {pin.project: _fetch_wheel(pin, work) for pin in confirmed}
     reports = [_inspect(plan, project, path) for project, path in files.items()]
     installer = find_installer(work.python, version=work.python_version)
     steps = [*installer.prepare, *_leaving(plan, installer)]
@@ -256,14 +272,45 @@ def wheel_place(cache: Path, url: str) -> Path:
 
 
 def _fetch_wheel(pin: Pin, work: Work) -> Path:
+    """The wheel of a pin in the cache; its digest is the page's, else the one it had when it first came."""
     from zoo_cli.transfer.fetch import fetch
+    from zoo_cli.transfer.hashes import parse_sha256
     from zoo_cli.transfer.sources import Wanted
 
     url = pin.urls[0]
     if url.startswith("file:"):
         return Path(unquote(urlsplit(url).path))
-    wanted = Wanted(pin.file_name, work.mirrors.all_addresses(pin.urls, "wheels"), pin.size_bytes, pin.sha256)  # type: ignore[arg-type]
-    return fetch(wanted, wheel_place(work.cache, url), work.settings, work.listen).path
+    digest = parse_sha256(pin.sha256) if pin.sha256 else work.seen.digest_of(url)
+    wanted = Wanted(pin.file_name, work.mirrors.all_addresses(pin.urls, "wheels"), pin.size_bytes, digest)
+    received = fetch(wanted, wheel_place(work.cache, url), work.settings, work.listen, replace=True)
+    work.seen.record(url, received.sha256)
+    return received.path
+
+
+def confirm(pin: Pin, work: Work) -> Pin:
+    """The pin as its page has it today: exact file, digest; as the index has it when the page cannot be read.
+
+    Raises:
+        WheelGone: the page is there and does not list the file.
+    """
+    from zoo_cli.packages.pages import read_listing
+    from zoo_cli.transfer.events import Noted
+
+    if not pin.page or pin.sha256 or work.settings.offline or not pin.page.startswith("http"):
+        return pin
+    quick = replace(work.settings, retries=0, connect_seconds=5.0, total_seconds=30.0)
+    for page in work.mirrors.addresses(pin.page, "wheels"):
+        listing = read_listing((page,), quick)
+        if listing.skipped:
+            work.listen(
+                Noted(f"{page} was not read ({listing.skipped[0].error.code}): trusting the index for {pin.file_name}")
+            )
+            continue
+        link = next((link for link in listing.links if link.filename == pin.file_name), None)
+        if link is None:
+            raise WheelGone(pin.project, pin.file_name, page, pin.date)
+        return replace(pin, sha256=link.sha256, size_bytes=link.size_bytes, evidence="seen", source=page)
+    return pin
 
 
 def _inspect(plan: Plan, project: str, path: Path) -> WheelReport:

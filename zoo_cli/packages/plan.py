@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from zoo_cli.catalog.entries import OpsWheels, fill_tag
+from zoo_cli.catalog.entries import OpsWheels
 from zoo_cli.machine.cuda import Coverage
 from zoo_cli.packages.grid import is_cuda, python_of
 from zoo_cli.packages.solve import OFFICIAL, USER_PAGE, Problem, SourceBuild, Stack
@@ -49,6 +49,7 @@ class Pin:
     size_bytes: int | None = None
     source: str = ""  # where the fact stands
     date: str = ""
+    page: str = ""  # the find-links or simple-index page that lists the wheel
 
     @property
     def file_name(self) -> str:
@@ -140,17 +141,15 @@ def address_of(pin: Pin) -> str:
     return pin.urls[0] + (f"#sha256={pin.sha256}" if pin.sha256 else "")
 
 
-def torch_file(build: TorchBuild, tag: str, project: str = "torch", release: str = "") -> str:
-    """The address of a torch-family wheel by the naming rule of its index."""
-    address = fill_tag(build.file_url, tag)
-    if project != "torch":
-        address = address.replace(f"/torch-{build.version}", f"/{project}-{release}")
-    return address
+def companion_address(build: TorchBuild, tag: str, project: str, release: str) -> str:
+    """The address of a torch-family wheel: its index names all of them by one rule."""
+    address = build.url(tag) or build.index_url
+    return address if project == "torch" else address.replace(f"/torch-{build.version}", f"/{project}-{release}")
 
 
-def ops_file(wheels: OpsWheels, tag: str) -> str:
-    """The address of a compiled-ops wheel; of its page where no rule gives the file's name."""
-    return fill_tag(wheels.file_url, tag) if wheels.file_url else wheels.page_url
+def companion_page(build: TorchBuild, project: str) -> str:
+    """The page that lists the wheels of a torch-family project."""
+    return f"{build.index_url.rstrip('/')}/{project}/" if build.index_kind == "simple" else build.index_url
 
 
 def make_plan(problem: Problem, stack: Stack, torch_digest: Callable[[str], str | None]) -> Plan:
@@ -201,19 +200,21 @@ def _torch_pins(problem: Problem, stack: Stack, digest: Callable[[str], str | No
         if release is None or (project in COMPANIONS and not problem.request.want(project)):
             continue
         if project == "torch" and problem.keep_torch:
-            version_here = (
-                problem.machine.python.torch.version
-                if problem.machine.python and problem.machine.python.torch
-                else release
-            )
-            yield Pin("torch", version_here, "wheel", "keep", Because("installed"), "seen")
+            yield Pin("torch", _torch_here(problem) or release, "wheel", "keep", Because("installed"), "seen")
             continue
-        action, was = _action(problem, project, release + build.local)
-        url = torch_file(build, tag, project, release)
+        full = release + build.local
+        action, was = _action(problem, project, full)
+        url = companion_address(build, tag, project, release)
+        because, origin = _torch_because(problem, stack, project), build.origin
         yield Pin(
-            project, release + build.local, "wheel", action, _torch_because(problem, stack, project),
-            build.origin.evidence, was, (url,), digest(url), None, build.origin.source, build.origin.date,
+            project, full, "wheel", action, because, origin.evidence, was, (url,), digest(url), None,
+            origin.source, origin.date, companion_page(build, project),
         )  # fmt: skip
+
+
+def _torch_here(problem: Problem) -> str | None:
+    python = problem.machine.python
+    return python.torch.version if python and python.torch else None
 
 
 def _torch_because(problem: Problem, stack: Stack, project: str) -> Because:
@@ -230,28 +231,23 @@ def _engine_and_ops(problem: Problem, stack: Stack) -> Iterator[Pin]:
     for project, release in stack.frameworks.items():
         if problem.facts.projects[project].kind == "engine":
             yield _registry_pin(problem, project, release, stack)
-    ops = stack.ops
-    if ops is None:
-        return
-    if isinstance(ops, SourceBuild):
+    if isinstance(stack.ops, SourceBuild):
+        ops = stack.ops
         action, was = _action(problem, ops.project, ops.version)
-        yield Pin(
-            ops.project,
-            ops.version,
-            "build",
-            action,
-            Because("build", f"torch {stack.cell.torch.version}"),
-            "built",
-            was,
-        )
-        return
-    address = ops_file(ops, stack.cell.python)
-    file_version = _file_version(address) or ops.version
-    action, was = _action(problem, ops.project, file_version)
-    about = f"{ops.variant}, torch {ops.torch}, {stack.cell.python}"
-    yield Pin(
-        ops.project, file_version, "wheel", action, Because("compiled-ops", about),
-        ops.python_tags[stack.cell.python], was, (address,), ops.sha256, None, ops.origin.source, ops.origin.date,
+        because = Because("build", f"torch {stack.cell.torch.version}")
+        yield Pin(ops.project, ops.version, "build", action, because, "built", was)
+    elif stack.ops:
+        yield _ops_pin(problem, stack.ops, stack.cell.python)
+
+
+def _ops_pin(problem: Problem, ops: OpsWheels, tag: str) -> Pin:
+    address = ops.url(tag) or ops.page_url
+    full = _file_version(address) or ops.version
+    action, was = _action(problem, ops.project, full)
+    because, origin = Because("compiled-ops", f"{ops.variant}, torch {ops.torch}, {tag}"), ops.origin_of(tag)
+    return Pin(
+        ops.project, full, "wheel", action, because, ops.python_tags[tag], was, (address,), ops.sha256, None,
+        origin.source, origin.date, ops.page_url,
     )  # fmt: skip
 
 

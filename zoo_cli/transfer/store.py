@@ -53,6 +53,18 @@ def cache_directory(environ: Mapping[str, str] | None = None) -> Path:
     return path
 
 
+def state_directory(environ: Mapping[str, str] | None = None) -> Path:
+    """Where zoo keeps what it cannot make again (ZOO_STATE, else XDG_STATE_HOME/zoo, else ~/.local/state/zoo).
+
+    Not made here.
+    """
+    values = os.environ if environ is None else environ
+    if named := values.get("ZOO_STATE"):
+        return Path(named).absolute()
+    base = values.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path(values.get("HOME", "~")).expanduser() / ".local" / "state") / "zoo"
+
+
 class Store:
     """Files by digest under one directory, usually `Store(cache_directory())`."""
 

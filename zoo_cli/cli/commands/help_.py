@@ -100,7 +100,7 @@ def _mirrors() -> list[str]:
         "",
         "For good, in ~/.config/zoo/mirrors.yaml (or the file in ZOO_MIRRORS):",
         "",
-        "  schema: 1",
+        "  version: 1",
         "  mirrors:",
         "  - from: https://download.openmmlab.com",
         "    to: [http://mirror.lab/openmmlab]",

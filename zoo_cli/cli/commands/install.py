@@ -226,7 +226,8 @@ def act(
     """Makes the environment where one is to be made, executes the plan, tells what was done."""
     from zoo_cli.cli.progress import BuildProgress, Progress
     from zoo_cli.packages.builder import BuildRequest, build_wheel
-    from zoo_cli.transfer.store import cache_directory
+    from zoo_cli.transfer.store import cache_directory, state_directory
+    from zoo_cli.trust.seen import Seen
 
     python = target.make(console)
     if target.machine.python:
@@ -240,6 +241,7 @@ def act(
             python=python,
             python_version=target.machine.python.version if target.machine.python else "",
             cache=cache_directory(),
+            seen=Seen(state_directory()),
             mirrors=mirrors,
             settings=settings,
             listen=progress,

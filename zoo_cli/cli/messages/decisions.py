@@ -8,7 +8,7 @@ import shlex
 from zoo_cli.catalog.compat import OpsWheels
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.packages.explain import NoSolution, Reason, Way
-from zoo_cli.packages.install import ExternallyManaged, NeedsConsent, NotWritable, OpsBroken
+from zoo_cli.packages.install import ExternallyManaged, NeedsConsent, NotWritable, OpsBroken, WheelGone
 from zoo_cli.packages.request import BadRequirement, UnknownProject
 
 
@@ -185,4 +185,17 @@ def ops_broken(error: OpsBroken) -> Message:
         "the packages are installed, but they do not work together",
         facts,
         (WayOut("What is wrong, and the way out", shlex.join(("zoo", "check-env", "--python", error.python))),),
+    )
+
+
+@describe.register
+def wheel_gone(error: WheelGone) -> Message:
+    """A wheel that is not on its page any more."""
+    return Message(
+        f"the wheel of {error.project} is not on its page any more",
+        (f"file  {error.file}", f"page  {error.page}", f"the index read about it on {error.known_since}"),
+        (
+            WayOut("Take it from another place", "zoo install ... --find-links PAGE"),
+            WayOut("Compile it", f"zoo install ... --build {error.project}"),
+        ),
     )

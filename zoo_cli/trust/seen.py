@@ -1,33 +1,22 @@
-"""The digests of checkpoints as they were first received: from the second time on, a name is a promise.
+"""The digests of files as they were first received: from the second time on, a name is a promise.
 
-Edge: one text file in the user's state directory (ZOO_STATE, else XDG_STATE_HOME/zoo, else ~/.local/state/zoo), a line
-`<sha256>  <address>` for each file, only ever appended to. An index that knows eight digits of a checkpoint proves
-nothing; what was received once, and found good enough to keep, must at least stay the same.
+Edge: one text file in the user's state directory (`zoo_cli.transfer.store.state_directory`), a line
+`<sha256>  <address>` for each file, only ever appended to. An index that knows eight digits of a checkpoint, or a
+page without digests, proves nothing; what was received once, and found good enough to keep, must at least stay the same.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_cli.transfer.hashes import BadDigest, Sha256, parse_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pathlib import Path
 
 FILE_NAME = "digests.txt"
 _MAX_BYTES = 16_000_000
-
-
-def state_directory(environ: Mapping[str, str] | None = None) -> Path:
-    """Where zoo keeps what it cannot make again; not made here."""
-    values = os.environ if environ is None else environ
-    if named := values.get("ZOO_STATE"):
-        return Path(named).absolute()
-    base = values.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path(values.get("HOME", "~")).expanduser() / ".local" / "state") / "zoo"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ import sys
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -28,6 +27,7 @@ from zoo_cli.transfer.store import state_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     LineListener = Callable[[str], None]
 

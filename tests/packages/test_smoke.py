@@ -1,0 +1,186 @@
+"""The ops check against stand-ins for torch and mmcv in real interpreters, and against the real ones."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.libraries import compile_library
+from tests.support.torch_env import copy_of, mmcv_python, torch_python
+from zoo_cli.packages.smoke import Check, OpsReport, cause_of, check_ops, read_checks
+
+# A torch small enough to compute nothing: tensors are what the stand-in ops return.
+TORCH = """
+class Answer:
+    def __init__(self, values): self.values = values
+    def reshape(self, *_): return self
+    def repeat(self, *_): return self
+    def flatten(self): return self
+    def tolist(self): return self.values
+def tensor(*_, **__): return Answer([])
+arange = ones = tensor
+class cuda:
+    is_available = staticmethod(lambda: GPUS > 0)
+    device_count = staticmethod(lambda: GPUS)
+GPUS = 0
+"""
+OPS = """
+from torch import Answer
+def nms(*_, **__): return None, Answer([0, 2])
+def roi_align(*_): return Answer([2.5, 3.5, 6.5, 7.5])
+def deform_conv2d(*_): return Answer([0.5, 1.5, 2.5, 9.0])
+"""
+GOOD = {"torch.py": TORCH, "mmcv/__init__.py": "", "mmcv/_ext.py": "", "mmcv/ops.py": OPS}
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Path:
+    subprocess.run((sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "env")), check=True)
+    return tmp_path / "env"
+
+
+def fill(environment: Path, files: Mapping[str, str | None]) -> str:
+    site = next(environment.glob("lib/python*/site-packages"))
+    for name, text in files.items():
+        if text is not None:
+            (site / name).parent.mkdir(parents=True, exist_ok=True)
+            (site / name).write_text(text)
+    return str(environment / "bin" / "python")
+
+
+def failure(report: OpsReport) -> tuple[str, str]:
+    assert not report.is_ok
+    return report.failed[0].name, report.failed[0].code
+
+
+def test_all_is_well(environment: Path) -> None:
+    report = check_ops(fill(environment, {**GOOD, "mmdet/__init__.py": "", "mmdet/apis.py": ""}), ("mmcv", "mmdet"))
+    assert report.is_ok
+    assert [check.name for check in report.checks] == [
+        "torch",
+        "mmcv._ext",
+        "mmcv.ops",
+        "nms",
+        "roi_align",
+        "deform_conv2d",
+        "mmdet",
+    ]
+
+
+def test_every_gpu_is_tried(environment: Path) -> None:
+    python = fill(environment, {**GOOD, "torch.py": TORCH.replace("GPUS = 0", "GPUS = 2")})
+    devices = [check.device for check in check_ops(python, ("mmcv",)).checks if check.name == "nms"]
+    assert devices == ["cpu", "cuda:0", "cuda:1"]
+
+
+NO_KERNEL = """
+def nms(*_, **__):
+    raise RuntimeError('CUDA error: no kernel image is available for execution on the device')
+"""
+NO_CUDA = "raise ImportError('libtorch_cuda.so: cannot open shared object file: No such file')"
+OLD_GLIBC = """raise ImportError("libc.so.6: version `GLIBC_2.34' not found")"""
+ASSERT = "assert False, 'MMCV==2.2.0 is used but incompatible. Please install mmcv>=2.0.0rc4, <2.2.0.'"
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "code"),
+    [
+        ({"torch.py": None}, "torch", "not-installed"),
+        ({"mmcv/__init__.py": None, "mmcv/_ext.py": None, "mmcv/ops.py": None}, "mmcv._ext", "not-installed"),
+        ({"mmcv/_ext.py": None}, "mmcv._ext", "op-less"),
+        ({"mmcv/ops.py": "import addict_of_zoo"}, "mmcv.ops", "missing-module"),
+        ({"mmcv/ops.py": OPS.replace("[0, 2]", "[0, 1]")}, "nms", "wrong-answer"),
+        ({"mmcv/ops.py": OPS.replace("2.5, 3.5", "2.5, 3.6")}, "roi_align", "wrong-answer"),
+        ({"mmcv/ops.py": OPS + NO_KERNEL}, "nms", "no-kernel-image"),
+        ({"mmcv/ops.py": OPS + "def nms(*_, **__):\n    import os; os.abort()"}, "nms", "crash"),
+        ({"mmcv/ops.py": OPS + "def nms(*_, **__):\n    import sys; sys.exit(3)"}, "nms", "exception"),
+        ({"mmcv/_ext.py": "import os; os._exit(7)"}, "mmcv._ext", "crash"),
+        ({"mmcv/_ext.py": NO_CUDA}, "mmcv._ext", "missing-library"),
+        ({"mmcv/_ext.py": OLD_GLIBC}, "mmcv._ext", "glibc-too-old"),
+        ({"mmdet/__init__.py": ASSERT}, "mmdet", "import-assert"),
+        ({"mmdet/__init__.py": "", "mmdet/apis.py": "import mmcv._other"}, "mmdet", "missing-module"),
+    ],
+)
+def test_each_way_to_fail_has_its_code(
+    environment: Path, changes: dict[str, str | None], check: str, code: str
+) -> None:
+    files: dict[str, str | None] = {**GOOD, "mmdet/__init__.py": "", **changes}
+    assert failure(check_ops(fill(environment, files), ("mmcv", "mmdet"))) == (check, code)
+
+
+def test_a_library_with_a_missing_symbol(environment: Path) -> None:
+    """A real extension that the real loader refuses."""
+    python = fill(environment, {**GOOD, "mmcv/_ext.py": None})
+    site = next(environment.glob("lib/python*/site-packages"))
+    code = 'namespace c10 { int fail(); } extern "C" void *PyInit__ext() { c10::fail(); return 0; }'
+    compile_library(site / "mmcv", "_ext.so", code)
+    report = check_ops(python, ("mmcv",))
+    assert failure(report) == ("mmcv._ext", "undefined-symbol")
+    assert "_ZN3c104failEv" in report.failed[0].text
+
+
+def test_noise_on_stdout_does_no_harm(environment: Path) -> None:
+    noise = "import sys; print('warning: zoo-0000 {', end=''); sys.stderr.write('x' * 10000)\n"
+    python = fill(environment, {**GOOD, "mmcv/__init__.py": noise, "mmcv/ops.py": noise + OPS})
+    assert check_ops(python, ("mmcv",)).is_ok
+
+
+def test_an_endless_import_ends(environment: Path) -> None:
+    python = fill(environment, {**GOOD, "mmcv/_ext.py": "import time; time.sleep(60)"})
+    report = check_ops(python, ("mmcv",), timeout=1.5)
+    assert failure(report) == ("mmcv._ext", "timeout")
+    assert report.checks[0] == Check("torch", "cpu", is_ok=True, seconds=report.checks[0].seconds)
+
+
+def test_no_interpreter_is_a_failure(tmp_path: Path) -> None:
+    assert failure(check_ops(str(tmp_path / "nowhere"), ("mmcv",))) == ("python", "not-installed")
+    assert not OpsReport((), 0.0).is_ok
+
+
+def test_the_working_directory_adds_nothing(environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torch.py").write_text("raise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert check_ops(fill(environment, GOOD), ("mmcv",)).is_ok
+
+
+def test_lines_of_others_are_not_believed() -> None:
+    line = '{"event": "end", "ok": true, "check": "nms", "device": "cpu", "seconds": 1}'
+    assert read_checks(f"other {line}\nmark {line}\n", "mark ", None) == (Check("nms", "cpu", is_ok=True, seconds=1.0),)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("/x/_ext.so: undefined symbol: _ZN3c1010ValueErrorC1ENS_14SourceLocationESs", "undefined-symbol"),
+        ("libGL.so.1: cannot open shared object file: No such file or directory", "missing-library"),
+        ("DLL load failed while importing _ext: The specified procedure could not be found.", "undefined-symbol"),
+        ("nms_impl: implementation for device cuda:0 not found.", "no-implementation"),
+        ("CUDA out of memory. Tried to allocate", "out-of-memory"),
+        ("something else", "exception"),
+    ],
+)
+def test_known_words(text: str, code: str) -> None:
+    assert cause_of("mmcv._ext", "ImportError", text) == code
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+@pytest.mark.network
+def test_the_real_ops_give_the_known_answers() -> None:
+    report = check_ops(mmcv_python(), ("mmcv", "mmdet"))
+    assert report.is_ok, report.failed
+    assert {"nms", "roi_align", "deform_conv2d"} <= {check.name for check in report.checks}
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+@pytest.mark.network
+def test_real_torch_with_mmcv_lite_is_op_less(tmp_path: Path) -> None:
+    python = copy_of(torch_python(), tmp_path / "env")
+    assert failure(check_ops(fill(tmp_path / "env", {"mmcv/__init__.py": ""}), ("mmcv",))) == ("mmcv._ext", "op-less")
+    assert check_ops(python, ()).is_ok

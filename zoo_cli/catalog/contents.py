@@ -1,15 +1,21 @@
-"""What the index holds of models: counts a release, and the oddities of upstream's data.
+"""What the index holds of models: counts a release, the range of each metric, the oddities of upstream's data.
 
 The reader gets an open connection.
 """
 
 from __future__ import annotations
 
+# ruff: noqa: S608 (conditions are written in this room, a user's values are bound)
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from zoo_cli.catalog.filter_sql import EVERYTHING, Compiled
+from zoo_cli.catalog.listing import search_scope
+
 if TYPE_CHECKING:
     import sqlite3
+
+    from zoo_cli.catalog.listing import Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,18 @@ class Problem:
     blocks: bool
 
 
+@dataclass(frozen=True, slots=True)
+class MetricRange:
+    """One metric over the models in scope."""
+
+    name: str
+    label: str
+    models: int
+    lowest: float | None
+    highest: float | None
+    units: str
+
+
 def counts(connection: sqlite3.Connection) -> tuple[Counts, ...]:
     """The releases in numbers: by project, newest first."""
     query = """
@@ -70,3 +88,14 @@ def problems(
         Problem(project, version, kind, at, subject, detail, bool(blocks))
         for project, version, kind, at, subject, detail, blocks in rows
     )
+
+
+def metric_ranges(connection: sqlite3.Connection, query: Query) -> tuple[MetricRange, ...]:
+    """Every metric of the models in scope, the most frequent first."""
+    scope = search_scope(connection, query, Compiled(EVERYTHING))
+    text = (
+        "SELECT n.name, n.label, count(DISTINCT v.model), min(v.value), max(v.value), group_concat(DISTINCT v.unit) "
+        "FROM metric v JOIN metric_name n ON n.id = v.name JOIN model m ON m.id = v.model "
+        f"JOIN package p ON p.id = m.package WHERE {scope.text} GROUP BY n.id ORDER BY 3 DESC, 1"
+    )
+    return tuple(MetricRange(*row) for row in connection.execute(text, scope.parameters))

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from zoo_cli.catalog.filters import FIELDS, And, BadFilter, Comparison, Field, Node, Not, parse
 from zoo_cli.catalog.names import near, query_name
@@ -61,16 +60,17 @@ _SEVERAL = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Sql:
+class Sql(NamedTuple):
     """A condition or query, and its parameters in order."""
 
     text: str
     parameters: tuple[Value, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
+EVERYTHING = Sql("1")
+
+
+class Compiled(NamedTuple):
     """A filter ready to run: `where` is a condition over `model m JOIN package p`.
 
     `metrics` are the metrics it names, in order, as query names; `binding` is a condition over `result r` that a
@@ -79,7 +79,7 @@ class Compiled:
 
     where: Sql
     metrics: tuple[str, ...] = ()
-    binding: Sql = Sql("1")
+    binding: Sql = EVERYTHING
     names_release: bool = False
     tree: Node | None = None
 
@@ -108,14 +108,14 @@ def compile_filter(text: str, metrics: Mapping[str, int]) -> Compiled:
 
 def compile_tree(text: str, tree: Node | None, metrics: Mapping[str, int]) -> Compiled:
     """The same for a tree that `parse` or `without` made of the text; None matches everything."""
-    return Compiled(Sql("1")) if tree is None else _Compiler(text, metrics).compile(tree)
+    return Compiled(EVERYTHING) if tree is None else _Compiler(text, metrics).compile(tree)
 
 
 def without(tree: Node, comparison: Comparison) -> Node | None:
     """The tree with one comparison left out of its outermost `and`; None when nothing remains."""
-    if tree == comparison:
+    if tree is comparison:
         return None
-    parts = tuple(part for part in _conjuncts(tree) if part != comparison)
+    parts = tuple(part for part in _conjuncts(tree) if part is not comparison)
     return parts[0] if len(parts) == 1 else And(parts)
 
 
@@ -171,9 +171,9 @@ class _Compiler:
                 named[found[0]] = None
             fields.add(each.field.casefold())
         return Compiled(
-            where=self._node(tree, Sql("1")),
+            where=self._node(tree, EVERYTHING),
             metrics=tuple(named),
-            binding=self._binding(_conjuncts(tree), Sql("1")),
+            binding=self._binding(_conjuncts(tree), EVERYTHING),
             names_release="release" in fields,
             tree=tree,
         )
@@ -183,7 +183,7 @@ class _Compiler:
             return self._comparison(node, binding)
         if isinstance(node, Not):
             inner = self._node(node.inner, binding)
-            return replace(inner, text=f"NOT {inner.text}")
+            return inner._replace(text=f"NOT {inner.text}")
         if isinstance(node, And):
             parts = _conjuncts(node)
             binding = self._binding(parts, binding)
@@ -193,17 +193,17 @@ class _Compiler:
     def _binding(self, parts: tuple[Node, ...], outer: Sql) -> Sql:
         """What the parts that speak of dataset and task only ask of one result row r."""
         own = [part for part in parts if all(each.field.casefold() in _BINDING for each in comparisons(part))]
-        found = [each for each in (outer, *(self._of_row(part) for part in own)) if each.text != "1"]
-        return _joined(" AND ", found) if found else Sql("1")
+        found = [each for each in (outer, *(self._of_row(part) for part in own)) if each.text != EVERYTHING.text]
+        return _joined(" AND ", found) if found else EVERYTHING
 
     def _of_row(self, node: Node) -> Sql:
         if isinstance(node, Comparison):
             name = node.field.casefold()
             condition = self._compared(f"r.{name}", node, _FIELDS[name])
-            return replace(condition, text=f"coalesce({condition.text}, 0)")
+            return condition._replace(text=f"coalesce({condition.text}, 0)")
         if isinstance(node, Not):
             inner = self._of_row(node.inner)
-            return replace(inner, text=f"NOT {inner.text}")
+            return inner._replace(text=f"NOT {inner.text}")
         word = " AND " if isinstance(node, And) else " OR "
         return _joined(word, [self._of_row(part) for part in node.parts])
 
@@ -213,7 +213,7 @@ class _Compiler:
             return self._metric(node, binding)
         if field.name in _SINGLE:
             condition = self._compared(_SINGLE[field.name], node, field)
-            return replace(condition, text=f"coalesce({condition.text}, 0)")
+            return condition._replace(text=f"coalesce({condition.text}, 0)")
         return self._among(Sql(_SEVERAL[field.name]), node, field)
 
     def _metric(self, node: Comparison, binding: Sql) -> Sql:
@@ -224,7 +224,7 @@ class _Compiler:
             raise self.with_near(error)
         rows = "SELECT v.model, v.value FROM metric v WHERE v.name = ?"
         parameters: tuple[Value, ...] = (found[1],)
-        if binding.text != "1":
+        if binding.text != EVERYTHING.text:
             join = "FROM metric v JOIN result r ON r.id = v.result"
             rows = f"SELECT v.model, v.value {join} WHERE v.name = ? AND {binding.text}"
             parameters += binding.parameters
@@ -235,7 +235,7 @@ class _Compiler:
         known = f"m.id IN (SELECT model FROM ({rows.text}) WHERE value IS NOT NULL)"
         if node.op == "is":
             return Sql(known, rows.parameters)
-        positive = replace(node, op="=") if node.op == "!=" else node
+        positive = node._replace(op="=") if node.op == "!=" else node
         condition = self._compared("value", positive, field)
         some = f"m.id IN (SELECT model FROM ({rows.text}) WHERE {condition.text})"
         parameters = rows.parameters + condition.parameters

@@ -9,13 +9,12 @@ of one model are in `zoo_cli.catalog.models`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from zoo_cli.catalog.filter_sql import Compiled, Sql, comparisons, compile_filter
+from zoo_cli.catalog.filter_sql import EVERYTHING, Compiled, Sql, comparisons, compile_filter
 from zoo_cli.catalog.filters import FIELDS
-from zoo_cli.catalog.models import UnknownPackage, metric_names, releases
 from zoo_cli.catalog.names import near, query_name
-from zoo_cli.catalog.nearest import Nearest, UnknownValue, nearest, unknown_values
+from zoo_cli.catalog.scope import metric_names, versions
 from zoo_cli.errors import ExitCode, ZooError
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zoo_cli.catalog.filters import Comparison
+    from zoo_cli.catalog.nearest import Nearest, UnknownValue
 
 Scalar: TypeAlias = "str | float | int | None"
 
@@ -43,8 +43,7 @@ _SELECT = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """What is asked for; everything left out does not limit.
 
     Without `release`, and unless the filter names one, only the newest release of each package is searched. `sort` is
@@ -60,8 +59,7 @@ class Query:
     metrics: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Reached:
+class Reached(NamedTuple):
     """One metric value as a table shows it, with the dataset and task it was measured on."""
 
     value: float | None
@@ -76,7 +74,7 @@ class Reached:
         return str(self.text) if self.value is None else repr(self.value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Row:
     """One model: facts by name (see `FACTS`), and the metrics asked for by query name."""
 
@@ -85,8 +83,7 @@ class Row:
     metrics: dict[str, Reached] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """The answer: rows in order, how many matched before the limit, out of how many."""
 
     rows: tuple[Row, ...]
@@ -97,18 +94,6 @@ class Listing:
     compared: tuple[str, ...]  # facts the filter compares, in its order
     nearest: Nearest | None = None
     unknown: tuple[UnknownValue, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class MetricRange:
-    """One metric over the models in scope."""
-
-    name: str
-    label: str
-    models: int
-    lowest: float | None
-    highest: float | None
-    units: str
 
 
 @dataclass(eq=False)
@@ -132,8 +117,8 @@ def list_models(connection: sqlite3.Connection, query: Query) -> Listing:
         UnknownColumn: `sort` or `metrics` names nothing.
     """
     names = metric_names(connection)
-    compiled = compile_filter(query.filter, names) if query.filter is not None else Compiled(Sql("1"))
-    scope = _scope(connection, query, compiled)
+    compiled = compile_filter(query.filter, names) if query.filter is not None else Compiled(EVERYTHING)
+    scope = search_scope(connection, query, compiled)
     rows = _rows(connection, scope, compiled.where)
     (total,) = connection.execute(
         f"SELECT count(*) FROM model m JOIN package p ON p.id = m.package WHERE {scope.text}",
@@ -142,16 +127,20 @@ def list_models(connection: sqlite3.Connection, query: Query) -> Listing:
     shown = _metrics_to_show(connection, query, compiled, scope, names)
     _add_metrics(connection, rows, [names[name] for name in shown], compiled.binding)
     rows = _sorted(rows, query.sort, shown, names)
-    return Listing(
+    answer = Listing(
         rows=tuple(rows[: query.limit]),
         matched=len(rows),
         total=total,
         metrics=shown,
         labels=dict(connection.execute("SELECT name, label FROM metric_name")),
         compared=_compared(compiled),
-        nearest=None if rows else nearest(connection, query.filter or "", compiled, scope, names),
-        unknown=() if rows else unknown_values(connection, compiled),
     )
+    if rows:
+        return answer
+    from zoo_cli.catalog.nearest import nearest, unknown_values  # an empty list is rare, and this import is not free
+
+    found = nearest(connection, query.filter or "", compiled, scope, names)
+    return answer._replace(nearest=found, unknown=unknown_values(connection, compiled))
 
 
 def known_column(name: str, metrics: Sequence[str]) -> str:
@@ -168,24 +157,15 @@ def known_column(name: str, metrics: Sequence[str]) -> str:
     return same[wanted]
 
 
-def metric_ranges(connection: sqlite3.Connection, query: Query) -> tuple[MetricRange, ...]:
-    """Every metric of the models in scope, the most frequent first."""
-    scope = _scope(connection, query, Compiled(Sql("1")))
-    text = (
-        "SELECT n.name, n.label, count(DISTINCT v.model), min(v.value), max(v.value), group_concat(DISTINCT v.unit) "
-        "FROM metric v JOIN metric_name n ON n.id = v.name JOIN model m ON m.id = v.model "
-        f"JOIN package p ON p.id = m.package WHERE {scope.text} GROUP BY n.id ORDER BY 3 DESC, 1"
-    )
-    return tuple(MetricRange(*row) for row in connection.execute(text, scope.parameters))
+def search_scope(connection: sqlite3.Connection, query: Query, compiled: Compiled) -> Sql:
+    """Package, release and name glob of a query as a condition over `model m JOIN package p`.
 
-
-def _scope(connection: sqlite3.Connection, query: Query, compiled: Compiled) -> Sql:
-    """Package, release and name glob as a condition."""
+    Raises:
+        UnknownPackage: No models of that package or release are in the index.
+    """
     parts, parameters = ["1"], list[str | float]()
     if query.package is not None:
-        known = [each.version for each in releases(connection, query.package)]
-        if query.release is not None and query.release not in known:
-            raise UnknownPackage(query.package, query.release, near(query.release, known), tuple(known))
+        versions(connection, query.package, query.release)
         parts.append("p.project = ?")
         parameters.append(query.package)
     if query.release is not None:

@@ -16,11 +16,17 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from zoo_cli.catalog.names import near
+from zoo_cli.catalog.scope import UnknownPackage, packages, versions
 from zoo_cli.errors import ExitCode, ZooError
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
+
+__all__ = [
+    "AmbiguousModel", "Found", "Metric", "Model", "ModelFile", "NearModel", "Release", "UnknownModel", "UnknownPackage",
+    "find_models", "metrics_of", "packages", "releases",
+]  # fmt: skip
 
 LONGEST_NAME = 2000
 _CHECKPOINT = re.compile(r"\.(pth|pt|pkl|bin|zip|ckpt|safetensors|tar|onnx)$")
@@ -149,45 +155,16 @@ class AmbiguousModel(ZooError):
     choices: tuple[str, ...]
 
 
-@dataclass(eq=False)
-class UnknownPackage(ZooError):
-    """The index has no models of that package, or not of that release of it."""
-
-    code = "unknown-package"
-    exit_code = ExitCode.USAGE
-
-    asked: str
-    release: str | None
-    near: tuple[str, ...]
-    known: tuple[str, ...]  # packages, or releases of the package, that are there
-
-
-def packages(connection: sqlite3.Connection) -> tuple[str, ...]:
-    """The packages with models in the index."""
-    return tuple(name for (name,) in connection.execute("SELECT project FROM package WHERE rank = 0 ORDER BY project"))
-
-
 def releases(connection: sqlite3.Connection, project: str | None = None) -> tuple[Release, ...]:
     """The releases in the index, newest first within a project.
 
     Raises:
         UnknownPackage: There is none of that project.
     """
+    if project is not None:
+        versions(connection, project)
     query = f"SELECT {_RELEASE_COLUMNS} FROM package p WHERE ? IS NULL OR p.project = ? ORDER BY project, rank"
-    found = tuple(Release(*row) for row in connection.execute(query, (project, project)))
-    if project is not None and not found:
-        known = packages(connection)
-        raise UnknownPackage(project, None, _alias_of(connection, project) or near(project, known), known)
-    return found
-
-
-def _alias_of(connection: sqlite3.Connection, project: str) -> tuple[str, ...]:
-    """The package that people mean by another project's name, such as mmdetection for mmdet."""
-    has_aliases = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'project_alias'").fetchone()
-    if not has_aliases:  # a database of models alone
-        return ()
-    query = "SELECT a.name FROM project_alias a JOIN package p ON p.project = a.name WHERE a.alias = ? AND p.rank = 0"
-    return tuple(name for (name,) in connection.execute(query, (project.casefold(),)))
+    return tuple(Release(*row) for row in connection.execute(query, (project, project)))
 
 
 def find_models(connection: sqlite3.Connection, text: str) -> Found:
@@ -216,7 +193,7 @@ def find_models(connection: sqlite3.Connection, text: str) -> Found:
         return _by_file(connection, None, asked)
     project, release, name = _split(asked)
     if project:
-        _known_package(connection, project, release)
+        _known_package(connection, project, release or None)
     return _by_name(connection, asked, project or None, release or None, name.removesuffix(".py"))
 
 
@@ -236,9 +213,7 @@ def _split(asked: str) -> tuple[str, str, str]:
 
 
 def _known_package(connection: sqlite3.Connection, project: str, release: str | None = None) -> str:
-    known = releases(connection, project)
-    if release and release not in [each.version for each in known]:
-        raise UnknownPackage(project, release, (), tuple(each.version for each in known))
+    versions(connection, project, release)
     return project
 
 
@@ -362,8 +337,3 @@ def metrics_of(connection: sqlite3.Connection, model: object) -> tuple[Metric, .
         "JOIN metric_name n ON n.id = v.name JOIN result r ON r.id = v.result WHERE v.model = ? ORDER BY v.id"
     )
     return tuple(Metric(*row) for row in connection.execute(query, (model,)))
-
-
-def metric_names(connection: sqlite3.Connection) -> dict[str, int]:
-    """Every metric by the name that filters call it, with its number."""
-    return dict(connection.execute("SELECT name, id FROM metric_name ORDER BY name").fetchall())

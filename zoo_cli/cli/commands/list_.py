@@ -9,7 +9,7 @@ import click
 
 from zoo_cli.catalog.database import open_catalog
 from zoo_cli.catalog.filters import FIELDS
-from zoo_cli.catalog.listing import FACTS, Query, known_column, list_models, metric_ranges
+from zoo_cli.catalog.listing import FACTS, Query, UnknownColumn, known_column, list_models
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.text import human_bytes, width
 from zoo_cli.cli.width import terminal_cells
@@ -71,8 +71,6 @@ def command(
 
 
 def _is_fact(name: str) -> bool:
-    from zoo_cli.catalog.listing import UnknownColumn
-
     try:
         known_column(name, ())
     except UnknownColumn:
@@ -197,6 +195,8 @@ def _model(row: Row) -> dict[str, object]:
 
 
 def _show_metrics(console: Console, catalog: sqlite3.Connection, query: Query) -> None:
+    from zoo_cli.catalog.contents import metric_ranges
+
     found = metric_ranges(catalog, query)
     if console.json:
         keys = ("name", "label", "models", "lowest", "highest", "unit")

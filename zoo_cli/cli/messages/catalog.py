@@ -8,7 +8,8 @@ from zoo_cli.catalog.compiler.rows import BrokenRow
 from zoo_cli.catalog.database import CatalogUnusable
 from zoo_cli.catalog.filters import BadFilter
 from zoo_cli.catalog.listing import UnknownColumn
-from zoo_cli.catalog.models import AmbiguousModel, UnknownModel, UnknownPackage
+from zoo_cli.catalog.models import AmbiguousModel, UnknownModel
+from zoo_cli.catalog.scope import UnknownPackage
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.cli.text import printable, width
 

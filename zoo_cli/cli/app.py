@@ -97,9 +97,8 @@ def run(argv: Sequence[str]) -> int:
     """Runs one command line; every end of it is an exit code."""
     console = Console()
     try:
-        root.main(args=list(argv), prog_name="zoo", standalone_mode=False, obj=console)
-    except click.exceptions.Exit as end:
-        return end.exit_code
+        # Not standalone: click gives an Exit back as its code instead of raising it.
+        code = root.main(args=list(argv), prog_name="zoo", standalone_mode=False, obj=console)
     except click.UsageError as error:
         return _usage(console, error, argv)
     except (KeyboardInterrupt, click.Abort):
@@ -116,7 +115,7 @@ def run(argv: Sequence[str]) -> int:
         return error.exit_code
     except Exception as error:
         return _bug(console, error)
-    return ExitCode.FINE
+    return code if isinstance(code, int) else ExitCode.FINE
 
 
 def _usage(console: Console, error: click.UsageError, argv: Sequence[str]) -> int:

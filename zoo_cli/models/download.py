@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from zoo_cli.trust.seen import Seen
     from zoo_cli.transfer.settings import Settings
     from zoo_cli.transfer.sources import Mirrors
+    from zoo_cli.trust.seen import Seen
 
 Parts = Literal["both", "config", "weights"]
 

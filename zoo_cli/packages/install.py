@@ -302,9 +302,8 @@ def confirm(pin: Pin, work: Work) -> Pin:
     for page in work.mirrors.addresses(pin.page, "wheels"):
         listing = read_listing((page,), quick)
         if listing.skipped:
-            work.listen(
-                Noted(f"{page} was not read ({listing.skipped[0].error.code}): trusting the index for {pin.file_name}")
-            )
+            why = listing.skipped[0].error.code
+            work.listen(Noted(f"{page} was not read ({why}): {pin.file_name} is as the index knows it"))
             continue
         link = next((link for link in listing.links if link.filename == pin.file_name), None)
         if link is None:

@@ -98,6 +98,8 @@ def next_hop(current: Address, location: str) -> Address:
         RedirectRefused: It leads to another scheme, from https to http, or cannot be read.
     """
     shown = redacted(location[:300])
+    if any(ord(char) < 32 for char in location):  # urljoin would drop them silently
+        raise RedirectRefused(current.url, shown, "it has control characters")
     try:
         following = parse_address(urljoin(current.url, location.strip()))
     except (BadAddress, ValueError) as exc:

@@ -41,6 +41,8 @@ _BINARY = (
     ".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".tar", ".7z", ".conda", ".db", ".so", ".jpg", ".png",
 )  # fmt: skip
 _PAGE_BEGINNINGS = (b"<!doctype", b"<html")
+_BEGIN_BYTES = 200
+_PAGE_BYTES = 1 << 20  # a page is not larger
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,8 @@ class Attempt:
         if total is None:
             return
         if wanted.size_bytes is not None and total != wanted.size_bytes:
+            if total < _PAGE_BYTES:  # the usual reason: say so
+                self._check_first(memoryview(answer.read(_BEGIN_BYTES)))
             raise SizeMismatch(answer.url, wanted.name, wanted.size_bytes, total)
         if total > wanted.max_bytes:
             raise TooLarge(answer.url, wanted.name, wanted.max_bytes, total)
@@ -145,9 +149,9 @@ class Attempt:
         return self._wanted.name.lower().endswith(_BINARY)
 
     def _check_first(self, view: memoryview) -> None:
-        begins = bytes(view[:200]).lstrip().lower()
-        if begins.startswith(_PAGE_BEGINNINGS) and self._is_binary():
-            raise NotTheFile(self._shown, self._wanted.name, "", _text(bytes(view[:200])))
+        begins = bytes(view[:_BEGIN_BYTES])
+        if begins.lstrip().lower().startswith(_PAGE_BEGINNINGS) and self._is_binary():
+            raise NotTheFile(self._shown, self._wanted.name, "", _text(begins))
 
     def _pour(self, body: Answer | _DiskBody, total: int | None, url: str) -> None:
         wanted, part = self._wanted, self._part
@@ -208,7 +212,7 @@ class _DiskBody:
 
 def _begin(answer: Answer) -> str:
     try:
-        return _text(answer.read(200))
+        return _text(answer.read(_BEGIN_BYTES))
     except Failed:
         return ""
 

@@ -137,8 +137,8 @@ class Answer:
     def close(self) -> None:
         """Ends the answer; the connection is kept only if the body was read to its end."""
         finished = self.length is not None and self.received == self.length and not self.response.will_close
-        self.connection.release(reusable=finished)
         self.response.close()
+        self.connection.release(reusable=finished)
 
     def __enter__(self) -> Self:
         return self
@@ -162,6 +162,7 @@ class _Connection:
         self.http.response_class = _Response
         self.http.auto_open = 0
         self.http.sock = self.sock
+        self.response: HTTPResponse | None = None
 
     def ask(self, address: Address, headers: Mapping[str, str]) -> HTTPResponse:
         """Sends one GET and reads the head of its answer, in bounded time."""
@@ -184,7 +185,8 @@ class _Connection:
             for name, value in fields.items():
                 self.http.putheader(name, value)
             self.http.endheaders()
-            return self.http.getresponse()
+            self.response = self.http.getresponse()
+            return self.response
         finally:
             late.cancel()
 
@@ -201,7 +203,9 @@ class _Connection:
             self.close()
 
     def close(self) -> None:
-        """Closes the socket."""
+        """Closes the socket; an answer that was not read to its end holds it too."""
+        if self.response is not None:
+            self.response.close()
         self.http.close()
         self.sock.close()
 

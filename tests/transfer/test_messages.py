@@ -1,0 +1,65 @@
+"""Every error of the transfer room has a sentence, facts of this run, and a way out."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Iterator
+
+import pytest
+
+from zoo_cli.cli.app import error_lines
+from zoo_cli.cli.console import Console
+from zoo_cli.cli.messages import describe, message_for
+from zoo_cli.errors import ZooError
+from zoo_cli.transfer import failures, hashes, mirrors, store
+
+URL = "https://host/dir/a.pth"
+EXAMPLES = {
+    "str": "text", "int": 404, "float": 3.5, "bool": True, "str | None": "text", "int | None": 7, "float | None": 2.0,
+}  # fmt: skip
+
+
+def kinds() -> Iterator[type[ZooError]]:
+    for module in (failures, hashes, mirrors, store):
+        for _name, each in inspect.getmembers(module, inspect.isclass):
+            if issubclass(each, ZooError) and each.__module__ == module.__name__ and each is not failures.Failed:
+                yield each
+
+
+def example(kind: type[ZooError]) -> ZooError:
+    values: dict[str, object] = {}
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        values[field.name] = URL if field.name == "url" else EXAMPLES.get(str(field.type))
+        if field.name == "failures":
+            wrong = failures.HashMismatch(URL, "a.pth", "0" * 64, "1" * 64, "given")
+            values["failures"] = (wrong, failures.HttpFailed(URL, 503, "busy"), wrong)
+    return kind(**values)
+
+
+@pytest.mark.parametrize("kind", list(kinds()), ids=lambda kind: kind.__name__)
+def test_each_error_is_told_with_a_way_out(kind: type[ZooError]) -> None:
+    error = example(kind)
+    message = message_for(error)
+    assert describe.dispatch(type(error)) is not describe.dispatch(ZooError)
+    assert message.what and message.ways_out
+    assert error.exit_code in (1, 2, 5, 6) and error.code != "failed"
+    lines = error_lines(Console(environ={}), error.code, message)
+    assert lines[0].startswith(f"error[{error.code}]: ") and all(line.isascii() for line in lines)
+
+
+@pytest.mark.parametrize("kind", list(kinds()), ids=lambda kind: kind.__name__)
+def test_each_failure_says_it_in_a_few_words(kind: type[ZooError]) -> None:
+    error = example(kind)
+    if isinstance(error, failures.Failed):
+        assert 0 < len(error.brief) < 200 and isinstance(error.again, bool)
+
+
+def test_codes_are_used_once() -> None:
+    codes = [kind.code for kind in kinds()]
+    assert len(set(codes)) == len(codes)
+
+
+def test_sources_that_agree_with_each_other_are_pointed_out() -> None:
+    text = str(message_for(example(failures.AllSourcesFailed)))
+    assert "agree with each other" in text and "can run code" in text

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoo_cli.transfer.mirrors import (
+    BadMirrorOption,
+    BadMirrors,
+    bundled_file,
+    load_mirrors,
+    parse_option,
+    read_mirrors,
+)
+
+URL = "https://download.openmmlab.com/mmcv/x%2Bcu121.whl"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "mirrors.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_bundled_file_is_right_and_each_host_has_a_source() -> None:
+    mirrors = read_mirrors(bundled_file())
+    assert {host.url for host in mirrors.hosts} >= {"https://download.openmmlab.com/", "https://pypi.org/simple/"}
+    assert all(host.source and host.kinds for host in mirrors.hosts)
+
+
+def test_option_then_user_file_then_bundled(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "version: 1\nmirrors:\n  - from: https://download.openmmlab.com\n    to: http://user\n    kinds: [wheels]\n",
+    )
+    mirrors = load_mirrors(["https://download.openmmlab.com=http://option/m"], {"ZOO_MIRRORS": str(path)})
+    found = mirrors.addresses(URL, "wheels")
+    assert found == ("http://option/m/mmcv/x%2Bcu121.whl", "http://user/mmcv/x%2Bcu121.whl", URL)
+    assert mirrors.hosts  # the bundled file was read too
+
+
+def test_the_config_directory_is_read_and_a_missing_file_is_fine(tmp_path: Path) -> None:
+    environ = {"XDG_CONFIG_HOME": str(tmp_path)}
+    assert load_mirrors((), environ).rules == ()
+    (tmp_path / "zoo").mkdir()
+    written(tmp_path / "zoo", "version: 1\nmirrors: [{from: https://, to: [http://lab], order: instead}]\n")
+    assert load_mirrors((), environ).addresses(URL, "wheels") == (
+        "http://lab/download.openmmlab.com/mmcv/x%2Bcu121.whl",
+    )
+
+
+def test_a_directory_as_mirror_keeps_the_meaning_of_percent_codes(tmp_path: Path) -> None:
+    rule = parse_option(f"https://download.openmmlab.com={tmp_path}")
+    assert rule.to == (tmp_path.as_uri(),)
+    assert rule.addresses("/x%2By.whl") == (f"{tmp_path.as_uri()}/x%2By.whl",)
+
+
+@pytest.mark.parametrize("text", ["", "https://h", "h=http://m", "https://h=", "=http://m", "https://h=ftp://x"])
+def test_a_wrong_option_is_refused(text: str) -> None:
+    with pytest.raises(BadMirrorOption):
+        parse_option(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ("", 0, ""),
+        ("version: 2\n", 1, "version"),
+        ("mirrors: []\n", 1, "version"),
+        ("version: 1\nmirors: []\n", 2, "mirors"),
+        ("version: 1\nmirrors: {}\n", 2, "mirrors"),
+        ("version: 1\nmirrors:\n  - from: https://h\n", 3, "to"),
+        ("version: 1\nmirrors:\n  - to: http://m\n", 3, "from"),
+        ("version: 1\nmirrors:\n  - from: https://h\n    to: []\n", 4, "to"),
+        ("version: 1\nmirrors:\n  - from: https://h\n    to: m/x\n", 4, "to"),
+        ("version: 1\nmirrors:\n  - from: h\n    to: http://m\n", 3, "from"),
+        ("version: 1\nmirrors:\n  - from: https://h\n    to: http://m\n    order: first\n", 5, "order"),
+        ("version: 1\nmirrors:\n  - from: https://h\n    to: http://m\n    kinds: [wheel]\n", 5, "kinds"),
+        ("version: 1\nmirrors:\n  - from: https://h\n    to: http://m\n    verfy: no\n", 5, "verfy"),
+        ("version: 1\nversion: 1\n", 2, "version"),
+        ("version: 1\nhosts:\n  - url: https://h\n", 3, "source"),
+        ("version: &a 1\n", 1, ""),
+        ("version: !!python/object/apply:os.system [x]\n", 1, ""),
+        ("version: 1\nmirrors: [[[[[[[[[[]]]]]]]]]]\n", 2, ""),
+        ("version: 1\n\tx: y\n", 2, ""),
+        ("version: [1\n", 2, ""),
+        ("- a\n- b\n", 1, "the file"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_with_line_and_key(tmp_path: Path, text: str, line: int, key: str) -> None:
+    with pytest.raises(BadMirrors) as caught:
+        read_mirrors(written(tmp_path, text))
+    assert (caught.value.line, caught.value.key) == (line, key)
+    assert caught.value.why
+
+
+@given(st.binary(max_size=200) | st.text("[]{}:-&*!|> \n\"'#%@abc1,?").map(str.encode))
+def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.mktemp("any") / "m.yaml"
+    path.write_bytes(data)
+    with pytest.raises(BadMirrors):
+        read_mirrors(path)
+
+
+def test_a_missing_or_huge_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BadMirrors, match="No such file"):
+        load_mirrors((), {"ZOO_MIRRORS": str(tmp_path / "none.yaml")})
+    with pytest.raises(BadMirrors, match="larger than"):
+        read_mirrors(written(tmp_path, "#" * 300_000))
+
+
+def test_the_examples_of_the_documentation_are_right(tmp_path: Path) -> None:
+    text = (bundled_file().parent / "docs" / "mirrors.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert len(examples) >= 2
+    assert all(read_mirrors(written(tmp_path, example)).rules for example in examples)
+    for option in re.findall(r"--mirror (https\S+=\S+)", text):
+        assert parse_option(option).to

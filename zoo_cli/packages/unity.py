@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/[ \t]*", re.DOTALL)
 _MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.MULTILINE)
 _TYPE = re.compile(
     r"^(?:template[ \t]*<[^;{}]*?>\s*)?(?:struct|class|enum(?: class)?|union)\s+(\w+)\s*[:{]", re.MULTILINE
 )
-_ALIAS = re.compile(r"^(?:using\s+(\w+)\s*=|typedef\s[^;]*?(\w+)\s*;)", re.MULTILINE)
+_ALIAS = re.compile(r"^(?:using\s+(\w+)\s*=|typedef\s(?:[^;{}]|\{[^}]*\})*?(\w+)\s*;)", re.MULTILINE)
 _FUNCTION = re.compile(
     r"^(?:template[ \t]*<[^;{}]*?>\s*|static\s+|inline\s+|constexpr\s+|const\s+|__\w+\s+)*"
     r"[A-Za-z_][\w:<>,*& \t]*?[\s*&](\w+)\s*\([^;{}]*\)\s*(?:const\s*)?\{",
@@ -36,14 +36,14 @@ _BINDING_WEIGHT = 1000  # characters that one pybind11 definition is worth to th
 
 def own_names(text: str) -> frozenset[str]:
     """The names that a source file defines at its top level, roughly."""
-    text = _COMMENT.sub(" ", text)
+    text = _COMMENT.sub("", text)
     found = {hit[1] for pattern in (_TYPE, _FUNCTION, _VALUE) for hit in pattern.finditer(text)}
     return frozenset(found | {hit[1] or hit[2] for hit in _ALIAS.finditer(text)})
 
 
 def opened(text: str) -> frozenset[str]:
     """What a source file takes into its own scope: "namespace std", "at::Tensor"."""
-    return frozenset(" ".join(hit[1].split()) for hit in _OPENED.finditer(_COMMENT.sub(" ", text)))
+    return frozenset(" ".join(hit[1].split()) for hit in _OPENED.finditer(_COMMENT.sub("", text)))
 
 
 def group_sources(texts: Mapping[str, str], units: int) -> tuple[tuple[str, ...], ...]:
@@ -98,6 +98,6 @@ def unit_text(group: Sequence[str], texts: Mapping[str, str]) -> str:
     lines = []
     for path in group:
         lines.append(f'#include "{path}"')
-        macros = {hit[1] for hit in _MACRO.finditer(_COMMENT.sub(" ", texts[path]))}
+        macros = {hit[1] for hit in _MACRO.finditer(_COMMENT.sub("", texts[path]))}
         lines += [f"#undef {name}" for name in sorted(macros)]
     return "\n".join(lines) + "\n"

@@ -1,0 +1,361 @@
+"""The source builder: refusals before anything is compiled, whole builds, the cache, and what comes out."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import Page, Server
+from tests.support.torch_env import mmcv_wheel, torch_python
+from zoo_cli.packages.builder import (
+    BuildEvent,
+    BuildRequest,
+    BuiltWheel,
+    CannotBuild,
+    Compiled,
+    Stage,
+    build_wheel,
+    is_sdist_of,
+    read_built,
+)
+from zoo_cli.packages.executor import StepFailed
+from zoo_cli.packages.toolchain import (
+    BYTES_PER_JOB,
+    MissingTool,
+    TargetUnreadable,
+    Toolchain,
+    find_toolchain,
+    free_memory,
+    read_target,
+    usable_cores,
+)
+from zoo_cli.transfer.events import Noted
+from zoo_cli.transfer.fetch import Settings
+from zoo_cli.trust.wheel import UnsoundWheel, inspect_wheel
+
+QUICK = Settings(connect_seconds=5, stall_seconds=10, retries=0, sync=False)
+
+
+@pytest.fixture(autouse=True)
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("ZOO_STATE", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> str:
+    """A target whose torch is nothing but its version file."""
+    subprocess.run((sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "env")), check=True)
+    say_torch(str(tmp_path / "env" / "bin" / "python"), "2.13.0+cpu", None)
+    return str(tmp_path / "env" / "bin" / "python")
+
+
+def say_torch(python: str, version: str, cuda: str | None) -> None:
+    site = next(Path(python).parent.parent.glob("lib/python*/site-packages"))
+    (site / "torch" / "lib").mkdir(parents=True, exist_ok=True)
+    (site / "torch" / "version.py").write_text(f"__version__ = {version!r}\ncuda = {cuda!r}\n")
+
+
+def sdist(files: Mapping[str, str], name: str = "mmcv", version: str = "9.9") -> bytes:
+    """The same files give the same bytes."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for path, text in files.items():
+            entry = tarfile.TarInfo(f"{name}-{version}/{path}")
+            entry.size = len(text.encode())
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    return gzip.compress(stream.getvalue(), mtime=0)
+
+
+class Index(Server):
+    """A simple index with one sdist, and PyPI behind it for build tools."""
+
+    def __init__(
+        self, content: bytes, monkeypatch: pytest.MonkeyPatch, name: str = "mmcv-9.9.tar.gz", digest: str = ""
+    ) -> None:
+        digest = digest or f"#sha256={hashlib.sha256(content).hexdigest()}"
+        page = Page(f'<a href="../../files/{name}{digest}">{name}</a>'.encode())
+        super().__init__({"/simple/mmcv/": page, "/simple/other/": Page(b"{}"), f"/files/{name}": content})
+        self._patch = monkeypatch
+
+    def __enter__(self) -> Index:  # noqa: PYI034 (Self is of 3.11)
+        super().__enter__()
+        self._patch.setenv("PIP_INDEX_URL", self.url("/simple"))
+        self._patch.setenv("PIP_EXTRA_INDEX_URL", "https://pypi.org/simple")
+        return self
+
+
+# -- before anything is compiled ---------------------------------------------------------------------------------
+
+
+def test_a_target_without_torch(tmp_path: Path) -> None:
+    subprocess.run((sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")), check=True)
+    with pytest.raises(MissingTool) as caught:
+        build_wheel(BuildRequest("mmcv", "2.1.0", str(tmp_path / "bare" / "bin" / "python")), QUICK)
+    assert caught.value.tool == "torch"
+
+
+def test_a_target_that_is_none(tmp_path: Path) -> None:
+    for program in (str(tmp_path / "nowhere"), "/bin/true"):
+        with pytest.raises(TargetUnreadable):
+            read_target(program)
+
+
+def test_a_target_is_read_without_importing_torch(python: str) -> None:
+    target = read_target(python)
+    assert (target.torch, target.torch_cuda) == ("2.13.0+cpu", None)
+    assert target.tag == f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    assert target.torch_directory.name == "torch"
+    assert [Path(each).name for each in target.site_packages] == ["site-packages"]
+
+
+def test_a_cuda_torch_is_refused_unless_asked(python: str) -> None:
+    say_torch(python, "2.1.2+cu121", "12.1")
+    with pytest.raises(CannotBuild, match="CUDA"):
+        build_wheel(BuildRequest("mmcv", "2.1.0", python), QUICK)
+
+
+@pytest.mark.parametrize(
+    ("name", "digest", "reason"),
+    [
+        ("mmcv-9.8.tar.gz", "", "no .tar.gz"),
+        ("mmcv-9.9.zip", "", "no .tar.gz"),
+        ("mmcv-9.9.tar.gz", "#md5=1", "no digest"),
+    ],
+)
+def test_no_such_sdist(python: str, monkeypatch: pytest.MonkeyPatch, name: str, digest: str, reason: str) -> None:
+    with Index(b"", monkeypatch, name, digest), pytest.raises(CannotBuild, match=reason):
+        build_wheel(BuildRequest("mmcv", "9.9", python), QUICK)
+
+
+def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(MissingTool) as caught:
+        find_toolchain(tmp_path, "mmcv 2.1.0")
+    assert caught.value.tool == "c++"
+    assert caught.value.exit_code == 4
+
+
+def test_a_compiler_that_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "c++").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "c++").chmod(0o755)
+    monkeypatch.setenv("CXX", str(tmp_path / "c++"))
+    with pytest.raises(MissingTool, match="does not run"):
+        find_toolchain(tmp_path, "mmcv 2.1.0")
+
+
+@pytest.mark.parametrize(
+    ("cores", "memory", "wanted", "jobs"),
+    [
+        (2, 23_000_000_000, None, 2),
+        (64, 23_000_000_000, None, 8),
+        (64, BYTES_PER_JOB // 2, None, 1),
+        (8, None, None, 8),
+        (2, 1, 5, 5),
+    ],
+)
+def test_jobs_by_cores_and_memory(cores: int, memory: int | None, wanted: int | None, jobs: int) -> None:
+    assert Toolchain("c++", "c++ 12", cores, memory).jobs(wanted) == jobs
+
+
+def test_this_machine_bears_something(tmp_path: Path) -> None:
+    assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+    assert (free_memory() or 1) > 0
+    assert find_toolchain(tmp_path, "x").compiler_version
+
+
+@pytest.mark.parametrize(
+    ("filename", "same"),
+    [
+        ("mmcv-2.1.0.tar.gz", True),
+        ("MMCV-2.1.0.tar.gz", True),
+        ("mmcv-2.1.0rc1.tar.gz", False),
+        ("mmcv_full-2.1.0.tar.gz", False),
+        ("mmcv-2.1.0.zip", False),
+        ("mmcv-2.1.0-py3-none-any.whl", False),
+    ],
+)
+def test_names_of_sdists(filename: str, same: bool) -> None:
+    assert is_sdist_of(filename, "mmcv", "2.1.0") is same
+
+
+def test_the_cache_believes_its_bytes_only(tmp_path: Path) -> None:
+    assert read_built(tmp_path) is None
+    (tmp_path / "x.whl").write_bytes(b"1")
+    record = {"path": "x.whl", "sha256": hashlib.sha256(b"1").hexdigest(), "torch": "2", "seconds": 1}
+    (tmp_path / "build.json").write_text(json.dumps(record))
+    kept = read_built(tmp_path)
+    assert kept is not None
+    assert kept.was_cached
+    (tmp_path / "x.whl").write_bytes(b"2")
+    assert read_built(tmp_path) is None
+    for text in ("", "[]", '{"path": 1}', json.dumps({**record, "path": "../../x.whl", "sha256": 3})):
+        (tmp_path / "build.json").write_text(text)
+        assert read_built(tmp_path) is None
+
+
+# -- whole builds ------------------------------------------------------------------------------------------------
+
+SETUP = """
+import glob
+from setuptools import Extension, setup
+print("[1/1] compiling", flush=True)
+ops = Extension("mmcv._ext", glob.glob("mmcv/ops/csrc/pytorch/*.cpp"))
+setup(name="mmcv", version="9.9", packages=["mmcv"], ext_modules=[ops])
+"""
+PACKAGE = {"mmcv/__init__.py": "", "pyproject.toml": "", "setup.py": SETUP}
+MODULE = """
+#include <Python.h>
+int value();
+static PyModuleDef def = {PyModuleDef_HEAD_INIT, "_ext", 0, -1, 0};
+PyMODINIT_FUNC PyInit__ext() { value(); return PyModule_Create(&def); }
+"""
+CSRC = "mmcv/ops/csrc/pytorch"
+FINE = {**PACKAGE, f"{CSRC}/a.cpp": MODULE, f"{CSRC}/b.cpp": "int value() { return 42; }\n"}
+# The grouping looks for names at the beginning of a line: these it does not see, so they meet in a unit.
+HIDDEN = "  struct Same { int x; };\n"
+CLASHING = {**FINE, **{f"{CSRC}/{name}.cpp": HIDDEN for name in "cdef"}}
+
+
+@pytest.fixture
+def events() -> Iterator[list[BuildEvent]]:
+    yield []
+
+
+def build(
+    files: Mapping[str, str], python: str, monkeypatch: pytest.MonkeyPatch, events: list[BuildEvent]
+) -> BuiltWheel:
+    with Index(sdist(files), monkeypatch):
+        return build_wheel(BuildRequest("mmcv", "9.9", python, jobs=1), QUICK, events.append)
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_a_build_and_its_cache(
+    python: str, monkeypatch: pytest.MonkeyPatch, events: list[BuildEvent], tmp_path: Path
+) -> None:
+    built = build(FINE, python, monkeypatch, events)
+    assert not built.was_cached
+    assert inspect_wheel(built.path, expects_ops=True).problems == ()
+    assert Compiled(1, 1) in events
+    assert Stage("compiling 2 files in 2 runs for torch 2.13.0+cpu") in events
+    again = build(FINE, python, monkeypatch, events)
+    assert (again.was_cached, again.sha256, again.seconds) == (True, built.sha256, built.seconds)
+    say_torch(python, "2.14.0+cpu", None)  # another torch is another wheel
+    other = build(FINE, python, monkeypatch, events)
+    assert (other.was_cached, other.torch) == (False, "2.14.0+cpu")
+    assert other.key != built.key
+    left = sorted(path.name for path in (tmp_path / "cache" / "built").iterdir())
+    assert left == sorted([built.key, other.key])
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_units_that_do_not_compile_are_no_end(
+    python: str, monkeypatch: pytest.MonkeyPatch, events: list[BuildEvent]
+) -> None:
+    built = build(CLASHING, python, monkeypatch, events)
+    assert built.path.is_file()
+    assert any(isinstance(event, Noted) and "file by file" in event.text for event in events)
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_a_wheel_without_ops_is_no_wheel(
+    python: str, monkeypatch: pytest.MonkeyPatch, events: list[BuildEvent], tmp_path: Path
+) -> None:
+    """What mmcv's setup.py does when it does not see torch: it goes on, and says so in one line."""
+    setup = SETUP.replace("ext_modules=[ops]", "ext_modules=[]")
+    with pytest.raises(UnsoundWheel) as caught:
+        build({**FINE, "setup.py": setup}, python, monkeypatch, events)
+    assert [problem.code for problem in caught.value.problems] == ["op-less"]
+    assert list((tmp_path / "cache" / "built").iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_a_compiler_error_is_told(
+    python: str, monkeypatch: pytest.MonkeyPatch, events: list[BuildEvent], tmp_path: Path
+) -> None:
+    with pytest.raises(StepFailed) as caught:
+        build({**FINE, f"{CSRC}/b.cpp": "int value() { return nonsense_of_zoo; }"}, python, monkeypatch, events)
+    assert any("nonsense_of_zoo" in line for line in caught.value.lines)
+    assert list((tmp_path / "cache" / "built").iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.torch
+def test_mmcv_is_built_from_its_sdist() -> None:
+    report = inspect_wheel(mmcv_wheel(), expects_ops=True)
+    assert (report.name, report.version, report.problems) == ("mmcv", "2.1.0", ())
+    (extension,) = report.extensions
+    assert extension.elf is not None
+    assert {"libc10.so", "libtorch_cpu.so", "libtorch_python.so"} <= set(extension.elf.needed)
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.torch
+def test_a_wheel_for_another_torch_is_thrown_away(tmp_path: Path) -> None:
+    """Built against the real torch, looked at with libraries that lack a symbol: proved wrong."""
+    from tests.support.libraries import compile_library
+    from zoo_cli.trust.wheel import unresolved
+
+    elf = inspect_wheel(mmcv_wheel()).extensions[0].elf
+    assert elf is not None
+    lib = next(Path(torch_python()).parent.parent.glob("lib/python*/site-packages/torch/lib"))
+    assert unresolved(elf, lib) == ()
+    compile_library(tmp_path, "libc10.so", "int x;", "-Wl,-soname,libc10.so")
+    assert len(unresolved(elf, tmp_path)) == len(elf.torch_symbols)
+
+
+# -- the command -------------------------------------------------------------------------------------------------
+
+
+def zoo(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run((sys.executable, "-m", "zoo_cli", *words), capture_output=True, text=True, check=False)
+
+
+def test_the_command_wants_one_version(python: str) -> None:
+    done = zoo("build", "mmcv", "--python", python)
+    assert done.returncode == 2
+    assert "mmcv==2.1.0" in done.stderr
+    assert done.stdout == ""
+
+
+def test_the_command_says_what_is_missing(tmp_path: Path) -> None:
+    subprocess.run((sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")), check=True)
+    python = str(tmp_path / "bare" / "bin" / "python")
+    done = zoo("build", "mmcv==2.1.0", "--python", python)
+    assert done.returncode == 4
+    assert "error[missing-tool]" in done.stderr
+    assert "-m pip install torch" in done.stderr
+    document = json.loads(zoo("build", "mmcv==2.1.0", "--python", python, "--json").stdout)
+    assert document["error"]["facts"]["tool"] == "torch"
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_command_puts_the_wheel_where_it_is_asked(
+    python: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with Index(sdist(FINE), monkeypatch):
+        first = zoo("build", "mmcv==9.9", "--python", python, "-o", str(tmp_path / "out"))
+        second = zoo("build", "mmcv==9.9", "--python", python, "-o", str(tmp_path / "out"), "--json")
+    assert first.returncode == 0, first.stderr
+    assert Path(first.stdout.strip()).parent == tmp_path / "out"
+    document = json.loads(second.stdout)
+    assert document["was_cached"] is True
+    assert document["path"] == first.stdout.strip()

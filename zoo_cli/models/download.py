@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from zoo_cli import __version__
 from zoo_cli.catalog.models import Model, ModelFile, find_models
@@ -39,7 +39,7 @@ Parts = Literal["both", "config", "weights"]
 class NothingToFetch(ZooError):
     """The model has none of what was asked; `part` is "config", "checkpoint" or "config and no checkpoint"."""
 
-    code: ClassVar[str] = "nothing-to-fetch"
+    code = "nothing-to-fetch"
 
     model: str
     package: str
@@ -50,8 +50,8 @@ class NothingToFetch(ZooError):
 class NotInRelease(ZooError):
     """The model is in the index, but not in the release asked."""
 
-    code: ClassVar[str] = "not-in-release"
-    exit_code: ClassVar[ExitCode] = ExitCode.USAGE
+    code = "not-in-release"
+    exit_code = ExitCode.USAGE
 
     asked: str
     release: str
@@ -63,8 +63,8 @@ class NotInRelease(ZooError):
 class SameDestination(ZooError):
     """Two different files of one command would get the same name."""
 
-    code: ClassVar[str] = "same-destination"
-    exit_code: ClassVar[ExitCode] = ExitCode.USAGE
+    code = "same-destination"
+    exit_code = ExitCode.USAGE
 
     name: str
     asked: tuple[str, ...]
@@ -74,8 +74,8 @@ class SameDestination(ZooError):
 class CheckpointChanged(ZooError):
     """Upstream sends other bytes under an address than when this user first fetched it."""
 
-    code: ClassVar[str] = "checkpoint-changed"
-    exit_code: ClassVar[ExitCode] = ExitCode.INTEGRITY
+    code = "checkpoint-changed"
+    exit_code = ExitCode.INTEGRITY
 
     file: str
     url: str

@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, ClassVar, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.transfer.fetch import RemoteFile
@@ -37,8 +37,8 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedErro
 class BadWheel(ZooError):
     """A release's wheel, or a config in it, is damaged or not what the index says of it."""
 
-    code: ClassVar[str] = "bad-release-wheel"
-    exit_code: ClassVar[ExitCode] = ExitCode.INTEGRITY
+    code = "bad-release-wheel"
+    exit_code = ExitCode.INTEGRITY
 
     wheel: str
     member: str

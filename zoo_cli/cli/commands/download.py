@@ -135,7 +135,7 @@ def _show(console: Console, selection: Selection, dest: Path, mirrors: Mirrors) 
     for pick in selection.picks:
         if pick.config_name:
             path = f"{wheel_of(pick.model, mirrors).name}: {pick.model.config_path}"
-            rows.append(("config", str(dest / pick.config_name), path, wheel_of(pick.model, mirrors).urls))
+            rows.append(("config", _shown(dest, pick.config_name), path, wheel_of(pick.model, mirrors).urls))
         for file in pick.files:
             rows.append(
                 ("checkpoint", str(dest / file.name), human_bytes(file.size_bytes), addresses_of(file, mirrors))

@@ -80,7 +80,7 @@ def base_cycle(error: BaseCycle) -> Message:
 @describe.register
 def other_package(error: OtherPackage) -> Message:
     """A base of a package that is not at hand."""
-    facts = (f"package  {error.package}", f"base     {error.base}")
+    facts = (f"place    {_place(error)}", f"package  {error.package}", f"base     {error.base}")
     return Message(f"the config is built on one of {error.package}, which zoo's index lacks", facts, (_weights_only(),))
 
 

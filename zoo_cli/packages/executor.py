@@ -292,9 +292,9 @@ def _run(step: Step, take: LineListener) -> int:
             for line in child.stdout:
                 take(line)
             return child.wait()
-        except BaseException:
-            end_group(child)
-            raise
+        finally:  # Ctrl-C, or a listener that fails
+            if child.poll() is None:
+                end_group(child)
 
 
 def end_group(child: subprocess.Popen[str]) -> None:

@@ -116,7 +116,7 @@ class Entry:
 
     def rest(self) -> dict[str, object]:
         """What was not asked for."""
-        return {key: value for key, value in self._value.items() if key not in self._used and value is not None}
+        return {key: value for key, value in self._value.items() if key not in self._used}
 
     def _short(self, key: str, text: str) -> str:
         if len(text) > LONGEST_TEXT:

@@ -246,7 +246,7 @@ def _training(entry: Entry, notes: Notes) -> Training:
         flops=metadata.number("FLOPs"),
         resources=metadata.text("Training Resources"),
         inference=tuple(_inference(times, notes)),
-        extra=metadata.rest(),
+        extra={key: value for key, value in metadata.rest().items() if value is not None},
     )
 
 

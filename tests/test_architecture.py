@@ -70,6 +70,7 @@ EDGES = {
     "transfer/remote.py": "network and a temporary file",
     "transfer/rounds.py": "the clock: waits between rounds",
     "transfer/store.py": "the cache directory and the environment",
+    "transfer/writeback.py": "a thread that syncs the part file",
 }
 
 TERMINAL_LIBRARIES = {"click", "rich", "tqdm"}

@@ -237,3 +237,38 @@ def test_a_cut_body_that_can_be_gone_on_from_is_kept_hidden(server: Server, tmp_
     with pytest.raises(Exception, match="cut-short"):
         fetch(wanted(server.url("/a.pth")), tmp_path / "a.pth", replace(QUICK, retries=0))
     nothing_but(tmp_path, ".a.pth.zoo-part", ".a.pth.zoo-part.json")
+
+
+def test_a_file_that_appears_meanwhile_is_not_overwritten(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+
+    def somebody(event: object) -> None:
+        if isinstance(event, Started):
+            path.write_bytes(b"mine")
+
+    with pytest.raises(DestinationExists):
+        fetch(wanted(server.url("/a.pth")), path, QUICK, somebody)
+    assert path.read_bytes() == b"mine"
+    fetch(wanted(server.url("/a.pth")), path, QUICK, somebody, replace=True)
+    assert path.read_bytes() == BODY
+
+
+def test_a_file_of_many_blocks_is_hashed_and_synced_while_it_arrives(tmp_path: Path) -> None:
+    body = BODY * 100  # 38 MB: both threads are at work
+    with Server({"/big": body}) as server:
+        received = fetch(wanted(server.url("/big"), sha256=None), tmp_path / "big", replace(QUICK, sync=True))
+    assert (
+        received.sha256
+        == hashlib.sha256(body).hexdigest()
+        == hashlib.sha256((tmp_path / "big").read_bytes()).hexdigest()
+    )
+
+
+def test_a_crash_between_the_final_name_and_the_end_harms_nothing(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "a.pth").write_bytes(b"finished before")
+    (tmp_path / ".a.pth.zoo-part").hardlink_to(tmp_path / "a.pth")
+    server.misbehave("/a.pth", Status(404))
+    with pytest.raises(HttpFailed):
+        fetch(wanted(server.url("/a.pth")), tmp_path / "a.pth", QUICK, replace=True)
+    assert (tmp_path / "a.pth").read_bytes() == b"finished before"
+    nothing_but(tmp_path, "a.pth")

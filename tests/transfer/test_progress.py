@@ -73,3 +73,17 @@ def test_a_resumed_file_says_so_and_one_that_is_here_too() -> None:
 
 def test_eight_digits_are_never_called_verified() -> None:
     assert "verified" not in "".join(EVIDENCE.values()) and "proves no origin" in EVIDENCE["prefix"]
+
+
+def test_a_slow_file_gets_a_line_each_tenth() -> None:
+    stream = io.StringIO()
+    with Progress(Console(err=stream, environ={})) as progress:
+        progress(Started("a.pth", 1000, 0, "h"))
+        flow = progress._flows["a.pth"]
+        for have in (50, 99, 130, 135, 190, 210, 1000):
+            flow.told_at -= 2.0  # two seconds go by
+            progress(Advanced("a.pth", have))
+        flow.told_at -= 40.0  # and half a minute without a tenth
+        progress(Advanced("a.pth", 1000))
+    percents = [line.split()[1] for line in stream.getvalue().splitlines()[1:]]
+    assert percents == ["13%", "21%", "100%"]

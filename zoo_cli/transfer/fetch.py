@@ -76,19 +76,21 @@ def fetch(
         with Part(destination, lambda: listen(waiting), settings.total_seconds) as part:
             here = _already_here(wanted, destination, replace, part.finished_meanwhile)
             if here is None:
-                return _bring(wanted, part, settings, listen)
+                return _bring(wanted, part, settings, listen, replace)
     listen(Finished(wanted.name, here.size_bytes, here.evidence, place_of(here.url), already_here=True))
     return here
 
 
-def _bring(wanted: Wanted, part: Part, settings: Settings, listen: Listener) -> Received:
+def _bring(wanted: Wanted, part: Part, settings: Settings, listen: Listener, replace: bool) -> Received:
     def deliver(url: str, limits: Settings) -> Delivered:
         return Attempt(wanted, url, part, limits, listen, rounds.check_time).run()
 
     rounds = Rounds(wanted.name, wanted.urls, settings, deliver, listen, lambda: part.size_bytes)
     delivered = rounds.run()
     size, evidence = part.size_bytes, evidence_of(wanted)
-    part.publish(sync=settings.sync)
+    if not part.publish(replace=replace, sync=settings.sync):
+        _already_here(wanted, part.destination, replace=False)  # what appeared meanwhile is another file
+        part.publish(replace=True, sync=settings.sync)  # or the same one, or a dangling link
     listen(Finished(wanted.name, size, evidence, place_of(delivered.url), already_here=False))
     return Received(part.destination, size, delivered.sha256, delivered.url, evidence, already_here=False)
 

@@ -85,7 +85,9 @@ class Part:
             self._fd = self._open()
             self._lock(waiting, deadline)
             if self._same(self.path):
-                return
+                if os.fstat(self._fd).st_nlink == 1:
+                    return
+                self.path.unlink()  # it is another file too, perhaps a finished one: never write to that
             self.finished_meanwhile = self.finished_meanwhile or self._same(self.destination)
             os.close(self._fd)
             self._fd = -1
@@ -101,7 +103,7 @@ class Part:
             return self._open()
         about = os.fstat(fd)
         foreign = hasattr(os, "getuid") and about.st_uid != os.getuid()
-        if not stat.S_ISREG(about.st_mode) or about.st_nlink != 1 or foreign:
+        if not stat.S_ISREG(about.st_mode) or foreign:
             os.close(fd)
             self.path.unlink()
             return self._open()
@@ -186,18 +188,44 @@ class Part:
         while block := os.read(self._fd, _BLOCK):
             take(memoryview(block))
 
-    def publish(self, *, sync: bool = True) -> None:
-        """Gives the bytes their final name, durably; the only place where that name appears."""
+    def publish(self, *, replace: bool, sync: bool = True) -> bool:
+        """Gives the bytes their final name, durably; the only place where that name appears.
+
+        Args:
+            replace: Whether what is there may be replaced.
+            sync: Whether the disk must have the bytes before.
+
+        Returns:
+            False when something is there that may not be replaced; then nothing was done.
+        """
         try:
             self._writeback.close()
             if sync:
                 os.fsync(self._fd)
-            self.path.replace(self.destination)
+            if not self._rename(replace):
+                return False
             self._state_path.unlink(missing_ok=True)
             if sync:
                 self._sync_directory()
         except OSError as exc:
             raise self._unusable(exc) from exc
+        return True
+
+    def _rename(self, replace: bool) -> bool:
+        """A rename would replace silently what appeared a moment ago; a link does not."""
+        if not replace:
+            try:
+                os.link(self.path, self.destination)
+            except FileExistsError:
+                return False
+            except OSError:  # a file system without hard links
+                if os.path.lexists(self.destination):
+                    return False
+            else:
+                self.path.unlink()
+                return True
+        self.path.replace(self.destination)
+        return True
 
     def _sync_directory(self) -> None:
         with suppress(OSError):  # not every file system knows it

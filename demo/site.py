@@ -65,10 +65,13 @@ class Site:
         """The find-links page of the mmcv wheels."""
         return self.url("/openmmlab/mmcv/dist/cpu/torch2.13.0/index.html")
 
-    def mirror_options(self) -> list[str]:
-        """Options that send zoo here instead of upstream."""
+    def write_mirrors(self, path: Path) -> str:
+        """A mirrors file that sends zoo here instead of upstream; returns its text."""
         pairs = (("download.pytorch.org", "/pytorch"), ("download.openmmlab.com", "/openmmlab"))
-        return [word for host, path in pairs for word in ("--mirror", f"https://{host}={self.url(path)}")]
+        rules = [f"  - from: https://{host}\n    to: [{self.url(folder)}]\n" for host, folder in pairs]
+        text = "version: 1\nmirrors:\n" + "".join(rules)
+        path.write_text(text)
+        return text
 
     def add_torch(self, version: str, python: str) -> Path:
         """The CPU wheel of torch as the user's pip finds it, else from PyTorch's own CPU index; kept between runs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,10 @@ def show(console: Console, plan: Plan, target: Target, offers: Offers) -> None:
     minor = 0 if console.verbose else sum(caution.is_minor for caution in plan.cautions)
     if minor:
         console.say(f"{minor} more note{'' if minor == 1 else 's'} on files that few people use: -v")
+    if offers.rejected:
+        counts = Counter(wheel.code for wheel in offers.rejected)
+        told = ", ".join(f"{count} {code}" for code, count in sorted(counts.items()))
+        console.say(f"Not taken from the pages you named: {told}" + ("" if console.verbose else " (-v lists them)"))
     if console.verbose:
         for wheel in offers.rejected:
             why = f"{wheel.code} ({wheel.found}; wanted {wheel.wanted})"

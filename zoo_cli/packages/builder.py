@@ -10,6 +10,7 @@ one if that fails. Building runs the project's setup.py: it is done only when th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -205,6 +206,7 @@ class _Build:
         started = time.monotonic()
         archive = self._fetch(sdist)
         place.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(place.parent)
         with tempfile.TemporaryDirectory(prefix=".building-", dir=place.parent) as folder:
             work = Path(folder)
             self.listen(Stage(f"making a build environment that sees torch {target.torch}"))
@@ -298,6 +300,14 @@ class _Build:
                 reason = f"{extension.path} needs {missing[0]}, which torch {target.torch} does not have"
                 raise BuiltWrong(self.request.project, self.request.version, reason)
         return report
+
+
+def _sweep(directory: Path) -> None:
+    """Removes what builds that were killed left behind a day ago or longer."""
+    for left in directory.glob(".*ing-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > 86_400:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def is_sdist_of(filename: str, project: str, version: str) -> bool:

@@ -35,6 +35,7 @@ class Finding:
     values: tuple[tuple[str, str], ...] = ()
     install: tuple[str, ...] = ()  # words after `zoo install` that mend it
     source: str = ""  # where the fact was read
+    is_minor: bool = False  # about a few files that few people use
 
     def get(self, name: str) -> str:
         """One value, "" if it is not there."""
@@ -400,4 +401,5 @@ def _walls(machine: Machine, python: Interpreter, matrix: Matrix) -> Iterator[Fi
                     wall.origin.source,
                 )
             else:
-                yield Finding(NOTE, "Installed", project, "some-files", values, source=wall.origin.source)
+                source, minor = wall.origin.source, needed != "torch"
+                yield Finding(NOTE, "Installed", project, "some-files", values, source=source, is_minor=minor)

@@ -9,6 +9,7 @@ and a wheel file is installed as the file it is: no index, no dependencies, no c
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import shlex
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     LineListener = Callable[[str], None]
 
 _TAIL = 200  # lines kept for an error
+_MAX_LOGS = 200
+_numbers = itertools.count(1)  # steps of this process, for the names of their logs
 _TELLING = re.compile(
     r"error|no module named|no solution|not found|could not|cannot|failed|conflict|because|requires", re.IGNORECASE
 )
@@ -264,10 +267,12 @@ def _log_path() -> Path | None:
     directory = state_directory() / "logs"
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        for old in sorted(directory.glob("*.log"))[:-_MAX_LOGS]:  # names begin with the time
+            old.unlink(missing_ok=True)
     except OSError:
         return None
     stamp = time.strftime("%Y-%m-%dT%H-%M-%S")
-    return directory / f"{stamp}-{os.getpid()}.log" if os.access(directory, os.W_OK) else None
+    return directory / f"{stamp}-{os.getpid()}-{next(_numbers)}.log" if os.access(directory, os.W_OK) else None
 
 
 def _run(step: Step, take: LineListener) -> int:

@@ -91,6 +91,9 @@ def explain(problem: Problem, limit: int = 3) -> NoSolution:
     missing = tuple(_missing_versions(problem))
     if missing:
         return NoSolution(words, ("asked",), missing, (), problem.facts.matrix.index_date)
+    if not problem.facts.grid.cells:
+        platform = Reason("platform", (("platform", problem.machine.platform),))
+        return NoSolution(words, ("platform",), (platform,), (), problem.facts.matrix.index_date)
     conflict = minimal_conflict(problem)
     reasons = tuple(_reasons(problem, conflict))
     return NoSolution(words, conflict, reasons, tuple(ways_out(problem, limit)), problem.facts.matrix.index_date)

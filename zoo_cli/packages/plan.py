@@ -301,13 +301,20 @@ def standing_walls(
                 break
 
 
+def _staying(problem: Problem) -> dict[str, str]:
+    """Installed projects of the index that the plan leaves as they are: their walls stand, too."""
+    python = problem.machine.python
+    known = problem.facts.matrix.frameworks
+    return {here.name: here.version for here in (python.distributions if python else ()) if here.name in known}
+
+
 def _walls(problem: Problem, stack: Stack, versions: Mapping[str, str]) -> Iterator[tuple[Wall, str]]:
     python = python_of(stack.cell.python).rstrip("t")
     return standing_walls(problem.facts.matrix.walls, versions, problem.machine.platform, python)
 
 
 def _bounds(problem: Problem, stack: Stack) -> Iterator[Bound]:
-    versions = chosen_versions(stack)
+    versions = {**_staying(problem), **chosen_versions(stack)}
     ranges: dict[str, list[tuple[str, Wall]]] = {}
     for wall, _project in _walls(problem, stack, versions):
         for needed, span in wall.needs.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,7 @@ def _document(checkup: Checkup, target: Target) -> dict[str, object]:
 
 def _show(console: Console, checkup: Checkup, target: Target) -> None:
     for group in ("Machine", "Installed"):
-        members = [finding for finding in checkup.findings if finding.group == group]
+        members = [each for each in checkup.findings if each.group == group and (console.verbose or not each.is_minor)]
         if members:
             console.data(group)
             for finding in members:
@@ -99,6 +100,9 @@ def _show(console: Console, checkup: Checkup, target: Target) -> None:
         console.data("  " + line)
     console.data()
     console.data(_verdict(checkup))
+    hidden = 0 if console.verbose else sum(each.is_minor for each in checkup.findings)
+    if hidden:
+        console.say(f"{hidden} more note{'' if hidden == 1 else 's'} on files that few people use: -v")
 
 
 def _show_finding(console: Console, finding: Finding, target: Target) -> None:
@@ -116,8 +120,8 @@ def _show_finding(console: Console, finding: Finding, target: Target) -> None:
 
 
 def _verdict(checkup: Checkup) -> str:
-    counts = {status: sum(f.status == status for f in checkup.findings) for status in ("ok", "note", "warn", "FAIL")}
-    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    counts = Counter(finding.status for finding in checkup.findings if not finding.is_minor)
+    told = ", ".join(f"{counts[status]} {status}" for status in ("ok", "note", "warn", "FAIL") if counts[status])
     if checkup.is_blocked:
         return f"Blocked: {told}."
     return f"Fine: {told}."

@@ -57,6 +57,7 @@ _FACTS = {
     "asserted": "{project} {version} (the newest that will do) refuses {needs} outside {range} when imported",
     "declared": "{project} {version} (the newest that will do) declares {needs} {range}",
     "gpu": "{gpu} is {target}; the oldest torch with code for it is {oldest}",
+    "platform": "no torch wheels are known for {platform}",
     "keep-torch": "torch {version}+{variant} is installed and stays",
     "wheels": "official {project} wheels reach to torch {torch}, {cuda}, Python {python} ({project} {version})",
     "python": "the target is Python {version}",

@@ -359,3 +359,16 @@ def test_the_command_puts_the_wheel_where_it_is_asked(
     document = json.loads(second.stdout)
     assert document["was_cached"] is True
     assert document["path"] == first.stdout.strip()
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_what_a_killed_build_left_is_swept_a_day_later(
+    python: str, monkeypatch: pytest.MonkeyPatch, events: list[BuildEvent], tmp_path: Path
+) -> None:
+    left = [tmp_path / "cache" / "built" / name for name in (".building-old", ".building-now")]
+    for path in left:
+        path.mkdir(parents=True)
+    os.utime(left[0], (0, 0))
+    build(FINE, python, monkeypatch, events)
+    assert [path.exists() for path in left] == [False, True]

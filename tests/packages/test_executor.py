@@ -219,3 +219,12 @@ def test_the_lines_that_tell() -> None:
     )
     assert telling(["one", "two"]) == ("one", "two")
     assert telling([]) == ()
+
+
+def test_each_step_has_a_log_of_its_own_and_old_ones_go(state: Path) -> None:
+    (state / "logs").mkdir(parents=True)
+    for number in range(250):
+        (state / "logs" / f"2020-01-01T00-00-00-1-{number:03}.log").write_text("old")
+    logs = {run_step(Step((sys.executable, "-c", f"print({number})"))).log for number in range(3)}
+    assert sorted(path.read_text() for path in logs if path) == ["0\n", "1\n", "2\n"]
+    assert len(list((state / "logs").iterdir())) <= 203

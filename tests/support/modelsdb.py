@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,9 @@ def document(version: str = "1.0", project: str = "zoolet", **sections: Any) -> 
 def model(name: str, *urls: str, **fields: Any) -> dict[str, Any]:
     """A valid model row with checkpoints at these addresses."""
     weights = [{"url": url, "name": url.rpartition("/")[2]} for url in urls]
+    for each in weights:
+        if found := re.search(r"-([0-9a-f]{8})\.pth$", each["name"]):
+            each["prefix"] = found[1]
     row = {"name": name, "at": "configs/a/metafile.yml:1", "config": f"configs/a/{name}.py", "config_state": "found"}
     return {**row, **({"weights": weights} if weights else {}), **fields}
 

@@ -170,9 +170,9 @@ def releases(connection: sqlite3.Connection, project: str | None = None) -> tupl
 def find_models(connection: sqlite3.Connection, text: str) -> Found:
     """The model a text names.
 
-    Understood are: a name, `package/name`, `package/release/name`, `package@release/name`, `name@<8 hex>` (of several
-    entries of one name the one with that checkpoint), `package::configs/x.py`, a config path, a checkpoint's file name
-    and its address. A trailing `.py` of a name is not minded.
+    Understood are: a name, `package/name`, `package/release/name`, `package@release/name`; of several entries of one
+    name `name@<8 hex>` (the one with that checkpoint) and `name#2` (the second); `package::configs/x.py`, a config
+    path, a checkpoint's file name and its address. A trailing `.py` of a name is not minded.
 
     Raises:
         UnknownModel: Nothing is called so.
@@ -218,13 +218,13 @@ def _known_package(connection: sqlite3.Connection, project: str, release: str | 
 
 
 def _by_name(connection: sqlite3.Connection, asked: str, project: str | None, release: str | None, name: str) -> Found:
-    bare, _, digest = name.rpartition("@") if re.fullmatch(r".+@[0-9a-f]{8}", name) else (name, "", "")
+    bare, mark, which = _part(name)
     scope = "AND (? IS NULL OR p.project = ?) AND (? IS NULL OR p.version = ?)"
     bound = (project, project, release, release)
     exact = _models(connection, f"WHERE m.name = ? {scope}", (bare, *bound))
     renamed = _models(connection, f"JOIN alias a ON a.model = m.id WHERE a.name = ? {scope}", (bare, *bound))
-    if digest:
-        exact, renamed = ([each for each in one if _has_digest(each, digest)] for one in (exact, renamed))
+    if mark:
+        exact, renamed = ([each for each in one if _is_that(each, which)] for one in (exact, renamed))
     newest = _newest(connection)
     current = [each for each in exact if release or each.release in newest]
     found, via = (current, "name") if current else (renamed, "alias") if renamed else (exact, "name")
@@ -233,8 +233,16 @@ def _by_name(connection: sqlite3.Connection, asked: str, project: str | None, re
     return Found(_one(asked, found, exact), bare, via)
 
 
-def _has_digest(model: Model, digest: str) -> bool:
-    return any(digest == (file.sha256 or file.prefix or "")[:8] for file in model.files)
+def _part(name: str) -> tuple[str, str, str]:
+    """Name, mark and rest of `name@<8 hex>` and `name#2`; the last two empty when there is no such ending."""
+    found = re.fullmatch(r"(.+)([@#])((?<=@)[0-9a-f]{8}|(?<=#)[1-9][0-9]{0,3})", name)
+    return (found[1], found[2], found[3]) if found else (name, "", "")
+
+
+def _is_that(model: Model, which: str) -> bool:
+    """Whether it is the entry of that number, or has a checkpoint with that digest."""
+    digests = ((file.sha256 or file.prefix or "")[:8] for file in model.files)
+    return which == str(model.ordinal) or (len(which) == 8 and which in digests)
 
 
 def _newest(connection: sqlite3.Connection) -> frozenset[Release]:
@@ -271,12 +279,24 @@ def _one(asked: str, found: Sequence[Model], others: Iterable[Model] = ()) -> tu
     rivals = [each for each in found if each.project != first.project or each.release == first.release]
     different = {(each.project, each.config_path, each.files): each for each in reversed(rivals)}
     if len(different) > 1:
-        raise AmbiguousModel(asked, tuple(sorted(map(_choice, different.values()))))
+        raise AmbiguousModel(asked, _choices(different.values()))
     rest = [each for each in (*found, *others) if each.release != first.release]
     return (first, *{each.id: each for each in rest}.values())
 
 
-def _choice(model: Model) -> str:
+def _choices(models: Iterable[Model]) -> tuple[str, ...]:
+    """A text for each model that names it alone: with its digest, or its number where that is not enough."""
+    models = list(models)
+    texts = [_with_digest(each) for each in models]
+    return tuple(
+        sorted(
+            text if texts.count(text) == 1 else f"{each.project}/{each.name}#{each.ordinal}"
+            for each, text in zip(models, texts, strict=True)
+        )
+    )
+
+
+def _with_digest(model: Model) -> str:
     digest = next((file.sha256 or file.prefix for file in model.files), None)
     return f"{model.project}/{model.name}" + (f"@{digest[:8]}" if digest else "")
 

@@ -35,7 +35,7 @@ class ZooError(Exception):
 
     def fields(self) -> dict[str, object]:
         """The facts of this error by name, for `--json` and logs."""
-        return {name: getattr(self, name) for name in getattr(self, "__dataclass_fields__", ())}
+        return dict(vars(self))
 
     def __str__(self) -> str:
         facts = ", ".join(f"{name}={value!r}" for name, value in self.fields().items())

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from zoo_cli.catalog.entries import FrameworkRelease, Matrix, OpsWheels, Origin, Project, Toolkit, TorchBuild
 from zoo_cli.machine.facts import Capability, Gpu, Interpreter, Machine
 from zoo_cli.packages.explain import explain, minimal_conflict
+from zoo_cli.packages.problem import Facts, Problem
 from zoo_cli.packages.request import Request, Want
-from zoo_cli.packages.solve import Facts, Problem, Stack, search
+from zoo_cli.packages.solve import Stack, search
 from zoo_cli.packages.versions import parse_range, version
 
 ORIGIN = Origin("made by a test", "2026-11-23", "seen")
@@ -51,7 +52,8 @@ def worlds(draw: st.DrawFn) -> World:
     rows = tuple(
         OpsWheels(
             "mmcv", "openmmlab", "mmcv", release, ".".join(torch.split(".")[:2]), variant, "linux_x86_64",
-            dict.fromkeys(draw(st.sets(st.sampled_from(TAGS), min_size=1)), "seen"), targets, "https://page", None, ORIGIN,
+            dict.fromkeys(draw(st.sets(st.sampled_from(TAGS), min_size=1)), "seen"), targets, "https://page", None,
+            ORIGIN,
         )
         for release, torch, variant in product(OPS, TORCHES, VARIANTS)
         if draw(st.integers(0, 3)) == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import traceback
 from typing import TYPE_CHECKING
 
 import click
@@ -109,8 +108,7 @@ def run(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FINE
     except ZooError as error:
-        if console.environ.get("ZOO_DEBUG"):
-            traceback.print_exc()
+        _print_traceback(console)
         show_error(console, error)
         return error.exit_code
     except Exception as error:
@@ -167,9 +165,18 @@ def _document(message: Message) -> dict[str, object]:
     }
 
 
-def _bug(console: Console, error: Exception) -> int:
+def _print_traceback(console: Console) -> None:
+    """Only with ZOO_DEBUG."""
     if console.environ.get("ZOO_DEBUG"):
+        import traceback
+
         traceback.print_exc()
+
+
+def _bug(console: Console, error: Exception) -> int:
+    import traceback
+
+    _print_traceback(console)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{frame.filename.replace(os.sep, '/').rpartition('zoo_cli/')[2]}:{frame.lineno}"
     what = f"zoo hit a case it does not know ({type(error).__name__} in {place})"

@@ -10,17 +10,17 @@ from zoo_cli.cli.text import human_bytes, printable
 
 if TYPE_CHECKING:
     from zoo_cli.packages.check import Fit
-    from zoo_cli.packages.diagnose import Finding
+    from zoo_cli.packages.findings import Finding
     from zoo_cli.packages.solve import Stack
 
 # code -> sentence with the finding's values
 _SENTENCES = {
     "system": "{os} {arch}{libc}{marks}",
     "unknown-platform": "{os} {arch}{libc}: no torch wheels are known for it",
-    "python": "{version} {kind}, {path}",
-    "externally-managed": "{version} {kind}, {path}: belongs to the operating system (PEP 668)",
-    "not-writable": "{version} {kind}, {path}: {site} cannot be written",
-    "32-bit": "{version}, {path}: {bits}-bit; torch wheels are 64-bit only",
+    "python": "{version} {kind}{path}",
+    "externally-managed": "{version} {kind}{path}: belongs to the operating system (PEP 668)",
+    "not-writable": "{version} {kind}{path}: {site} cannot be written",
+    "32-bit": "{version}{path}: {bits}-bit; torch wheels are 64-bit only",
     "no-gpu": "none found (asked {asked})",
     "gpu": "{name}{memory}{capability}",
     "gpu-without-driver": "{name}{capability}: on the bus, but no driver is loaded",
@@ -67,6 +67,7 @@ def sentence(finding: Finding) -> str:
         values["kind"] = {"virtual": "in a virtual environment", "conda": "in a conda environment"}.get(
             values["kind"], ""
         )
+        values["path"] = f", {values['path']}" if values["path"] else ""
     if "memory" in values:
         values["memory"] = f", {human_bytes(int(values['memory']))}" if values["memory"] else ""
     if "capability" in values:
@@ -78,7 +79,7 @@ def sentence(finding: Finding) -> str:
         values["bytes"] = human_bytes(int(values["bytes"]))
     if finding.code == "installed":
         values["cuda"] = f", built for CUDA {values['cuda']}" if values["cuda"] else ", CPU build"
-    return printable(_SENTENCES[finding.code].format(**values).replace("  ", " ").replace(" ,", ","))
+    return printable(_SENTENCES[finding.code].format(**values).replace("  ", " ").replace(" ,", ",").rstrip())
 
 
 def _driver(values: dict[str, str]) -> str:

@@ -30,7 +30,7 @@ def show(console: Console, plan: Plan, target: Target, offers: Offers) -> None:
     for line in plan_view.plan_lines(plan):
         console.say(line)
     console.say("Wheels that zoo fetches and inspects itself:" if plan.fetched else "")
-    for line in plan_view.address_lines(plan):
+    for line in plan_view.address_lines(plan, with_sources=bool(console.verbose)):
         console.say(line)
     for caution in plan.cautions:
         if caution.is_minor and not console.verbose:
@@ -39,6 +39,9 @@ def show(console: Console, plan: Plan, target: Target, offers: Offers) -> None:
     minor = 0 if console.verbose else sum(caution.is_minor for caution in plan.cautions)
     if minor:
         console.say(f"{minor} more note{'' if minor == 1 else 's'} on files that few people use: -v")
+    if console.verbose:
+        for line in plan_view.wall_lines(plan):
+            console.say(line)
     if offers.rejected:
         counts = Counter(wheel.code for wheel in offers.rejected)
         told = ", ".join(f"{count} {code}" for code, count in sorted(counts.items()))

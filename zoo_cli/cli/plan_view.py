@@ -66,7 +66,13 @@ def plan_lines(plan: Plan) -> list[str]:
     rows = [("PACKAGE", "VERSION", "FROM", "EVIDENCE", "BECAUSE")]
     rows += [(pin.project, pin.version, pin.host, pin.evidence, _action(pin)) for pin in plan.pins]
     rows += [
-        (bound.project, bound.range, "PyPI", "wall", bound.fact + (f"; replaces {bound.was}" if bound.was else ""))
+        (
+            bound.project,
+            bound.range,
+            "PyPI",
+            "wall",
+            f"for {bound.by}" + (f"; replaces {bound.was}" if bound.was else ""),
+        )
         for bound in plan.bounds
     ]
     rows += [
@@ -75,12 +81,19 @@ def plan_lines(plan: Plan) -> list[str]:
     return ["  " + line for line in columns(rows)]
 
 
-def address_lines(plan: Plan) -> Iterator[str]:
+def address_lines(plan: Plan, *, with_sources: bool) -> Iterator[str]:
     """The addresses of the wheels that zoo fetches itself, with digests where they are known."""
     for pin in plan.fetched:
-        digest = f"  sha256 {pin.sha256}" if pin.sha256 else "  no digest published"
         yield f"  {pin.urls[0]}"
-        yield f"  {digest} ({_EVIDENCE[pin.evidence]}; {pin.source}, read {pin.date})"
+        digest = f"sha256 {pin.sha256}" if pin.sha256 else "no digest published"
+        source = f"; {pin.source}, read {pin.date}" if with_sources else ""
+        yield f"    {digest}; {_EVIDENCE[pin.evidence]}{source}"
+
+
+def wall_lines(plan: Plan) -> Iterator[str]:
+    """The facts behind the bounds, with their sources."""
+    for bound in plan.bounds:
+        yield f"  {bound.project}{bound.range}: {bound.by} {bound.fact} ({bound.source}, read {bound.date})"
 
 
 _CAUTIONS = {
@@ -134,6 +147,7 @@ def plan_document(plan: Plan, commands: Sequence[Sequence[str]]) -> dict[str, ob
             {
                 "name": each.project,
                 "range": each.range,
+                "by": each.by,
                 "fact": each.fact,
                 "replaces": each.was,
                 "source": each.source,

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.machine.describe import parse_machine
 from zoo_cli.machine.document import machine_from_json, machine_to_json
 from zoo_cli.machine.files import is_there, read_head
 from zoo_cli.machine.values import BadMachine
@@ -46,6 +45,8 @@ def load_machine(given: str, gpus: Mapping[str, Capability]) -> Machine:
     if len(given) <= 4096 and "\n" not in given and is_there(given):
         return replace(_from_file(given), is_described=True)
     if "=" in given:
+        from zoo_cli.machine.describe import parse_machine
+
         return parse_machine(given, gpus)
     raise BadMachine("--machine", "not-here", value=given[:200], text=given[:200])
 

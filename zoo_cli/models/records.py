@@ -138,7 +138,9 @@ def plain(value: object) -> object:
     """A record as JSON values, without the fields that say nothing (None, empty, False)."""
     if is_dataclass(value):
         named = ((each.name, plain(getattr(value, each.name))) for each in fields(value))
-        return {name: each for name, each in named if each is not None and each is not False and each not in ("", [], {})}
+        return {
+            name: each for name, each in named if each is not None and each is not False and each not in ("", [], {})
+        }
     if isinstance(value, dict):
         return {key: plain(value[key]) for key in sorted(value)}
     if isinstance(value, (list, tuple)):

@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from zoo_cli.packages.diagnose import FAIL, Finding, diagnose
+from zoo_cli.packages.diagnose import diagnose
 from zoo_cli.packages.explain import NoSolution, explain
 from zoo_cli.packages.extensions import read_evidence
+from zoo_cli.packages.findings import FAIL, Finding
+from zoo_cli.packages.problem import Facts, Problem
 from zoo_cli.packages.request import Request, Want
-from zoo_cli.packages.solve import Facts, Problem, Stack, search
+from zoo_cli.packages.solve import Stack, search
 from zoo_cli.packages.versions import parse_range
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from zoo_cli.catalog.entries import OpsWheels
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.grid import is_cuda, python_of, tag_key
-from zoo_cli.packages.solve import OFFICIAL, USER_PAGE, Problem, Stack, search
+from zoo_cli.packages.problem import OFFICIAL, USER_PAGE, Problem
+from zoo_cli.packages.solve import Stack, search
 from zoo_cli.packages.versions import parse_range, version
 
 if TYPE_CHECKING:

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_cli.packages.diagnose import OpsEvidence
-from zoo_cli.trust.elf import BadElf, Elf, read_elf
-from zoo_cli.trust.wheel import unresolved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from zoo_cli.catalog.entries import Project
     from zoo_cli.machine.facts import Distribution, Interpreter
+    from zoo_cli.trust.elf import Elf
 
 _VERSION_LINE = re.compile(r"^__version__\s*=\s*['\"]([^'\"]+)['\"]", re.MULTILINE)
 _MAX_SOURCE = 1 << 16  # bytes of a version.py that are looked at
@@ -33,6 +32,8 @@ def read_evidence(python: Interpreter, projects: Mapping[str, Project]) -> dict[
 
 
 def _read_ops(here: Distribution, project: Project, python: Interpreter) -> OpsEvidence:
+    from zoo_cli.trust.wheel import unresolved
+
     root = Path(here.location)
     names = [name for name in here.files if re.search(r"\.(so|pyd)$|\.so\.", name)]
     files = [path for name in names if (path := root / name).is_file()]
@@ -58,6 +59,8 @@ def _read_ops(here: Distribution, project: Project, python: Interpreter) -> OpsE
 
 
 def _elf(path: Path) -> Elf | None:
+    from zoo_cli.trust.elf import BadElf, read_elf
+
     if ".so" not in path.name:
         return None
     try:

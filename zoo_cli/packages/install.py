@@ -20,7 +20,8 @@ from zoo_cli.packages.executor import Installer, Step, find_installer, run_step
 from zoo_cli.packages.explain import explain, translate
 from zoo_cli.packages.indexes import user_index
 from zoo_cli.packages.plan import Plan, make_plan
-from zoo_cli.packages.solve import TORCH_FAMILY, Facts, Problem, search
+from zoo_cli.packages.problem import TORCH_FAMILY, Facts, Problem
+from zoo_cli.packages.solve import search
 from zoo_cli.packages.versions import public
 from zoo_cli.trust.wheel import WheelReport, inspect_wheel, require_sound
 

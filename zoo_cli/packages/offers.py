@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zoo_cli.catalog.entries import OpsWheels, Origin
-from zoo_cli.packages.solve import TORCH_FAMILY, USER_PAGE
+from zoo_cli.packages.problem import TORCH_FAMILY, USER_PAGE
 from zoo_cli.packages.versions import public
 from zoo_cli.packages.wheels import Fits, Rejected, WheelTarget, fits, parse_wheel_name, tags_for
 

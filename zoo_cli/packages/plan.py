@@ -13,7 +13,8 @@ from urllib.parse import unquote, urlsplit
 from zoo_cli.catalog.entries import OpsWheels
 from zoo_cli.machine.cuda import Coverage
 from zoo_cli.packages.grid import is_cuda, python_of
-from zoo_cli.packages.solve import OFFICIAL, USER_PAGE, Problem, SourceBuild, Stack
+from zoo_cli.packages.problem import OFFICIAL, USER_PAGE, Problem
+from zoo_cli.packages.solve import SourceBuild, Stack
 from zoo_cli.packages.versions import local, parse_range, public
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Bound:
 
     project: str
     range: str
+    by: str  # who runs into the wall: "mmengine 0.10.7"
     fact: str
     was: str | None  # installed version outside the range
     source: str
@@ -315,17 +317,17 @@ def _walls(problem: Problem, stack: Stack, versions: Mapping[str, str]) -> Itera
 
 def _bounds(problem: Problem, stack: Stack) -> Iterator[Bound]:
     versions = {**_staying(problem), **chosen_versions(stack)}
-    ranges: dict[str, list[tuple[str, Wall]]] = {}
-    for wall, _project in _walls(problem, stack, versions):
+    ranges: dict[str, list[tuple[str, str, Wall]]] = {}
+    for wall, project in _walls(problem, stack, versions):
         for needed, span in wall.needs.items():
             if wall.severity == "breaks" and needed not in versions:
-                ranges.setdefault(needed, []).append((span, wall))
+                ranges.setdefault(needed, []).append((span, f"{project} {versions[project]}", wall))
     for needed, found in sorted(ranges.items()):
-        text = ",".join(dict.fromkeys(span for span, _wall in found))
+        text = ",".join(dict.fromkeys(span for span, _by, _wall in found))
         here = _installed(problem, needed)
         was = here.version if here and not parse_range(text).admits(here.version) else None
-        first = found[0][1]
-        yield Bound(needed, text, first.fact, was, first.origin.source, first.origin.date)
+        _span, by, first = found[0]
+        yield Bound(needed, text, by, first.fact, was, first.origin.source, first.origin.date)
 
 
 def _removals(problem: Problem, stack: Stack) -> Iterator[Distribution]:

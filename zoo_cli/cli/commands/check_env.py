@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
     from zoo_cli.cli.target import Target
     from zoo_cli.packages.check import Checkup
-    from zoo_cli.packages.diagnose import Finding
+    from zoo_cli.packages.findings import Finding
 
 DEFAULT_PROJECTS = ("mmdet", "mmsegmentation", "mmpretrain", "mmpose")
 _COLOURS = {"ok": "green", "warn": "yellow", "FAIL": "red"}

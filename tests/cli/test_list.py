@@ -257,10 +257,22 @@ def test_errors_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert (facts["column"], facts["length"], facts["near"]) == (0, 5, ["box_AP"])
 
 
-def test_bytes_that_are_no_text() -> None:
-    command = [sys.executable.encode(), b"-m", b"zoo_cli", b"list", b"--name", b"\xff*"]
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "said"),
+    [
+        ((b"--name", b"\xff*"), 0, b"No model matches."),
+        ((b"--release", b"\xff"), 0, b"No model matches."),
+        ((b"\xff",), 2, b"error[unknown-package]"),
+        ((b"mmdet", b"--release", b"\xff"), 2, b"error[unknown-package]"),
+        ((b"--filter", b"name=\xff"), 2, b"error[bad-filter]"),
+        ((b"--sort", b"\xff"), 2, b"error[unknown-column]"),
+    ],
+)
+def test_bytes_that_are_no_text(arguments: tuple[bytes, ...], exit_code: int, said: bytes) -> None:
+    command = [sys.executable.encode(), b"-m", b"zoo_cli", b"list", *arguments]
     child = subprocess.run(command, cwd=ROOT, check=False, capture_output=True)
-    assert (child.returncode, child.stdout, child.stderr) == (0, b"", b"No model matches.\n")
+    assert (child.returncode, child.stdout) == (exit_code, b"")
+    assert said in child.stderr
 
 
 # -- what it costs -----------------------------------------------------------------------------------------------------

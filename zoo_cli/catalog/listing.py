@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from zoo_cli.catalog.filter_sql import EVERYTHING, Compiled, Sql, comparisons, compile_filter
 from zoo_cli.catalog.filters import FIELDS
-from zoo_cli.catalog.names import near, query_name
+from zoo_cli.catalog.names import near, query_name, storable
 from zoo_cli.catalog.scope import metric_names, versions
 from zoo_cli.errors import ExitCode, ZooError
 
@@ -165,17 +165,17 @@ def search_scope(connection: sqlite3.Connection, query: Query, compiled: Compile
     """
     parts, parameters = ["1"], list[str | float]()
     if query.package is not None:
-        versions(connection, query.package, query.release)
+        versions(connection, query.package, query.release)  # else the list would be empty without saying why
         parts.append("p.project = ?")
         parameters.append(query.package)
     if query.release is not None:
         parts.append("p.version = ?")
-        parameters.append(query.release)
+        parameters.append(storable(query.release))
     elif not compiled.names_release:
         parts.append("p.rank = 0")
     if query.name is not None:
         parts.append("lower(m.name) GLOB ?")
-        parameters.append(query.name.casefold().encode(errors="replace").decode())
+        parameters.append(storable(query.name).casefold())
     return Sql(" AND ".join(parts), tuple(parameters))
 
 

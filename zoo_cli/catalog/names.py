@@ -27,6 +27,11 @@ def normalised(name: str) -> str:
     return _SEPARATORS.sub("-", name.casefold()).strip("-")
 
 
+def storable(text: str) -> str:
+    """The text as a database takes it: bytes of an argument that are no UTF-8 become U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def near(asked: str, names: Iterable[str], limit: int = 3) -> tuple[str, ...]:
     """At most `limit` of `names` that `asked` may have meant, the nearest first; ties in order of length, then name.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zoo_cli.catalog.names import near
+from zoo_cli.catalog.names import near, storable
 from zoo_cli.errors import ExitCode, ZooError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def versions(connection: sqlite3.Connection, project: str, wanted: str | None = 
     Raises:
         UnknownPackage: There is none, or none of the wanted version.
     """
+    project = storable(project)
     query = "SELECT version FROM package WHERE project = ? ORDER BY rank"
     found = tuple(version for (version,) in connection.execute(query, (project,)))
     if not found:

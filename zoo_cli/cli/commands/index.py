@@ -185,12 +185,12 @@ def problems_command(console: Console, package: str | None, release: str | None,
 
     from zoo_cli.catalog.contents import problems
     from zoo_cli.catalog.database import open_catalog
-    from zoo_cli.catalog.models import releases
+    from zoo_cli.catalog.scope import versions
 
     catalog = open_catalog()
     try:
         if package is not None:
-            releases(catalog, package)
+            versions(catalog, package, release)
         rows = problems(catalog, package, release, kind)
     finally:
         catalog.close()

@@ -10,13 +10,14 @@ import os
 import subprocess
 import sys
 import tarfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.support.server import Page, Server
-from tests.support.torch_env import mmcv_wheel, torch_python
+from tests.support.torch_env import CACHE, mmcv_wheel, torch_python
 from zoo_cli.packages.builder import (
     BuildEvent,
     BuildRequest,
@@ -303,6 +304,10 @@ def test_mmcv_is_built_from_its_sdist() -> None:
     (extension,) = report.extensions
     assert extension.elf is not None
     assert {"libc10.so", "libtorch_cpu.so", "libtorch_python.so"} <= set(extension.elf.needed)
+    with zipfile.ZipFile(mmcv_wheel()) as archive:
+        content = archive.read(extension.path)
+    assert b"mmcv/ops/csrc" in content  # asserts name their files,
+    assert str(CACHE).encode() not in content  # and not where they were compiled
 
 
 @pytest.mark.slow

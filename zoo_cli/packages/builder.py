@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from zoo_cli.packages.findlinks import Link
     from zoo_cli.transfer.fetch import Settings
 
-RECIPE_REVISION = 1  # part of the cache key: raise it when the way of building changes what comes out
+RECIPE_REVISION = 3  # part of the cache key: raise it when the way of building changes what comes out
 _PYPI = "https://pypi.org/simple"
 _FLAGS = "-g0 -O2 -w"  # without debug information: half the time, a twentieth of the size
 _NINJA_LINE = re.compile(r"\[(\d+)/(\d+)\] ")
@@ -256,25 +256,26 @@ class _Build:
             if units:
                 self.listen(Stage(f"compiling {files} files in {units} runs for torch {target.torch}"))
                 try:
-                    return self._setup(source, work / "out-combined", python, tools)
+                    return self._setup(source, work / "out-combined", python, target, tools)
                 except StepFailed as error:
                     self.listen(Noted(f"compiling in few runs failed (log: {error.log}); compiling file by file"))
         source = self._unpack(archive, work / "plain")
         self.listen(Stage(f"compiling file by file for torch {target.torch}"))
-        return self._setup(source, work / "out-plain", python, tools)
+        return self._setup(source, work / "out-plain", python, target, tools)
 
     def _unpack(self, archive: Path, directory: Path) -> Path:
         directory.mkdir()
         return unpack_sdist(archive, directory)
 
-    def _setup(self, source: Path, out: Path, python: str, tools: Toolchain) -> Path:
+    def _setup(self, source: Path, out: Path, python: str, target: Target, tools: Toolchain) -> Path:
         out.mkdir()
+        flags = flags_for({source.resolve(): ".", target.torch_directory: "torch"})
         path = os.pathsep.join((str(Path(python).parent), os.environ.get("PATH", os.defpath)))
         variables = {
             **self.recipe.variables,
             "MAX_JOBS": str(tools.jobs(self.request.jobs)),
-            "CFLAGS": _FLAGS,
-            "CXXFLAGS": _FLAGS,
+            "CFLAGS": flags,
+            "CXXFLAGS": flags,
             "PATH": path,
             "CUDA_VISIBLE_DEVICES": "",  # setup.py compiles for CUDA wherever torch sees a GPU
         }
@@ -300,6 +301,15 @@ class _Build:
                 reason = f"{extension.path} needs {missing[0]}, which torch {target.torch} does not have"
                 raise BuiltWrong(self.request.project, self.request.version, reason)
         return report
+
+
+def flags_for(names: Mapping[Path, str]) -> str:
+    """Compiler flags that write these directories under other names: asserts name files, ours are private.
+
+    A path with a blank is left as it is, since it would not survive setuptools and ninja.
+    """
+    maps = [f"-ffile-prefix-map={path}={name}" for path, name in names.items() if not re.search(r"[\s'\"$]", str(path))]
+    return " ".join((_FLAGS, *maps))
 
 
 def _sweep(directory: Path) -> None:

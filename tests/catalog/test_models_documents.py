@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.modelsdb import INDEX, document, model, models_db, result, write_index
+from zoo_cli.catalog.compiler import compile_index
 from zoo_cli.catalog.compiler.releases import read_document, read_releases
 from zoo_cli.catalog.compiler.rows import BrokenRow
 from zoo_cli.catalog.contents import counts, metric_ranges, problems
@@ -75,6 +76,12 @@ def test_the_same_documents_give_the_same_tables(tmp_path: Path) -> None:
     assert dump(first) == dump(second)
     first.close()
     second.close()
+
+
+def test_the_whole_index_compiles_to_the_same_bytes(tmp_path: Path) -> None:
+    compile_index(INDEX, tmp_path / "one.db")
+    compile_index(INDEX, tmp_path / "two.db")
+    assert (tmp_path / "one.db").read_bytes() == (tmp_path / "two.db").read_bytes()
 
 
 def test_facts_of_the_collection_hold_for_its_models(tmp_path: Path) -> None:

@@ -212,8 +212,10 @@ class _Compiler:
         if field is None:
             return self._metric(node, binding)
         if field.name in _SINGLE:
-            condition = self._compared(_SINGLE[field.name], node, field)
-            return condition._replace(text=f"coalesce({condition.text}, 0)")
+            # Never NULL, so that `not` is the complement; and still open to an index, unlike coalesce().
+            expression = _SINGLE[field.name]
+            condition = self._compared(expression, node, field)
+            return condition._replace(text=f"({expression} IS NOT NULL AND {condition.text})")
         return self._among(Sql(_SEVERAL[field.name]), node, field)
 
     def _metric(self, node: Comparison, binding: Sql) -> Sql:

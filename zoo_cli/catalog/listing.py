@@ -8,6 +8,7 @@ of one model are in `zoo_cli.catalog.models`.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -120,17 +121,14 @@ def list_models(connection: sqlite3.Connection, query: Query) -> Listing:
     compiled = compile_filter(query.filter, names) if query.filter is not None else Compiled(EVERYTHING)
     scope = search_scope(connection, query, compiled)
     rows = _rows(connection, scope, compiled.where)
-    (total,) = connection.execute(
-        f"SELECT count(*) FROM model m JOIN package p ON p.id = m.package WHERE {scope.text}",
-        scope.parameters,
-    ).fetchone()
-    shown = _metrics_to_show(connection, query, compiled, scope, names)
+    area = search_scope(connection, query._replace(name=None), compiled)
+    shown = _metrics_to_show(connection, query, compiled, area, names)
     _add_metrics(connection, rows, [names[name] for name in shown], compiled.binding)
     rows = _sorted(rows, query.sort, shown, names)
     answer = Listing(
         rows=tuple(rows[: query.limit]),
         matched=len(rows),
-        total=total,
+        total=_total(connection, area),
         metrics=shown,
         labels=dict(connection.execute("SELECT name, label FROM metric_name")),
         compared=_compared(compiled),
@@ -179,6 +177,13 @@ def search_scope(connection: sqlite3.Connection, query: Query, compiled: Compile
     return Sql(" AND ".join(parts), tuple(parameters))
 
 
+def _total(connection: sqlite3.Connection, area: Sql) -> int:
+    """How many models there are in the packages and releases that are searched."""
+    text = f"SELECT coalesce(sum(p.models), 0) FROM package p WHERE {area.text}"
+    (total,) = connection.execute(text, area.parameters).fetchone()
+    return int(total)
+
+
 def _rows(connection: sqlite3.Connection, scope: Sql, where: Sql) -> list[Row]:
     selected = ", ".join(_SELECT.get(name, f"m.{name}") for name in FACTS)
     text = (
@@ -190,9 +195,9 @@ def _rows(connection: sqlite3.Connection, scope: Sql, where: Sql) -> list[Row]:
 
 
 def _metrics_to_show(
-    connection: sqlite3.Connection, query: Query, compiled: Compiled, scope: Sql, names: dict[str, int]
+    connection: sqlite3.Connection, query: Query, compiled: Compiled, area: Sql, names: dict[str, int]
 ) -> tuple[str, ...]:
-    """The metrics asked for, else the main metric of each package in scope."""
+    """The metrics asked for, else the main metric of each package searched; `area` speaks of package p only."""
     asked = [*compiled.metrics, *(known_column(name, tuple(names)) for name in query.metrics)]
     if query.sort:
         asked.append(known_column(query.sort.lstrip("-"), tuple(names)))
@@ -201,23 +206,23 @@ def _metrics_to_show(
         return wanted
     text = (
         "SELECT DISTINCT n.name FROM package p JOIN metric_name n ON n.id = p.main_metric "
-        f"WHERE EXISTS (SELECT 1 FROM model m WHERE m.package = p.id AND {scope.text}) ORDER BY n.name"
+        f"WHERE {area.text} ORDER BY n.name"
     )
-    return tuple(name for (name,) in connection.execute(text, scope.parameters))[:3]
+    return tuple(name for (name,) in connection.execute(text, area.parameters))[:3]
 
 
 def _add_metrics(connection: sqlite3.Connection, rows: list[Row], numbers: list[int], binding: Sql) -> None:
     """Fills in each row's first value of each metric that meets the binding, in upstream's order."""
     by_id = {row.id: row for row in rows}
+    ids = json.dumps(list(by_id))
     text = (
         "SELECT v.model, n.name, v.value, v.text, v.unit, r.dataset, r.task FROM metric v "
         "JOIN metric_name n ON n.id = v.name JOIN result r ON r.id = v.result "
-        f"WHERE v.name = ? AND {binding.text} ORDER BY v.id"
+        f"WHERE v.model IN (SELECT value FROM json_each(?)) AND +v.name = ? AND {binding.text} ORDER BY v.id"
     )
     for number in numbers:
-        for model, name, *reached in connection.execute(text, (number, *binding.parameters)):
-            if model in by_id:
-                by_id[model].metrics.setdefault(name, Reached(*reached))
+        for model, name, *reached in connection.execute(text, (ids, number, *binding.parameters)):
+            by_id[model].metrics.setdefault(name, Reached(*reached))
     _add_results(connection, by_id, binding)
 
 
@@ -227,11 +232,13 @@ def _add_results(connection: sqlite3.Connection, by_id: dict[int, Row], binding:
         first = next(iter(row.metrics.values()), None)
         if first is not None:
             row.facts["dataset"], row.facts["task"] = first.dataset, first.task
-    text = f"SELECT r.model, r.dataset, r.task FROM result r WHERE {binding.text} ORDER BY r.id"
-    for model, dataset, task in connection.execute(text, binding.parameters):
-        if model in by_id:
-            by_id[model].facts.setdefault("dataset", dataset)
-            by_id[model].facts.setdefault("task", task)
+    text = (
+        "SELECT r.model, r.dataset, r.task FROM result r "
+        f"WHERE r.model IN (SELECT value FROM json_each(?)) AND {binding.text} ORDER BY r.id"
+    )
+    for model, dataset, task in connection.execute(text, (json.dumps(list(by_id)), *binding.parameters)):
+        by_id[model].facts.setdefault("dataset", dataset)
+        by_id[model].facts.setdefault("task", task)
 
 
 def _sorted(rows: list[Row], sort: str | None, shown: Sequence[str], names: dict[str, int]) -> list[Row]:

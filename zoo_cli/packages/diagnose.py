@@ -33,6 +33,11 @@ class OpsEvidence:
     unresolved: tuple[str, ...] = ()  # torch symbols that the target's torch does not export
     module_version: str | None = None  # what the import package says of itself
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether there are compiled files and nothing speaks against them."""
+        return bool(self.extensions) and not self.missing_libraries and not self.unresolved
+
 
 def diagnose(
     machine: Machine, matrix: Matrix, projects: Mapping[str, Project], evidence: Mapping[str, OpsEvidence]
@@ -223,7 +228,7 @@ def _frameworks(
 ) -> Iterator[Finding]:
     versions = {
         project.import_name: here.version
-        for here, project in _providing(python, projects, ("ops", "lite", "framework", "engine"))
+        for here, project in reversed(_providing(python, projects, ("ops", "lite", "framework", "engine")))
     }
     for here, project in _providing(python, projects, ("framework", "engine")):
         release = next((each for each in matrix.frameworks.get(here.name, ()) if each.version == here.version), None)
@@ -256,7 +261,8 @@ def _complaints(
 
 
 def _walls(machine: Machine, python: Interpreter, matrix: Matrix) -> Iterator[Finding]:
-    versions = {here.name: here.version for here in python.distributions}
+    # The first of two distributions of one name is the one that is imported.
+    versions = {here.name: here.version for here in reversed(python.distributions)}
     if python.torch:
         versions["torch"] = public(python.torch.version)
     for wall, project in standing_walls(matrix.walls, versions, machine.platform, python.minor):

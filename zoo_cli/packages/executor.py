@@ -20,6 +20,7 @@ import sys
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -28,7 +29,6 @@ from zoo_cli.transfer.store import state_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     LineListener = Callable[[str], None]
 
@@ -109,6 +109,11 @@ class Installer:
     argv: tuple[str, ...]  # uv's path, or (python, -I, -m, pip)
     python: str  # the target interpreter
     prepare: tuple[Step, ...] = ()  # to run first: the target had no pip
+
+    @property
+    def prefix(self) -> str:
+        """The target's environment, whose own pip.conf counts."""
+        return str(Path(self.python).parent.parent)
 
     def install_files(self, files: Sequence[Path], reason: str = "") -> Step:
         """Installs exactly these local wheels, replacing the same versions: no index, no dependencies."""

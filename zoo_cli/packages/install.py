@@ -19,6 +19,7 @@ from zoo_cli.packages.diagnose import find_build, torch_variant
 from zoo_cli.packages.executor import Installer, Step, find_installer, run_step
 from zoo_cli.packages.explain import explain, translate
 from zoo_cli.packages.indexes import user_index
+from zoo_cli.packages.offers import installed_rows
 from zoo_cli.packages.plan import Plan, make_plan
 from zoo_cli.packages.problem import TORCH_FAMILY, Facts, Problem
 from zoo_cli.packages.solve import search
@@ -133,13 +134,18 @@ def make_problem(
     projects: Mapping[str, Project],
     offers: Offers,
     official: frozenset[str],
+    sound_ops: frozenset[str] = frozenset(),
 ) -> Problem:
-    """The problem to solve; an installed torch that the index does not know becomes a row of its own."""
+    """The problem to solve; installed things that the index does not know become rows of their own.
+
+    `sound_ops` are the installed ops projects whose files are in order.
+    """
     keep = kept_torch(request, machine)
     python = machine.python
+    here = installed_rows(machine, projects, keep, sound_ops - request.replace)
     if keep and python and python.torch and find_build(matrix, keep[0], keep[1], machine.platform) is None:
         matrix = replace(matrix, torch=(*matrix.torch, _installed_build(machine, python, keep)))
-    return Problem(request, Facts(machine, matrix, projects, official, offers.rows), keep)
+    return Problem(request, Facts(machine, matrix, projects, official, (*here, *offers.rows)), keep)
 
 
 def _installed_build(machine: Machine, python: Interpreter, keep: tuple[str, str]) -> TorchBuild:
@@ -213,7 +219,8 @@ def _arriving(
     if not words:
         return []
     binary = sorted({"torch", *(pin.project for pin in plan.pins if pin.kind == "wheel")})
-    return [installer.install_requirements(words, index=user_index(), only_binary=binary, reason=reason)]
+    index = user_index(prefix=installer.prefix)
+    return [installer.install_requirements(words, index=index, only_binary=binary, reason=reason)]
 
 
 @dataclass(frozen=True)

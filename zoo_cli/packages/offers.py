@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zoo_cli.catalog.entries import OpsWheels, Origin
-from zoo_cli.packages.problem import TORCH_FAMILY, USER_PAGE
+from zoo_cli.packages.problem import INSTALLED, TORCH_FAMILY, USER_PAGE
 from zoo_cli.packages.versions import public
 from zoo_cli.packages.wheels import Fits, Rejected, WheelTarget, fits, parse_wheel_name, tags_for
 
@@ -101,3 +101,23 @@ def _row(
         origin=Origin(link.page, day, "seen"),
         sha256=link.sha256,
     )
+
+
+def installed_rows(
+    machine: Machine, projects: Mapping[str, Project], keep_torch: tuple[str, str] | None, sound: frozenset[str]
+) -> tuple[OpsWheels, ...]:
+    """The compiled ops that are installed beside the torch that stays, as rows for the solver.
+
+    `sound` names the projects whose files were found in order; a broken one is no fact to build on.
+    """
+    python = machine.python
+    if python is None or keep_torch is None:
+        return ()
+    return tuple(
+        OpsWheels(
+            here.name, INSTALLED, projects[here.name].import_name, public(here.version), keep_torch[0], keep_torch[1],
+            machine.platform, {python.tag: "seen"}, None, here.location, None, Origin(here.location, "now", "seen"),
+        )
+        for here in python.distributions
+        if here.name in sound and here.name in projects
+    )  # fmt: skip

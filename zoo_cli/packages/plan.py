@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from zoo_cli.catalog.entries import OpsWheels
 from zoo_cli.machine.cuda import Coverage
 from zoo_cli.packages.grid import is_cuda, python_of
-from zoo_cli.packages.problem import OFFICIAL, USER_PAGE, Problem
+from zoo_cli.packages.problem import INSTALLED, OFFICIAL, USER_PAGE, Problem
 from zoo_cli.packages.solve import SourceBuild, Stack
 from zoo_cli.packages.versions import local, parse_range, public
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from zoo_cli.catalog.entries import FrameworkRelease, TorchBuild, Wall
     from zoo_cli.machine.facts import Distribution
 
+BUILD_TOOLS = ("setuptools", "pip", "wheel")
 COMPANIONS = ("torchvision", "torchaudio")  # projects whose release belongs to a torch release
 
 
@@ -118,6 +119,11 @@ class Plan:
         bounded = [(bound.project, bound.was, bound.range) for bound in self.bounds if bound.was]
         removed = [(each.name, each.version, "") for each in self.removals]
         return (*replaced, *bounded, *removed)
+
+    @property
+    def harms(self) -> tuple[tuple[str, str, str], ...]:
+        """The changes that other programs in the environment may feel; build tools are not among them."""
+        return tuple(change for change in self.changes if change[0] not in BUILD_TOOLS)
 
     @property
     def is_done(self) -> bool:
@@ -243,6 +249,9 @@ def _engine_and_ops(problem: Problem, stack: Stack) -> Iterator[Pin]:
 
 
 def _ops_pin(problem: Problem, ops: OpsWheels, tag: str) -> Pin:
+    here = _installed(problem, ops.project)
+    if ops.provider == INSTALLED and here:
+        return Pin(ops.project, here.version, "wheel", "keep", Because("installed"), "seen", source=here.location)
     address = ops.url(tag) or ops.page_url
     full = _file_version(address) or ops.version
     action, was = _action(problem, ops.project, full)
@@ -307,7 +316,8 @@ def _staying(problem: Problem) -> dict[str, str]:
     """Installed projects of the index that the plan leaves as they are: their walls stand, too."""
     python = problem.machine.python
     known = problem.facts.matrix.frameworks
-    return {here.name: here.version for here in (python.distributions if python else ()) if here.name in known}
+    # The first of two distributions of one name is the one that is imported.
+    return {here.name: here.version for here in reversed(python.distributions if python else ()) if here.name in known}
 
 
 def _walls(problem: Problem, stack: Stack, versions: Mapping[str, str]) -> Iterator[tuple[Wall, str]]:
@@ -358,7 +368,7 @@ def _cautions(problem: Problem, stack: Stack) -> Iterator[Caution]:
         )
     elif ops and is_cuda(ops.variant) and problem.wants_gpu:
         yield from _gpu_cautions(problem, ops)
-    if ops and not isinstance(ops, SourceBuild) and ops.provider not in (OFFICIAL, USER_PAGE):
+    if ops and not isinstance(ops, SourceBuild) and ops.provider not in (OFFICIAL, USER_PAGE, INSTALLED):
         yield Caution("provider", "", (("project", ops.project), ("provider", ops.provider)), ops.origin.source)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 OFFICIAL = "openmmlab"
 TORCH_FAMILY = ("torch", "torchvision", "torchaudio")
+INSTALLED = "installed"  # provider of ops that are in the target already
 USER_PAGE = "find-links"  # provider of wheels seen on a page the user named
 
 

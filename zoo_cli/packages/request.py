@@ -16,6 +16,7 @@ from packaging.version import InvalidVersion
 
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.versions import Range, parse_range
+from zoo_cli.packages.wheels import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -75,11 +76,6 @@ class Request:
     def want(self, project: str) -> Want | None:
         """What was asked of that project, None if it was not asked for."""
         return next((want for want in self.wants if want.project == project), None)
-
-
-def normalise(name: str) -> str:
-    """A project name in its one spelling: lower case, dashes (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def parse_want(text: str, projects: Mapping[str, Project]) -> Want:

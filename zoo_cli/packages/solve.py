@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zoo_cli.packages.grid import Cell, is_cuda, python_of
-from zoo_cli.packages.problem import OFFICIAL, USER_PAGE
+from zoo_cli.packages.problem import INSTALLED, OFFICIAL, USER_PAGE
 from zoo_cli.packages.versions import Range, parse_range, version
 
 if TYPE_CHECKING:
@@ -203,7 +203,8 @@ class _Search:
         if not cell:
             return None
         bit = union & -union
-        return cell, next(wheels for wheels, bits in serving if bits & bit)
+        best = [wheels for wheels, bits in serving if bits & bit]
+        return cell, next((wheels for wheels in best if wheels.provider == INSTALLED), best[0])
 
     def _builds(self, import_name: str, project: str) -> bool:
         found = self.problem.facts.projects.get(project)
@@ -246,7 +247,7 @@ class _Search:
     def _may_provide(self, provider: str, project: str, providers: set[str]) -> bool:
         """The project's own publisher, a page the user named, or a provider the user chose; forks for forks only."""
         request = self.problem.request
-        if provider == USER_PAGE or provider in request.providers or provider in providers:
+        if provider in (USER_PAGE, INSTALLED) or provider in request.providers or provider in providers:
             return True
         known = self.problem.facts.projects.get(project)
         is_home = known is not None and known.provider == provider

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.packages.versions import minor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,11 +137,6 @@ class Rejected:
 def normalise(name: str) -> str:
     """A project name as PEP 503 compares it: lower case, runs of `-_.` are one dash."""
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def minor(version: str) -> str:
-    """The first two numbers of a version: "2.1" of "2.1.2+cu121"."""
-    return ".".join(version.split("+")[0].split(".")[:2])
 
 
 def parse_wheel_name(filename: str) -> WheelName:

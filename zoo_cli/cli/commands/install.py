@@ -14,7 +14,8 @@ from zoo_cli.cli.target import Target, find_target
 from zoo_cli.cli.text import printable
 from zoo_cli.packages import install as flow
 from zoo_cli.packages.explain import NoSolution
-from zoo_cli.packages.request import Request, normalise, parse_wants
+from zoo_cli.packages.request import Request, parse_wants
+from zoo_cli.packages.wheels import normalise
 
 if TYPE_CHECKING:
     import sqlite3
@@ -106,6 +107,7 @@ def command(
     """Install packages with the torch and compiled ops that work together on this machine."""
     from zoo_cli.catalog.compat import official_providers, projects, read_matrix, torch_sha256
     from zoo_cli.catalog.database import open_catalog
+    from zoo_cli.packages.extensions import read_evidence
     from zoo_cli.transfer.mirrors import load_mirrors
     from zoo_cli.transfer.settings import Settings
 
@@ -118,6 +120,9 @@ def command(
     target = find_target(catalog, console, python=python, environment=environment, described=described)
     mirrors, settings = load_mirrors(choices.mirrors), Settings(offline=console.offline)
     offers = read_pages(console, choices, target, request, known, settings, catalog)
+    here = target.machine.python
+    evidence = read_evidence(here, known) if here and not described else {}
+    sound = frozenset(name for name, each in evidence.items() if each.is_sound)
     problem = flow.make_problem(
         request,
         target.machine,
@@ -125,6 +130,7 @@ def command(
         known,
         offers,
         official_providers(catalog),
+        sound,
     )
     words = _words(choices)
     try:
@@ -207,7 +213,7 @@ def _words(choices: Choices) -> tuple[str, ...]:
 def consent(console: Console, plan: Plan, choices: Choices, words: tuple[str, ...]) -> None:
     """Asks before something installed is replaced, unless that was allowed by name or with --yes."""
     allowed = {normalise(word) for word in choices.replace.split(",") if word}
-    changes = tuple(change for change in plan.changes if change[0] not in allowed)
+    changes = tuple(change for change in plan.harms if change[0] not in allowed)
     if not changes or choices.yes:
         return
     if not console.can_ask:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,11 +102,17 @@ class Site:
         return f"/zoo/{name}"
 
 
+def _record_of(wheel: Path) -> bytes:
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.read(next(name for name in archive.namelist() if name.endswith("/RECORD")))
+
+
 def _document(wheel: Path, version: str, models: list[dict[str, Any]]) -> str:
     release = {
         "project": "mmnet", "version": version, "file": wheel.name, "url": f"{WHEELS}/{wheel.name}",
         "sha256": hashlib.sha256(wheel.read_bytes()).hexdigest(), "size_bytes": wheel.stat().st_size,
         "date": "2024-01-05", "source": f"{WHEELS}/simple/mmnet/", "evidence": "seen", "config_root": "mmnet/.mim/",
+        "record_sha256": hashlib.sha256(_record_of(wheel)).hexdigest(),
     }  # fmt: skip
     return json.dumps({"schema": 1, "release": release, "collections": [], "models": models, "issues": []})
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -111,12 +112,15 @@ def test_a_release_becomes_a_document(site: Site, capsys: pytest.CaptureFixture[
         "configs/net/metafile.yml:13  net_r101: config net_r101.py does not exist; found configs/net/net_r101.py" in err
     )
     document = json.loads(site.document.read_text(encoding="utf-8"))
+    with zipfile.ZipFile(io.BytesIO(site.server.body_of(f"/packages/{FILE}"))) as wheel:  # type: ignore[arg-type]
+        record = wheel.read("zoolet-1.0.dist-info/RECORD")
     assert document["release"] == {
         "project": "zoolet", "version": "1.0", "file": FILE, "url": f"https://files.pythonhosted.org/packages/{FILE}",
         "sha256": hashlib.sha256(site.server.body_of(f"/packages/{FILE}")).hexdigest(),  # type: ignore[arg-type]
         "size_bytes": len(site.server.body_of(f"/packages/{FILE}")),  # type: ignore[arg-type]
         "date": "2024-01-05", "source": "https://pypi.org/simple/zoolet/", "evidence": "seen",
         "config_root": "zoolet/.mim/", "metafiles": 1,
+        "record_sha256": hashlib.sha256(record).hexdigest(),
     }  # fmt: skip
     assert [each["name"] for each in document["models"]] == ["net_r101", "net_r50"]
     assert document["models"][1]["weights"] == [

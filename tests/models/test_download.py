@@ -24,6 +24,7 @@ from tests.models.site import (
     files_to_serve,
 )
 from tests.support.server import Cut, HtmlPage, OtherFile, Server, Slow, Status, WrongBytes
+from tests.support.wheels import write_wheel
 from zoo_cli.cli.app import run
 from zoo_cli.models.configs import load_config
 from zoo_cli.models.download import _safe_name
@@ -202,6 +203,30 @@ def test_cache_that_cannot_be_used_is_told_and_not_needed(
     output = capsys.readouterr()
     assert "nothing is kept between runs" in output.err
     assert "digest could not be written" in output.err
+
+
+def _other_wheel(site: Site, folder: str) -> bytes:
+    """A sound wheel of the same name in which one config says something else; its RECORD is in order."""
+    with zipfile.ZipFile(site.wheel) as archive:
+        files = {name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name}
+    files["mmnet/.mim/configs/net/net_r50.py"] = b"model = dict(type='subprocess.check_output')\n"
+    return write_wheel(site.folder / folder, "mmnet", "2.0", files=files).read_bytes()
+
+
+def test_a_mirror_that_changes_a_config_is_passed_over(site: Site) -> None:
+    """Also when it changes RECORD to match: the index knows RECORD's digest."""
+    site.server.files["/evil/" + site.wheel.name] = _other_wheel(site, "evil")
+    mirror = f"https://wheels.example={site.server.url('/evil')}"
+    assert download("net_r50", "--config-only", "--mirror", mirror) == 0
+    assert site.server.requests_for(f"/evil/{site.wheel.name}"), "the mirror was asked first"
+    assert settings_of(site.folder / "net_r50.py") == R50
+
+
+def test_a_changed_config_everywhere_is_never_written(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.server.files[f"/wheels/{site.wheel.name}"] = _other_wheel(site, "evil")
+    assert download("net_r50", "--config-only", "--dest", "out") == 6
+    assert "RECORD is not the one the index knows" in capsys.readouterr().err
+    assert names_in(site.folder / "out") == []
 
 
 def test_damaged_wheel_is_an_integrity_error(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 def loaded(path: Path) -> object:
     """The settings of one config; a text when there are none that a config file could hold."""
-    from mmengine.config import Config  # type: ignore[import-not-found]
+    from mmengine.config import Config
 
     try:
         settings = Config.fromfile(path, import_custom_modules=False)._cfg_dict.to_dict()

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from zoo_cli import directories
 from zoo_cli.cli.app import error_lines
 from zoo_cli.cli.console import Console
 from zoo_cli.cli.messages import describe, message_for
 from zoo_cli.errors import ZooError
-from zoo_cli.transfer import failures, hashes, mirrors, store
+from zoo_cli.transfer import failures, hashes, mirrors
 
 URL = "https://host/dir/a.pth"
 EXAMPLES = {
@@ -21,7 +22,7 @@ EXAMPLES = {
 
 
 def kinds() -> Iterator[type[ZooError]]:
-    for module in (failures, hashes, mirrors, store):
+    for module in (failures, hashes, mirrors, directories):
         for _name, each in inspect.getmembers(module, inspect.isclass):
             if issubclass(each, ZooError) and each.__module__ == module.__name__ and each is not failures.Failed:
                 yield each

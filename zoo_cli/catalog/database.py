@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_cli.directories import cache_path
 from zoo_cli.errors import ExitCode, ZooError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def open_catalog(path: Path | None = None, environ: Mapping[str, str] | None = N
             _fresh(CHECKOUT / "index", BUNDLED, environ, None) if (CHECKOUT / "hatch_build.py").is_file() else BUNDLED
         )
     elif wanted.is_dir():
-        file = _fresh(wanted, _cache_directory(environ) / f"index-{_name_of(wanted)}.db", environ, variable)
+        file = _fresh(wanted, cache_path(environ) / f"index-{_name_of(wanted)}.db", environ, variable)
     else:
         file = wanted
     return _opened(file, variable)
@@ -96,7 +97,7 @@ def _opened(file: Path, variable: str | None) -> sqlite3.Connection:
 def _fresh(index: Path, file: Path, environ: Mapping[str, str], variable: str | None) -> Path:
     """The compiled index, compiled again when the sources are not those of its stamp."""
     stamp = _stamp(index)
-    elsewhere = _cache_directory(environ) / f"index-{_name_of(index)}.db"
+    elsewhere = cache_path(environ) / f"index-{_name_of(index)}.db"
     for each in dict.fromkeys((file, elsewhere)):
         if each.is_file() and _stamp_of(each) == stamp:
             return each
@@ -148,12 +149,3 @@ def _files(directory: Path | str, prefix: str) -> Iterator[tuple[str, int, int]]
 
 def _name_of(index: Path) -> str:
     return hashlib.blake2b(str(index.resolve()).encode(), digest_size=8).hexdigest()
-
-
-def _cache_directory(environ: Mapping[str, str]) -> Path:
-    """Where zoo keeps what it can make again: the rule of `zoo_cli.transfer.store`, a room this one may not import."""
-    if given := environ.get("ZOO_CACHE"):
-        return Path(given)
-    if base := environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "zoo"
-    return Path.home() / ".cache" / "zoo"

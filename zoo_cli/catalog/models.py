@@ -48,6 +48,7 @@ class Release:
     config_root: str
     date: str
     source: str
+    record_sha256: str | None = None  # of the wheel's RECORD, against which single members are checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,8 +315,8 @@ def _near_models(connection: sqlite3.Connection, asked: str, project: str | None
     return tuple(NearModel(name, facts[name]) for name in near(asked, facts))
 
 
-_RELEASE_COLUMNS = (
-    "p.project, p.version, p.file, p.url, p.sha256, p.size_bytes, p.config_root, p.date, p.source"  # as in Release
+_RELEASE_COLUMNS = (  # as in Release
+    "p.project, p.version, p.file, p.url, p.sha256, p.size_bytes, p.config_root, p.date, p.source, p.record_sha256"
 )
 _MODEL_COLUMNS = (
     "m.id, m.name, m.ordinal, m.collection, m.config, m.config_state, m.training_data, m.epochs, m.memory_gb, "

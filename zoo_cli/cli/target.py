@@ -100,8 +100,8 @@ class _Reader:
 
     def machine(self, interpreter: Interpreter, origin: str) -> Machine:
         """This machine with that interpreter."""
+        from zoo_cli.directories import cache_directory
         from zoo_cli.machine.probe import probe_machine
-        from zoo_cli.transfer.store import cache_directory
 
         machine = probe_machine(
             self.console.environ,

@@ -135,6 +135,8 @@ def document(release: ReleaseFile, records: ReleaseRecords) -> str:
         "config_root": release.config_root,
         "metafiles": records.metafiles,
     }
+    if release.record_sha256:
+        head["record_sha256"] = release.record_sha256
     sections = [f'"schema": {SCHEMA}', f'"release": {_line(head)}']
     for name in ("collections", "models", "issues"):
         lines = [_line(plain(each)) for each in getattr(records, name)]

@@ -79,7 +79,10 @@ def _cut_address(text: str) -> str:
     """The path inside the repository when the text is an address on a code host; else the text."""
     if "://" not in text:
         return text
-    path = urlsplit(text).path
+    try:
+        path = urlsplit(text).path
+    except ValueError:  # "A://[" is no address
+        return text
     match = _GITHUB.match(path)
     if match:
         return match["path"]

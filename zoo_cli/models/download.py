@@ -104,7 +104,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class PlacedConfig:
-    """A config under its final name. `evidence`: locked, crc or kept (see `release.Release`)."""
+    """A config under its final name. `evidence`: record, crc or kept (see `release.Release`)."""
 
     path: Path
     flat: Flat
@@ -235,7 +235,7 @@ def wheel_of(model: Model, mirrors: Mirrors) -> Wheel:
     urls = mirrors.addresses(release.wheel_url, "configs")
     if urls == (release.wheel_url,):  # no rule for configs: those for package indexes hold
         urls = mirrors.addresses(release.wheel_url, "package-index")
-    return Wheel(release.wheel_name, urls, release.wheel_sha256, release.config_root)
+    return Wheel(release.wheel_name, urls, release.wheel_sha256, release.config_root, release.record_sha256)
 
 
 def addresses_of(file: ModelFile, mirrors: Mirrors) -> tuple[str, ...]:

@@ -1,9 +1,10 @@
 """The config tree of a release, read from its wheel where it is: only the members that are needed.
 
-Edge: the network (by HTTP range), the cache directory. A member comes, in this order, from the small files kept by an
-earlier run, from the wheel in zoo's store (its SHA-256 was compared), or from the wheel on the package index. Read by
-range, a member is checked by its CRC-32 only: damage is found, the wheel's digest is not compared, and `evidence` says
-so. What was read is kept, so that the same config works offline. Nothing in a wheel is unpacked or run.
+Edge: the network (by HTTP range), the cache directory. A member comes from the small files kept by an earlier run, else
+from the wheel on the package index. The index knows the SHA-256 of each wheel's RECORD, and RECORD has the SHA-256 of
+every member: so a member read by range is checked as well as the whole wheel would be, and a mirror that changes a
+config is noticed and passed over. Where the index has no such digest a member is checked by its CRC-32 only, and
+`evidence` says so. What was read is kept, so that the same config works offline. Nothing in a wheel is unpacked or run.
 """
 
 from __future__ import annotations
@@ -12,17 +13,18 @@ import os
 import posixpath
 import zipfile
 import zlib
+from base64 import urlsafe_b64encode
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.transfer.failures import Failed
 from zoo_cli.transfer.fetch import RemoteFile
 from zoo_cli.transfer.hashes import parse_sha256
-from zoo_cli.transfer.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from zoo_cli.transfer.settings import Settings
@@ -53,6 +55,7 @@ class Wheel:
     urls: tuple[str, ...]  # mirrors included, in the order to try
     sha256: str
     root: str  # the folder in it below which config paths stand: "mmdet/.mim/"
+    record_sha256: str | None = None  # of its RECORD
 
 
 class Release:
@@ -67,12 +70,12 @@ class Release:
             cache: zoo's cache directory; None keeps nothing.
         """
         self.wheel = wheel
-        self.evidence = "kept"  # kept | locked (the wheel's SHA-256 was compared) | crc
+        self.evidence = "kept"  # kept | record (each member against RECORD, that against the index) | crc
         self._settings = settings
         self._kept = cache / "configs" / parse_sha256(wheel.sha256) if cache else None
-        self._store = Store(cache) if cache else None
         self._open = ExitStack()
         self._archive: zipfile.ZipFile | None = None
+        self._digests: dict[str, str] = {}  # member -> digest as RECORD writes it
 
     def __enter__(self) -> Release:  # noqa: PYI034 (typing.Self is 3.11)
         return self
@@ -118,32 +121,65 @@ class Release:
 
     def _from_wheel(self, path: str) -> bytes | None:
         archive = self._archive or self._opened()
+        name = self.wheel.root + path
+        body = self._member(archive, name)
+        if body is not None and self._digests and self._digests.get(name) != _record_digest(body):
+            raise BadWheel(self.wheel.name, path, "it is not what the wheel's RECORD promises")
+        return body
+
+    def _member(self, archive: zipfile.ZipFile, name: str) -> bytes | None:
         try:
-            member = archive.getinfo(self.wheel.root + path)
+            member = archive.getinfo(name)
         except KeyError:
             return None
         try:
             with archive.open(member) as file:
                 body = file.read(MAX_MEMBER_BYTES + 1)
         except _DAMAGE as exc:
-            raise BadWheel(self.wheel.name, path, str(exc)[:200]) from exc
+            raise BadWheel(self.wheel.name, name, str(exc)[:200]) from exc
         if len(body) > MAX_MEMBER_BYTES:
-            raise BadWheel(self.wheel.name, path, f"it is larger than {MAX_MEMBER_BYTES} bytes")
+            raise BadWheel(self.wheel.name, name, f"it is larger than {MAX_MEMBER_BYTES} bytes")
         return body
 
     def _opened(self) -> zipfile.ZipFile:
-        stored = self._store.get(parse_sha256(self.wheel.sha256)) if self._store else None
-        self.evidence = "locked" if stored else "crc"
-        addresses: Sequence[str] = (str(stored),) if stored else self.wheel.urls
-        remote = self._open.enter_context(RemoteFile(addresses, self._settings, max_bytes=MAX_WHEEL_BYTES))
+        """The wheel at the first address that has the right one.
+
+        Raises:
+            BadWheel: what the last address has is damaged, or another wheel.
+        """
+        *others, last = self.wheel.urls
+        for url in others:
+            with suppress(BadWheel, Failed):
+                return self._opened_at(url)
+        return self._opened_at(last)
+
+    def _opened_at(self, url: str) -> zipfile.ZipFile:
+        remote = self._open.enter_context(RemoteFile((url,), self._settings, max_bytes=MAX_WHEEL_BYTES))
         try:
             archive = self._open.enter_context(zipfile.ZipFile(cast("BinaryIO", remote)))
         except _DAMAGE as exc:
             raise BadWheel(self.wheel.name, "", str(exc)[:200]) from exc
         if len(archive.namelist()) > MAX_MEMBERS:
             raise BadWheel(self.wheel.name, "", f"it has more than {MAX_MEMBERS} files")
+        self._digests, self.evidence = self._checked_record(archive), "record" if self.wheel.record_sha256 else "crc"
         self._archive = archive
         return archive
+
+    def _checked_record(self, archive: zipfile.ZipFile) -> dict[str, str]:
+        """What RECORD says of each member, after RECORD itself was compared with the index."""
+        if not self.wheel.record_sha256:
+            return {}
+        name = next((each for each in archive.namelist() if each.endswith(".dist-info/RECORD")), "")
+        record = self._member(archive, name) if name else None
+        if record is None or sha256(record).hexdigest() != self.wheel.record_sha256:
+            raise BadWheel(self.wheel.name, name, "its RECORD is not the one the index knows")
+        rows = (line.rsplit(",", 2) for line in record.decode("utf-8", "replace").splitlines())
+        return {row[0].strip('"'): row[1] for row in rows if len(row) == 3}
+
+
+def _record_digest(body: bytes) -> str:
+    """A digest as RECORD writes it: sha256=<base64, URL-safe, unpadded> (PEP 376, PEP 427)."""
+    return "sha256=" + urlsafe_b64encode(sha256(body).digest()).rstrip(b"=").decode("ascii")
 
 
 def _is_plain(path: str) -> bool:

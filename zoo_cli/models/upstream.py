@@ -7,7 +7,9 @@ Nothing is unpacked to disk and nothing in it is run.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import tarfile
 import zipfile
 from dataclasses import dataclass, replace
@@ -76,6 +78,7 @@ class ReleaseFile:
     date: str  # ISO day of upload
     source: str  # the page that lists it
     config_root: str = ""
+    record_sha256: str = ""  # of the wheel's RECORD, which has the digest of every member; "" for an sdist
 
 
 def find_release(project: str, version: str, mirrors: Mirrors, settings: Settings) -> ReleaseFile:
@@ -164,7 +167,7 @@ class Tree:
         except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, ValueError) as exc:
             raise BadRelease(release.project, release.version, release.name, str(exc)) from exc
         root = self._root()
-        self.release = replace(release, config_root=root)
+        self.release = replace(release, config_root=root, record_sha256=self._record_digest())
         self.paths = tuple(sorted(name[len(root) :] for name in self._members if name.startswith(root)))
 
     def __enter__(self) -> Tree:  # noqa: PYI034 (typing.Self is 3.11)
@@ -210,6 +213,14 @@ class Tree:
         if file is None:
             raise tarfile.ReadError("not a regular file")
         return file
+
+    def _record_digest(self) -> str:
+        """SHA-256 of the wheel's RECORD; with it one member read by range is as good as the whole wheel."""
+        record = next((name for name in self._members if re.fullmatch(r"[^/]+\.dist-info/RECORD", name)), None)
+        if record is None:
+            return ""
+        with self._open(self._members[record]) as file:
+            return hashlib.sha256(file.read(MAX_MEMBER_BYTES)).hexdigest()
 
     def _root(self) -> str:
         """The folder with the model index that lies nearest to the top; "" when there is none."""

@@ -147,7 +147,7 @@ class _Build:
     """One build from request to cache."""
 
     def __init__(self, request: BuildRequest, settings: Settings, listen: Callable[[BuildEvent], None]) -> None:
-        from zoo_cli.transfer.store import cache_directory
+        from zoo_cli.directories import cache_directory
 
         self.request, self.settings, self.listen = request, settings, listen
         self.recipe = RECIPES.get(normalise(request.project), Recipe())

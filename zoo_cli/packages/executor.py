@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_cli.directories import state_directory
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.indexes import UserIndex, clean_environment
-from zoo_cli.transfer.store import state_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -1,6 +1,6 @@
 """The digests of files as they were first received: from the second time on, a name is a promise.
 
-Edge: one text file in the user's state directory (`zoo_cli.transfer.store.state_directory`), a line
+Edge: one text file in the user's state directory (`zoo_cli.directories.state_directory`), a line
 `<sha256>  <address>` for each file, only ever appended to. An index that knows eight digits of a checkpoint, or a
 page without digests, proves nothing; what was received once, and found good enough to keep, must at least stay the
 same.

@@ -28,7 +28,7 @@ SCHEMA = """
 CREATE TABLE package (
   id INTEGER PRIMARY KEY, project TEXT NOT NULL, version TEXT NOT NULL, rank INTEGER NOT NULL, file TEXT NOT NULL,
   url TEXT NOT NULL, sha256 TEXT NOT NULL, size_bytes INTEGER, date TEXT NOT NULL, source TEXT NOT NULL,
-  evidence TEXT NOT NULL, config_root TEXT NOT NULL, main_metric INTEGER,
+  evidence TEXT NOT NULL, config_root TEXT NOT NULL, record_sha256 TEXT, main_metric INTEGER,
   models INTEGER NOT NULL, UNIQUE (project, rank));
 CREATE TABLE collection (
   id INTEGER PRIMARY KEY, package INTEGER NOT NULL, name TEXT NOT NULL COLLATE NOCASE, at TEXT NOT NULL,
@@ -120,7 +120,8 @@ def _fill(documents: list[ReleaseDocument]) -> _Tables:
         package = tables.add(
             "package", release["project"], release["version"], rank, release["file"], release["url"],
             release["sha256"], release.get("size_bytes"), release["date"], release["source"], release["evidence"],
-            release.get("config_root", ""), _main_metric(tables, document), len(document.models),
+            release.get("config_root", ""), release.get("record_sha256"), _main_metric(tables, document),
+            len(document.models),
         )  # fmt: skip
         collections = _collections(tables, package, document)
         for row in document.models:

@@ -97,9 +97,9 @@ def _asked(connection: sqlite3.Connection, names: tuple[str, ...], configs: tupl
 
 
 def _access(console: Console, mirrors: Mirrors) -> Access:
+    from zoo_cli.directories import CacheUnusable, cache_directory, state_directory
     from zoo_cli.models.download import Access
     from zoo_cli.transfer.settings import Settings
-    from zoo_cli.transfer.store import CacheUnusable, cache_directory, state_directory
     from zoo_cli.trust.seen import Seen
 
     try:

@@ -73,12 +73,12 @@ def _release(text: str) -> tuple[str, str]:
 
 def _build(console: Console, project: str, version: str, index: Path, mirror_options: tuple[str, ...]) -> Built:
     from zoo_cli.cli.progress import Progress
+    from zoo_cli.directories import cache_directory
     from zoo_cli.models.build import build
     from zoo_cli.models.indexfiles import current
     from zoo_cli.models.upstream import Tree, fetch_release, find_release
     from zoo_cli.transfer.mirrors import load_mirrors
     from zoo_cli.transfer.settings import Settings
-    from zoo_cli.transfer.store import cache_directory
 
     mirrors, settings = load_mirrors(mirror_options), Settings(offline=console.offline)
     with Progress(console) as progress:

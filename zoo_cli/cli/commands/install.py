@@ -231,8 +231,8 @@ def act(
 ) -> None:
     """Makes the environment where one is to be made, executes the plan, tells what was done."""
     from zoo_cli.cli.progress import BuildProgress, Progress
+    from zoo_cli.directories import cache_directory, state_directory
     from zoo_cli.packages.builder import BuildRequest, build_wheel
-    from zoo_cli.transfer.store import cache_directory, state_directory
     from zoo_cli.trust.seen import Seen
 
     python = target.make(console)

@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.cli.text import human_bytes
+from zoo_cli.directories import CacheUnusable
 from zoo_cli.transfer.addresses import place_of, redacted
 from zoo_cli.transfer.failures import (
     AddressRefused,
@@ -33,7 +34,6 @@ from zoo_cli.transfer.failures import (
 )
 from zoo_cli.transfer.hashes import BadDigest
 from zoo_cli.transfer.mirrors import BadMirrorOption, BadMirrors
-from zoo_cli.transfer.store import CacheUnusable
 
 
 def same_command(*more: str) -> str:

@@ -101,7 +101,7 @@ def test_a_failure_tells_the_lines_that_matter(installer: Installer, tmp_path: P
         run_step(installer.install_files([tmp_path / "nowhere-1.0-py3-none-any.whl"], "install nowhere"))
     error = caught.value
     assert error.returncode != 0
-    assert any("nowhere" in line for line in error.lines)
+    assert any("nowhere" in line for line in error.lines), error.lines
     assert error.log is not None
     assert Path(error.log).is_file()
 

@@ -221,7 +221,7 @@ class _Compiler:
     def _metric(self, node: Comparison, binding: Sql) -> Sql:
         found = self._metrics.get(query_name(node.field).casefold())
         if found is None:
-            length = min(len(node.field), node.end - node.start)
+            length = max(1, min(len(node.field), node.end - node.start))
             error = BadFilter(self._text, node.start, length, "no field or metric is called so", node.field)
             raise self.with_near(error)
         rows = "SELECT v.model, v.value FROM metric v WHERE v.name = ?"

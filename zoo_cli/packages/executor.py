@@ -321,7 +321,15 @@ def end_group(child: subprocess.Popen[str]) -> None:
 
 
 def telling(lines: Sequence[str], most: int = 8) -> tuple[str, ...]:
-    """The few lines of an output that tell why it failed: those with an error word, else the last ones."""
+    """The few lines of an output that tell why it failed: those with an error word, else the last ones.
+
+    A line that ends in a colon brings the next one: uv breaks long lines there.
+    """
     full = [line.strip() for line in lines if line.strip()]
-    hits = [line for line in full if _TELLING.search(line)]
+    before = ["", *full]
+    hits = [
+        line
+        for previous, line in zip(before, full, strict=False)
+        if _TELLING.search(line) or (previous.endswith(":") and _TELLING.search(previous))
+    ]
     return tuple((hits or full)[-most:])

@@ -48,7 +48,7 @@ def test_scenario(path: Path) -> None:
             assert any(way in options for options in offered), offered
         return
     assert isinstance(outcome, Plan), [*outcome.conflict, *outcome.reasons]
-    torch, ops = outcome.stack.cell.torch, outcome.stack.ops
+    torch, ops = outcome.stack.cell.torch, next(iter(outcome.stack.ops), None)
     frameworks = {f"{project} {release.version}" for project, release in outcome.stack.frameworks.items()}
     found = {
         "torch": f"{torch.version}+{torch.variant}",
@@ -60,6 +60,8 @@ def test_scenario(path: Path) -> None:
     for name, wanted in expect.items():
         if name == "frameworks":
             assert set(wanted) <= frameworks
+        elif name == "all_ops":
+            assert {f"{each.project} {public(each.version)}" for each in outcome.stack.ops} == set(wanted)
         elif name == "bounds":
             assert {bound.project + bound.range for bound in outcome.bounds} == set(wanted)
         elif name == "cautions":

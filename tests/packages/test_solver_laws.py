@@ -100,7 +100,7 @@ def every_stack(world: World) -> list[Stack]:
                 Stack(
                     next(c for c in problem.facts.grid.cells if c.torch is build and c.python == tag),
                     {"mmdet": release},
-                    row,
+                    (row,),
                 )
             )
     return found
@@ -131,7 +131,7 @@ def wish(stack: Stack, driver: str | None) -> tuple[object, ...]:
         driver is None or torch.variant == "cpu" or float(driver) >= {"cu118": 520.0, "cu128": 570.0}[torch.variant]
     )
     release = stack.frameworks["mmdet"].version
-    ops = stack.ops.version if stack.ops else "0"
+    ops = stack.ops[0].version if stack.ops else "0"
     return (version(release), version(torch.version), native, torch.variant, version(ops))
 
 
@@ -170,8 +170,8 @@ def test_every_way_out_is_one_and_none_contains_another(world: World) -> None:
         assert way.stack.cell in world.problem.facts.grid.cells
         release = way.stack.frameworks["mmdet"]
         for span in (*release.declared.values(), *release.asserted.values()):
-            assert way.stack.ops is not None
-            assert parse_range(span).admits(way.stack.ops.version)
+            assert way.stack.ops
+            assert parse_range(span).admits(way.stack.ops[0].version)
     for one, other in product(ways, ways):
         assert one is other or not set(one.corrections) < set(other.corrections)
     assert [way.cost for way in ways] == sorted(way.cost for way in ways)

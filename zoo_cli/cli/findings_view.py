@@ -108,9 +108,9 @@ def stack_text(stack: Stack) -> str:
     """A stack in one line."""
     torch = stack.cell.torch
     parts = [f"torch {torch.version}+{torch.variant}"]
-    if stack.ops:
-        how = "" if isinstance(stack.ops, OpsWheels) else ", compiled from source"
-        parts.append(f"{stack.ops.project} {stack.ops.version} ({torch.variant}{how})")
+    for ops in stack.ops:
+        how = "" if isinstance(ops, OpsWheels) else ", compiled from source"
+        parts.append(f"{ops.project} {ops.version} ({torch.variant}{how})")
     return ", ".join(parts)
 
 

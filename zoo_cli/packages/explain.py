@@ -201,11 +201,10 @@ def _solve_with(problem: Problem, names: tuple[str, ...], provider: str | None, 
 def _provider_rank(way: Way) -> tuple[object, ...]:
     """Best first: newest generation of the framework, best evidence for the wheel, known code targets."""
     newest = max((version(r.version).major for p, r in way.stack.frameworks.items() if p != "mmengine"), default=0)
-    ops = way.stack.ops
-    if not isinstance(ops, OpsWheels):
-        return (-newest, 9, True, way.corrections)
-    evidence = ("seen", "listed", "reported", "inferred").index(ops.python_tags[way.stack.cell.python])
-    return (-newest, evidence, ops.targets is None, way.corrections)
+    wheels = [ops for ops in way.stack.ops if isinstance(ops, OpsWheels)]
+    order, tag = ("seen", "listed", "reported", "inferred"), way.stack.cell.python
+    evidence = max((order.index(ops.python_tags[tag]) for ops in wheels), default=len(order))
+    return (-newest, evidence, any(ops.targets is None for ops in wheels), way.corrections)
 
 
 def _options(problem: Problem, names: tuple[str, ...], stack: Stack) -> Iterator[str]:
@@ -215,8 +214,10 @@ def _options(problem: Problem, names: tuple[str, ...], stack: Stack) -> Iterator
             yield from ("--device", "cpu")
         elif name == "python":
             yield from ("--env", "./zoo-env", "--python", python_of(stack.cell.python))
-        elif name == "wheels" and stack.ops:
-            yield from ("--build", stack.ops.project)
+        elif name == "wheels":
+            yield from (
+                word for ops in stack.ops if not isinstance(ops, OpsWheels) for word in ("--build", ops.project)
+            )
         elif name == "keep-torch":
             yield from ("--replace", "torch")
         elif name == "installed":

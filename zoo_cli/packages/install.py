@@ -321,7 +321,7 @@ def confirm(pin: Pin, work: Work) -> Pin:
 
 
 def _inspect(plan: Plan, project: str, path: Path) -> WheelReport:
-    has_ops = plan.stack.ops is not None and plan.stack.ops.project == project
+    has_ops = any(ops.project == project for ops in plan.stack.ops)
     return require_sound(inspect_wheel(path, expects_ops=has_ops))
 
 
@@ -333,11 +333,10 @@ def _check(plan: Plan, python: str) -> OpsReport | None:
     """
     from zoo_cli.packages.smoke import check_ops
 
-    if plan.stack.ops is None:
+    if not plan.stack.ops:
         return None
-    report = check_ops(
-        python, [plan.stack.ops.import_name, *sorted(r.import_name for r in plan.stack.frameworks.values())]
-    )
+    names = [ops.import_name for ops in plan.stack.ops]
+    report = check_ops(python, [*names, *sorted(each.import_name for each in plan.stack.frameworks.values())])
     if not report.is_ok:
         raise OpsBroken(python, tuple((each.name, each.device, each.code, each.text) for each in report.failed))
     return report

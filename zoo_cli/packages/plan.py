@@ -230,8 +230,9 @@ def _torch_because(problem: Problem, stack: Stack, project: str) -> Because:
         return Because("belongs-to", f"torch {stack.cell.torch.version}")
     if problem.request.want("torch"):
         return Because("asked")
-    if isinstance(stack.ops, OpsWheels):
-        return Because("newest-with-ops", stack.ops.project)
+    wheels = [ops.project for ops in stack.ops if isinstance(ops, OpsWheels)]
+    if wheels:
+        return Because("newest-with-ops", " and ".join(wheels))
     return Because("newest-torch")
 
 
@@ -239,13 +240,13 @@ def _engine_and_ops(problem: Problem, stack: Stack) -> Iterator[Pin]:
     for project, release in stack.frameworks.items():
         if problem.facts.projects[project].kind == "engine":
             yield _registry_pin(problem, project, release, stack)
-    if isinstance(stack.ops, SourceBuild):
-        ops = stack.ops
-        action, was = _action(problem, ops.project, ops.version)
-        because = Because("build", f"torch {stack.cell.torch.version}")
-        yield Pin(ops.project, ops.version, "build", action, because, "built", was)
-    elif stack.ops:
-        yield _ops_pin(problem, stack.ops, stack.cell.python)
+    for ops in stack.ops:
+        if isinstance(ops, SourceBuild):
+            action, was = _action(problem, ops.project, ops.version)
+            because = Because("build", f"torch {stack.cell.torch.version}")
+            yield Pin(ops.project, ops.version, "build", action, because, "built", was)
+        else:
+            yield _ops_pin(problem, ops, stack.cell.python)
 
 
 def _ops_pin(problem: Problem, ops: OpsWheels, tag: str) -> Pin:
@@ -292,8 +293,7 @@ def chosen_versions(stack: Stack) -> dict[str, str]:
     """Project -> version of everything in a stack, for asking which walls stand."""
     versions = {project: release.version for project, release in stack.frameworks.items()}
     versions["torch"] = stack.cell.torch.version
-    if stack.ops:
-        versions[stack.ops.project] = stack.ops.version
+    versions |= {ops.project: ops.version for ops in stack.ops}
     return versions
 
 
@@ -343,7 +343,7 @@ def _bounds(problem: Problem, stack: Stack) -> Iterator[Bound]:
 def _removals(problem: Problem, stack: Stack) -> Iterator[Distribution]:
     """Installed distributions that own an import package of the plan under another name."""
     python = problem.machine.python
-    planned = {*stack.frameworks, *([stack.ops.project] if stack.ops else [])}
+    planned = {*stack.frameworks, *(ops.project for ops in stack.ops)}
     owned = {problem.facts.projects[project].import_name for project in planned if project in problem.facts.projects}
     for here in python.distributions if python else ():
         project = problem.facts.projects.get(here.name)
@@ -359,16 +359,18 @@ def _cautions(problem: Problem, stack: Stack) -> Iterator[Caution]:
         if wall.severity != "breaks" and not avoided:
             values = (("project", f"{project} {versions[project]}"),)
             yield Caution("wall", wall.fact, values, wall.origin.source, "torch" not in wall.needs)
-    ops = stack.ops
+    for ops in stack.ops:
+        yield from _ops_cautions(problem, ops, stack)
+
+
+def _ops_cautions(problem: Problem, ops: OpsWheels | SourceBuild, stack: Stack) -> Iterator[Caution]:
     if isinstance(ops, SourceBuild):
-        yield Caution(
-            "unsupported-build",
-            "",
-            (("project", ops.project), ("version", ops.version), ("torch", stack.cell.torch.version)),
-        )
-    elif ops and is_cuda(ops.variant) and problem.wants_gpu:
+        values = (("project", ops.project), ("version", ops.version), ("torch", stack.cell.torch.version))
+        yield Caution("unsupported-build", "", values)
+        return
+    if is_cuda(ops.variant) and problem.wants_gpu:
         yield from _gpu_cautions(problem, ops)
-    if ops and not isinstance(ops, SourceBuild) and ops.provider not in (OFFICIAL, USER_PAGE, INSTALLED):
+    if ops.provider not in (OFFICIAL, USER_PAGE, INSTALLED):
         yield Caution("provider", "", (("project", ops.project), ("provider", ops.provider)), ops.origin.source)
 
 

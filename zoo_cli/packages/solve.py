@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from zoo_cli.catalog.entries import OpsWheels
 from zoo_cli.packages.grid import Cell, is_cuda, python_of
 from zoo_cli.packages.problem import INSTALLED, OFFICIAL, USER_PAGE
 from zoo_cli.packages.versions import Range, parse_range, version
@@ -21,7 +22,7 @@ from zoo_cli.packages.versions import Range, parse_range, version
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from zoo_cli.catalog.entries import FrameworkRelease, OpsWheels
+    from zoo_cli.catalog.entries import FrameworkRelease
     from zoo_cli.packages.problem import Problem
 
 
@@ -40,16 +41,11 @@ class Stack:
 
     cell: Cell
     frameworks: Mapping[str, FrameworkRelease]  # by project
-    ops: OpsWheels | SourceBuild | None
+    ops: tuple[OpsWheels | SourceBuild, ...]  # at most one for each import package
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """One range that a project must satisfy, who says so, and in which group."""
-
-    by: str  # "asked for", or "mmdet 3.3.0"
-    group: str  # asked | declared | asserted | installed
-    versions: Range
+Ops = OpsWheels | SourceBuild
+Ranges = dict[str, tuple[Range, ...]]  # project, or import name of ops -> ranges that all must admit it
 
 
 @dataclass
@@ -59,7 +55,7 @@ class _Search:
     problem: Problem
     relaxed: frozenset[str]
     _cells: int = 0
-    _known: dict[tuple[str, ...], tuple[Cell, OpsWheels | SourceBuild | None] | None] = field(default_factory=dict)
+    _known: dict[tuple[str, ...], tuple[Cell, tuple[Ops, ...]] | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._cells = self.problem.facts.grid.everything
@@ -69,16 +65,13 @@ class _Search:
 
     def run(self) -> Stack | None:
         wants = self.problem.request.wants
-        demands: dict[str, tuple[Demand, ...]] = {}
+        ranges: Ranges = {}
         for want in wants:
-            demands[self._key(want.project)] = (
-                *demands.get(self._key(want.project), ()),
-                Demand("asked for", "asked", want.versions),
-            )
-        for name, demand in self._installed_demands():
-            demands[name] = (*demands.get(name, ()), demand)
+            _add(ranges, self._key(want.project), want.versions)
+        for name, span in self._installed_ranges():
+            _add(ranges, name, span)
         agenda = [want.project for want in wants if self._kind(want.project) == "framework"]
-        for chosen, final in self._assign(agenda, {}, demands):
+        for chosen, final in self._assign(agenda, {}, ranges):
             best = self._best(chosen, final)
             if best:
                 return Stack(best[0], chosen, best[1])
@@ -94,7 +87,7 @@ class _Search:
         found = self.problem.facts.projects.get(project)
         return found.import_name if found and found.kind == "ops" else project
 
-    def _installed_demands(self) -> Iterator[tuple[str, Demand]]:
+    def _installed_ranges(self) -> Iterator[tuple[str, Range]]:
         """What frameworks that are installed and stay require of those that are asked for."""
         python = self.problem.machine.python
         if "installed" in self.relaxed or not python:
@@ -105,33 +98,27 @@ class _Search:
             if not here or project in asked:
                 continue
             release = next((each for each in releases if each.version == here.version), None)
-            for needed, span in _requirements(release, self.relaxed) if release else ():
-                yield needed, Demand(f"{project} {here.version}, installed", "installed", span)
+            yield from _requirements(release, self.relaxed) if release else ()
 
     def _assign(
-        self,
-        agenda: list[str],
-        chosen: dict[str, FrameworkRelease],
-        demands: dict[str, tuple[Demand, ...]],
-    ) -> Iterator[tuple[dict[str, FrameworkRelease], dict[str, tuple[Demand, ...]]]]:
-        """Depth first over framework releases, newest first; a branch without a cell left is not entered."""
-        if not self._best(chosen, demands):
+        self, agenda: list[str], chosen: dict[str, FrameworkRelease], ranges: Ranges
+    ) -> Iterator[tuple[dict[str, FrameworkRelease], Ranges]]:
+        """Depth first over framework releases, best first; a branch without a cell left is not entered."""
+        if not self._best(chosen, ranges):
             return
         if not agenda:
-            yield dict(chosen), demands
+            yield dict(chosen), ranges
             return
         project, rest = agenda[0], agenda[1:]
-        for release in self._releases(project, demands.get(project, ())):
-            more = dict(demands)
-            following = list(rest)
-            for needed, span, group in _requirements_by_group(release, self.relaxed):
+        for release in self._releases(project, ranges.get(project, ())):
+            more, following = dict(ranges), list(rest)
+            for needed, span in _requirements(release, self.relaxed):
                 name = self._provided(needed, release)
-                key = self._key(name)
-                more[key] = (*more.get(key, ()), Demand(f"{project} {release.version}", group, span))
-                if self._kind(name) == "framework" and name not in following and name not in chosen and name != project:
+                _add(more, self._key(name), span)
+                if self._kind(name) == "framework" and name not in (*following, *chosen, project):
                     following.append(name)
             now = {**chosen, project: release}
-            if all(all(d.versions.admits(now[p].version) for d in more.get(p, ())) for p in now):
+            if all(span.admits(now[each].version) for each in now for span in more.get(each, ())):
                 yield from self._assign(following, now, more)
 
     def _provided(self, needed: str, release: FrameworkRelease) -> str:
@@ -143,78 +130,81 @@ class _Search:
                 return name
         return needed
 
-    def _releases(self, project: str, demands: tuple[Demand, ...]) -> Iterator[FrameworkRelease]:
-        """Releases of a project that every demand admits: stable ones first, each kind newest first."""
+    def _releases(self, project: str, spans: tuple[Range, ...]) -> Iterator[FrameworkRelease]:
+        """Releases of a project that every range admits: the installed one, stable ones, then others, newest first."""
         releases = self.problem.facts.matrix.frameworks.get(project, ())
         tells = any(release.declared or release.asserted for release in releases)
-        is_pinned = any(demand.versions.text.startswith("==") for demand in demands)
+        is_pinned = any(span.text.startswith("==") for span in spans)
         allowed = [
             release
-            for release in releases
+            for release in reversed(releases)  # rows ascend
             # A release that tells nothing where others of its project do has needs that nobody knows: only on demand.
             if not tells or is_pinned or release.declared or release.asserted
-            if not release.is_yanked and all(demand.versions.admits(release.version) for demand in demands)
+            if not release.is_yanked and all(span.admits(release.version) for span in spans)
         ]
-        ordered = allowed[::-1]  # rows ascend
-        stable = [release for release in ordered if not version(release.version).is_prerelease]
-        early = [release for release in ordered if version(release.version).is_prerelease]
-        if self.problem.request.prereleases:
-            stable, early = ordered, []
-        yield from stable
-        yield from early
+        here = self._version_here(project)
+        early = self.problem.request.prereleases
+
+        def comes_later(release: FrameworkRelease) -> tuple[bool, bool]:
+            return release.version != here, version(release.version).is_prerelease and not early
+
+        yield from sorted(allowed, key=comes_later)
+
+    def _version_here(self, project: str) -> str | None:
+        """The installed version of a project that need not be replaced."""
+        python = self.problem.machine.python
+        here = python.distribution(project) if python and project not in self.problem.request.replace else None
+        return here.version if here else None
 
     def _best(
-        self, chosen: Mapping[str, FrameworkRelease], demands: Mapping[str, tuple[Demand, ...]]
-    ) -> tuple[Cell, OpsWheels | SourceBuild | None] | None:
-        """The best cell, with ops where something needs them, under the demands collected so far."""
+        self, chosen: Mapping[str, FrameworkRelease], ranges: Mapping[str, tuple[Range, ...]]
+    ) -> tuple[Cell, tuple[Ops, ...]] | None:
+        """The best cell, with ops where something needs them, under the ranges collected so far."""
         cells = self._cells
         for release in chosen.values():
             cells &= self._python_cells(release.requires_python)
         if "wall" not in self.relaxed:
             for span in self._torch_walls(chosen):
                 cells &= self._torch_cells(span)
-        needed = [name for name in demands if name in self.problem.facts.ops_names]
+        needed = {name: ranges[name] for name in ranges if name in self.problem.facts.ops_names}
         providers = {release.provider for release in chosen.values()} - {OFFICIAL}
-        key = (str(cells), *sorted(providers), *sorted(f"{n}{d.versions.text}" for n in needed for d in demands[n]))
+        key = (str(cells), *sorted(providers), *sorted(f"{n} {span.text}" for n in needed for span in needed[n]))
         if key not in self._known:
-            self._known[key] = self._with_ops(cells, needed, demands, providers)
+            self._known[key] = self._with_ops(cells, needed, providers)
         return self._known[key]
 
     def _with_ops(
-        self, cells: int, needed: list[str], demands: Mapping[str, tuple[Demand, ...]], providers: set[str]
-    ) -> tuple[Cell, OpsWheels | SourceBuild | None] | None:
-        grid = self.problem.facts.grid
-        if not needed:
-            cell = grid.best(cells)
-            return (cell, None) if cell else None
-        name = needed[0]
-        spans = [demand.versions for demand in demands[name]]
-        if "wheels" in self.relaxed or any(self._builds(name, project) for project in self.problem.request.build):
-            return self._from_source(cells, name, spans, providers)
-        serving = [
+        self, cells: int, needed: Mapping[str, tuple[Range, ...]], providers: set[str]
+    ) -> tuple[Cell, tuple[Ops, ...]] | None:
+        """The best of the cells that every import package with ops has wheels for, or may be compiled for."""
+        offers: list[tuple[list[tuple[OpsWheels, int]], SourceBuild | None]] = []
+        for name, spans in needed.items():
+            builds = any(self._builds(name, project) for project in self.problem.request.build)
+            source = self._source(name, spans, providers) if builds or "wheels" in self.relaxed else None
+            rows = [] if builds else self._serving(name, spans, providers, cells)
+            if not source:
+                cells &= _union(rows)
+            offers.append((rows, source))
+        cell, bit = self.problem.facts.grid.best(cells), cells & -cells
+        if not cell:
+            return None
+        return cell, tuple(_choice([wheels for wheels, bits in rows if bits & bit], source) for rows, source in offers)
+
+    def _serving(
+        self, name: str, spans: tuple[Range, ...], providers: set[str], cells: int
+    ) -> list[tuple[OpsWheels, int]]:
+        return [
             (wheels, bits & cells)
             for wheels, bits in self.problem.facts.ops_rows.get(name, ())
             if bits & cells and self._is_allowed(wheels, providers) and all(s.admits(wheels.version) for s in spans)
         ]
-        union = 0
-        for _wheels, bits in serving:
-            union |= bits
-        cell = grid.best(union)
-        if not cell:
-            return None
-        bit = union & -union
-        best = [wheels for wheels, bits in serving if bits & bit]
-        return cell, next((wheels for wheels in best if wheels.provider == INSTALLED), best[0])
 
     def _builds(self, import_name: str, project: str) -> bool:
         found = self.problem.facts.projects.get(project)
         return bool(found and found.import_name == import_name)
 
-    def _from_source(
-        self, cells: int, name: str, spans: list[Range], providers: set[str]
-    ) -> tuple[Cell, SourceBuild] | None:
-        """The newest release of the ops that the ranges admit, to be compiled for the best cell."""
-        cell = self.problem.facts.grid.best(cells)
+    def _source(self, name: str, spans: tuple[Range, ...], providers: set[str]) -> SourceBuild | None:
+        """The newest release of the ops that the ranges admit, to be compiled for the chosen torch."""
         releases = [
             (project.name, release)
             for project in self.problem.facts.projects.values()
@@ -223,10 +213,10 @@ class _Search:
             for release in project.sdists
             if all(span.admits(release) for span in spans)
         ]
-        if not cell or not releases:
+        if not releases:
             return None
         project_name, release = max(releases, key=lambda pair: version(pair[1]))
-        return cell, SourceBuild(project_name, name, release)
+        return SourceBuild(project_name, name, release)
 
     def _is_allowed(self, wheels: OpsWheels, providers: set[str]) -> bool:
         """Whether this project of this provider may be used, and its code runs on the GPUs as far as that is known."""
@@ -276,16 +266,30 @@ def _is_affected(affects: Mapping[str, str], chosen: Mapping[str, FrameworkRelea
     )
 
 
-def _requirements_by_group(release: FrameworkRelease, relaxed: frozenset[str]) -> Iterator[tuple[str, Range, str]]:
+def _requirements(release: FrameworkRelease, relaxed: frozenset[str]) -> Iterator[tuple[str, Range]]:
     for group, ranges in (("declared", release.declared), ("asserted", release.asserted)):
         for project, span in ranges.items():
             # A relaxed range still says that the project is needed.
-            yield project, parse_range("" if group in relaxed else span), group
+            yield project, parse_range("" if group in relaxed else span)
 
 
-def _requirements(release: FrameworkRelease, relaxed: frozenset[str]) -> Iterator[tuple[str, Range]]:
-    for project, span, _group in _requirements_by_group(release, relaxed):
-        yield project, span
+def _add(ranges: Ranges, name: str, span: Range) -> None:
+    ranges[name] = (*ranges.get(name, ()), span)
+
+
+def _union(rows: list[tuple[OpsWheels, int]]) -> int:
+    bits = 0
+    for _wheels, mine in rows:
+        bits |= mine
+    return bits
+
+
+def _choice(rows: list[OpsWheels], source: SourceBuild | None) -> Ops:
+    """Ops for the chosen cell: the installed ones, the newest wheel, or a build."""
+    wheels = next((each for each in rows if each.provider == INSTALLED), rows[0] if rows else None)
+    chosen = wheels or source
+    assert chosen is not None
+    return chosen
 
 
 def search(problem: Problem, relaxed: frozenset[str] = frozenset()) -> Stack | None:

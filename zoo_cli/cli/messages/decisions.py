@@ -121,7 +121,7 @@ _CORRECTIONS = {
 def _way(error: NoSolution, number: int, way: Way) -> WayOut:
     stack, torch = way.stack, way.stack.cell.torch
     python = stack.cell.python.removeprefix("cp")
-    ops = f"{stack.ops.project} {stack.ops.version}" if stack.ops else ""
+    ops = ", ".join(f"{each.project} {each.version}" for each in stack.ops)
     texts = []
     for correction in way.corrections:
         kind, _, about = correction.partition(":")
@@ -129,7 +129,7 @@ def _way(error: NoSolution, number: int, way: Way) -> WayOut:
         texts.append(text.format(python=f"{python[0]}.{python[1:]}", ops=ops, driver=way.needs_driver or ""))
     frameworks = [f"{project} {release.version}" for project, release in sorted(stack.frameworks.items())]
     parts = [f"torch {torch.version}+{torch.variant}", *([ops] if ops else []), *frameworks]
-    note = "" if isinstance(stack.ops, OpsWheels) or stack.ops is None else "; nobody publishes this pair"
+    note = "" if all(isinstance(each, OpsWheels) for each in stack.ops) else "; nobody publishes this pair"
     command = _command(error, way.options) if way.options or "driver" in way.corrections else None
     return WayOut(f"{number}  {' and '.join(texts)}: {', '.join(parts)}{note}", command)
 

@@ -53,11 +53,12 @@ def find_target(
 ) -> Target:
     """The target that the options name; without any, the active environment, else the python on PATH."""
     from zoo_cli.machine.files import is_there
-    from zoo_cli.machine.profile import load_machine
 
     if described and (python or environment):
         raise click.UsageError("--machine already says which Python; leave --python and --env out.")
     if described:
+        from zoo_cli.machine.profile import load_machine
+
         return Target(load_machine(described, _gpu_names(catalog)), None)
     reader = _Reader(catalog, console)
     if environment is None:

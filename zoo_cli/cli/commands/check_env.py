@@ -52,7 +52,6 @@ def command(
     from zoo_cli.catalog.compat import projects as known_projects
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.cli.target import find_target
-    from zoo_cli.machine.profile import save_machine
     from zoo_cli.packages.check import check_environment
     from zoo_cli.packages.request import parse_wants
 
@@ -66,6 +65,8 @@ def command(
         target.machine, read_matrix(catalog, target.machine.platform), known, wanted, official_providers(catalog)
     )
     if save:
+        from zoo_cli.machine.profile import save_machine
+
         save_machine(target.machine, save)
     if console.json:
         console.document(_document(checkup, target))

@@ -108,7 +108,6 @@ def command(
     from zoo_cli.catalog.compat import official_providers, projects, read_matrix, torch_sha256
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.packages.extensions import read_evidence
-    from zoo_cli.transfer.mirrors import load_mirrors
     from zoo_cli.transfer.settings import Settings
 
     choices = Choices(**options)  # type: ignore[arg-type]
@@ -118,7 +117,8 @@ def command(
     known = projects(catalog)
     request = make_request(choices, known)
     target = find_target(catalog, console, python=python, environment=environment, described=described)
-    mirrors, settings = load_mirrors(choices.mirrors), Settings(offline=console.offline)
+    settings = Settings(offline=console.offline)
+    mirrors = None if choices.dry_run and not choices.mirrors else _mirrors(choices)
     offers = read_pages(console, choices, target, request, known, settings, catalog)
     here = target.machine.python
     evidence = read_evidence(here, known) if here and not described else {}
@@ -139,7 +139,7 @@ def command(
         error.command = words
         raise
     install_view.show(console, plan, target, offers)
-    if choices.dry_run:
+    if choices.dry_run or mirrors is None:
         install_view.tell_dry_run(console, plan, target)
         return
     if plan.is_done:
@@ -147,6 +147,12 @@ def command(
         return
     consent(console, plan, choices, words)
     act(console, plan, target, mirrors, settings, words)
+
+
+def _mirrors(choices: Choices) -> Mirrors:
+    from zoo_cli.transfer.mirrors import load_mirrors
+
+    return load_mirrors(choices.mirrors)
 
 
 def make_request(choices: Choices, known: Mapping[str, Project]) -> Request:

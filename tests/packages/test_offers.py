@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from tests.support.solving import CATALOG_PROJECTS, OFFICIAL_PROVIDERS, described, matrix_of
 from zoo_cli.machine.facts import Distribution, Machine, TorchFacts
+from zoo_cli.packages.decide import decide, make_problem
 from zoo_cli.packages.findlinks import Link
-from zoo_cli.packages.install import decide, make_problem
 from zoo_cli.packages.offers import Offers, installed_rows, read_offers
 from zoo_cli.packages.plan import Pin, Plan
 from zoo_cli.packages.problem import INSTALLED, USER_PAGE

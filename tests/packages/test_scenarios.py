@@ -9,8 +9,8 @@ import pytest
 import tomllib
 
 from tests.support.solving import CATALOG_PROJECTS, OFFICIAL_PROVIDERS, described, matrix_of
+from zoo_cli.packages.decide import decide, for_providers, make_problem
 from zoo_cli.packages.explain import NoSolution
-from zoo_cli.packages.install import decide, for_providers, make_problem
 from zoo_cli.packages.offers import Offers
 from zoo_cli.packages.plan import Plan
 from zoo_cli.packages.request import Request, parse_wants

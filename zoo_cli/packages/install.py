@@ -1,8 +1,7 @@
-"""Installing: a request becomes a problem, a plan, and then the work.
+"""Installing: does what a plan says.
 
-Flow: joins the pure parts (`solve`, `explain`, `plan`) with the edges (`pages`, `executor`, `smoke`, `builder`,
-transfer, wheel inspection) and does neither's work itself. `decide` gives a plan or raises `NoSolution`; `execute`
-does what the plan says and gives a receipt. Wheels of the binary stack are fetched and inspected by zoo before an
+Flow: joins the plan with the edges (`pages`, `executor`, `smoke`, `builder`, transfer, wheel inspection) and does none
+of their work itself. `execute` gives a receipt. Wheels of the binary stack are fetched and inspected by zoo before an
 installer sees them; ordinary dependencies are left to uv or pip under the plan's bounds.
 """
 
@@ -13,32 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from zoo_cli.catalog.entries import Origin, TorchBuild
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.packages.diagnose import find_build, torch_variant
 from zoo_cli.packages.executor import Installer, Step, find_installer, run_step
-from zoo_cli.packages.explain import explain, translate
 from zoo_cli.packages.indexes import user_index
-from zoo_cli.packages.offers import installed_rows
-from zoo_cli.packages.plan import Plan, make_plan
-from zoo_cli.packages.problem import TORCH_FAMILY, Facts, Problem
-from zoo_cli.packages.solve import search
-from zoo_cli.packages.versions import public
-from zoo_cli.trust.wheel import WheelReport, inspect_wheel, require_sound
+from zoo_cli.packages.problem import TORCH_FAMILY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from zoo_cli.catalog.entries import Matrix, Project
-    from zoo_cli.machine.facts import Interpreter, Machine
-    from zoo_cli.packages.offers import Offers
-    from zoo_cli.packages.plan import Pin
-    from zoo_cli.packages.request import Request
+    from zoo_cli.machine.facts import Interpreter
+    from zoo_cli.packages.plan import Pin, Plan
     from zoo_cli.packages.smoke import OpsReport
     from zoo_cli.transfer.events import Listener
     from zoo_cli.transfer.fetch import Settings
     from zoo_cli.transfer.sources import Mirrors
     from zoo_cli.trust.seen import Seen
+    from zoo_cli.trust.wheel import WheelReport
 
 
 @dataclass(eq=False)
@@ -110,75 +99,6 @@ class Receipt:
     wheels: tuple[WheelReport, ...]
     ops: OpsReport | None
     seconds: float
-
-
-def kept_torch(request: Request, machine: Machine) -> tuple[str, str] | None:
-    """The installed torch that stays: (public version, variant); None if there is none or it may be replaced."""
-    torch = machine.python.torch if machine.python else None
-    if torch is None or "torch" in request.replace or request.want("torch"):
-        return None
-    return public(torch.version), torch_variant(torch.cuda, torch.hip)
-
-
-def for_providers(request: Request, projects: Mapping[str, Project]) -> Request:
-    """The request in the project names of the providers that were asked for: mmdet from onedl is onedl-mmdetection."""
-    for provider in sorted(request.providers):
-        request = translate(request, projects, provider)
-    return request
-
-
-def make_problem(
-    request: Request,
-    machine: Machine,
-    matrix: Matrix,
-    projects: Mapping[str, Project],
-    offers: Offers,
-    official: frozenset[str],
-    sound_ops: frozenset[str] = frozenset(),
-) -> Problem:
-    """The problem to solve; installed things that the index does not know become rows of their own.
-
-    `sound_ops` are the installed ops projects whose files are in order.
-    """
-    keep = kept_torch(request, machine)
-    python = machine.python
-    here = installed_rows(machine, projects, keep, sound_ops - request.replace)
-    if keep and python and python.torch and find_build(matrix, keep[0], keep[1], machine.platform) is None:
-        matrix = replace(matrix, torch=(*matrix.torch, _installed_build(machine, python, keep)))
-    return Problem(request, Facts(machine, matrix, projects, official, (*here, *offers.rows)), keep)
-
-
-def _installed_build(machine: Machine, python: Interpreter, keep: tuple[str, str]) -> TorchBuild:
-    source = python.torch.source if python.torch else python.executable
-    return TorchBuild(
-        version=keep[0], variant=keep[1], platform=machine.platform, python_tags=(python.tag,),
-        targets=() if keep[1] == "cpu" else None, targets_origin=None, torchvision=None, torchaudio=None,
-        released="", index_url="", local="", platform_tag="", on_pypi=False, glibc=None,
-        origin=Origin(source, "now", "seen"),
-    )  # fmt: skip
-
-
-def decide(problem: Problem, torch_digest: Callable[[str], str | None], offers: Offers) -> Plan:
-    """The plan for a problem.
-
-    Raises:
-        NoSolution: nothing fits; carries the conflict and the ways out.
-    """
-    stack = search(problem)
-    if stack is None:
-        raise explain(problem)
-    plan = make_plan(problem, stack, torch_digest)
-    return replace(plan, pins=tuple(_from_page(pin, offers) for pin in plan.pins))
-
-
-def _from_page(pin: Pin, offers: Offers) -> Pin:
-    """The pin, taken from a page the user named where that has the very file."""
-    link = offers.torch_links.get(pin.file_name)
-    if link is None or pin.action == "keep":
-        return pin
-    return replace(
-        pin, urls=(link.url,), sha256=link.sha256 or pin.sha256, evidence="seen", source=link.page, date="now"
-    )
 
 
 def check_target(python: Interpreter, words: tuple[str, ...]) -> None:
@@ -321,6 +241,8 @@ def confirm(pin: Pin, work: Work) -> Pin:
 
 
 def _inspect(plan: Plan, project: str, path: Path) -> WheelReport:
+    from zoo_cli.trust.wheel import inspect_wheel, require_sound
+
     has_ops = any(ops.project == project for ops in plan.stack.ops)
     return require_sound(inspect_wheel(path, expects_ops=has_ops))
 

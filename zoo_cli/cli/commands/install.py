@@ -13,6 +13,7 @@ from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.target import Target, find_target
 from zoo_cli.cli.text import printable
 from zoo_cli.packages import install as flow
+from zoo_cli.packages.decide import decide, for_providers, kept_torch, make_problem
 from zoo_cli.packages.explain import NoSolution
 from zoo_cli.packages.request import Request, parse_wants
 from zoo_cli.packages.wheels import normalise
@@ -123,7 +124,7 @@ def command(
     here = target.machine.python
     evidence = read_evidence(here, known) if here and not described else {}
     sound = frozenset(name for name, each in evidence.items() if each.is_sound)
-    problem = flow.make_problem(
+    problem = make_problem(
         request,
         target.machine,
         read_matrix(catalog, target.machine.platform),
@@ -134,7 +135,7 @@ def command(
     )
     words = _words(choices)
     try:
-        plan = flow.decide(problem, lambda url: torch_sha256(catalog, url), offers)
+        plan = decide(problem, lambda url: torch_sha256(catalog, url), offers)
     except NoSolution as error:
         error.command = words
         raise
@@ -169,7 +170,7 @@ def make_request(choices: Choices, known: Mapping[str, Project]) -> Request:
         build=frozenset(normalise(word) for word in choices.build),
         prereleases=choices.prereleases,
     )
-    return flow.for_providers(request, known)
+    return for_providers(request, known)
 
 
 def read_pages(
@@ -182,12 +183,13 @@ def read_pages(
     catalog: sqlite3.Connection,
 ) -> Offers:
     """The wheels on the pages that the user named; a page that cannot be read is said aloud."""
-    from zoo_cli.catalog.compat import read_matrix
     from zoo_cli.packages.offers import Offers, read_offers
-    from zoo_cli.packages.pages import read_listing
 
     if not choices.find_links:
         return Offers()
+    from zoo_cli.catalog.compat import read_matrix
+    from zoo_cli.packages.pages import read_listing
+
     matrix = read_matrix(catalog, target.machine.platform)
     pairs = sorted({(build.variant, build.version) for build in matrix.torch}, reverse=True)
     listing = read_listing(choices.find_links, settings, pairs)
@@ -195,7 +197,7 @@ def read_pages(
         raise listing.skipped[0].error
     for skipped in listing.skipped:
         console.warn(f"{skipped.place} was not read: {skipped.error}")
-    keep = flow.kept_torch(request, target.machine)
+    keep = kept_torch(request, target.machine)
     return read_offers(listing.links, target.machine, known, keep, console.today())
 
 

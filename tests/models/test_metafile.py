@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo_cli.models.configpaths import ConfigTree
+from zoo_cli.models.configpaths import ConfigPaths
 from zoo_cli.models.measures import Measure, measure, quantity, unit_of
 from zoo_cli.models.metafile import Metafile, read_metafiles
 from zoo_cli.models.records import ModelEntry, ReleaseRecords, plain
@@ -29,7 +29,7 @@ URL = "https://download.openmmlab.com/mmdetection/v3.0/a/a_20220719_112030-5a0be
 
 
 def read(text: str, path: str = "configs/a/metafile.yml") -> ReleaseRecords:
-    return read_metafiles([Metafile(path, read_yaml(text.encode()))], ConfigTree(TREE))
+    return read_metafiles([Metafile(path, read_yaml(text.encode()))], ConfigPaths(TREE))
 
 
 def kinds(records: ReleaseRecords) -> list[str]:
@@ -64,7 +64,22 @@ CASES = {
     "weights a blank": Case("Config: configs/a/plain.py\nWeights: <>", ("bad-weights", "no-weights"), {"weights": ()}),
     "weights a file address": Case(
         "Config: configs/a/plain.py\nWeights: file:///etc/passwd", ("bad-weights", "no-weights"), {"weights": ()}),
-    "weights are JSON": Case("Config: configs/a/plain.py\nWeights: https://x.example/a.json", ("odd-weights",)),
+    "weights are JSON": Case(
+        "Config: configs/a/plain.py\nWeights: https://x.example/a.json", ("misplaced", "no-weights"),
+        {"weights": (), "logs": ("https://x.example/a.json",)}),
+    "weights a web page": Case(
+        "Config: configs/a/plain.py\nWeights: https://huggingface.co/a/b/tree/main", ("bad-weights", "no-weights")),
+    "weights no address": Case("Config: configs/a/plain.py\nWeights: 'https://['", ("bad-weights", "no-weights")),
+    "weights without an ending": Case("Config: configs/a/plain.py\nWeights: https://x.example/a", ("odd-weights",)),
+    "weights in an empty folder": Case(
+        "Config: configs/a/plain.py\nWeights: https://x.example/b//a.pth", ("odd-weights",)),
+    "weights of no time": Case(
+        "Config: configs/a/plain.py\nWeights: https://x.example/a_20211228_027553-d46d9bb0.pth", ("odd-weights",)),
+    "dataset a heading": Case(
+        GOOD + "Metadata: {Training Data: City}\nResults: [{Dataset: '# R backbone', Metrics: {mIoU: 1}}]",
+        ("dataset-repaired",)),
+    "metric name with markup": Case(GOOD + "Results: [{Task: T, Metrics: {'PSNR<br/>(Y)': 30}}]", ("metric-name",)),
+    "paper a list": Case(GOOD + "Paper: [https://a.example, https://b.example]", ("several-papers",)),
     "weights among metrics": Case(
         f"Config: configs/a/plain.py\nResults: [{{Task: T, Dataset: D, Metrics: {{Weights: '{URL}', box AP: 40}}}}]",
         ("misplaced",)),
@@ -130,6 +145,56 @@ def test_repaired_values() -> None:
     assert only("Metadata: {Memory (GB): 9.5}").training.memory_gb == 9.5
 
 
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        ("https://download.oz1z1penmmlab.com/a/b.pth", "https://download.openmmlab.com/a/b.pth"),
+        ("https://xdownload.openmmlab.com/b.pth", "https://download.openmmlab.com/b.pth"),
+        ("https://a.download.openmmlab.com/b.pth", "https://a.download.openmmlab.com/b.pth"),  # a host below it
+        ("https://download.openmmlab.company/b.pth", "https://download.openmmlab.com/b.pth"),
+        ("https://download.openmmlab.com.evil/b.pth", "https://download.openmmlab.com.evil/b.pth"),
+        ("https://huggingface.co/a/b/blob/main/m.pth", "https://huggingface.co/a/b/resolve/main/m.pth"),
+        ("https://x.example/a.pthh", "https://x.example/a.pth"),
+        ("<https://x.example/a.pth>", "https://x.example/a.pth"),
+        ("https://x.example/a.pth?versionId=C", "https://x.example/a.pth?versionId=C"),
+    ],
+)
+def test_addresses(written: str, read_as: str) -> None:
+    records = read(entry(f"Config: configs/a/plain.py\nWeights: '{written}'"))
+    assert [each.url for each in records.models[0].weights] == [read_as]
+    assert kinds(records) == ([] if written == read_as else ["weights-repaired"])
+
+
+@pytest.mark.parametrize(
+    ("dataset", "data", "label"),
+    [
+        ("# HRNet backbone", "Cityscapes", "Cityscapes"),
+        ("# HRNet backbone", "[A, B]", None),
+        ("-", "A", "A"),
+        ("[fish.jpg](https://x.example/fish.jpg)", "A", "fish.jpg"),
+        ("C#", "A", "C#"),
+    ],
+)
+def test_datasets(dataset: str, data: str, label: str | None) -> None:
+    text = f"Metadata: {{Training Data: {data}}}\nResults:\n- Dataset: {dataset!r}\n  Metrics: {{mIoU: 1}}"
+    assert only(text).results[0].dataset == label
+
+
+def test_metrics_of_a_listing_take_its_place() -> None:
+    nested = only("Results: [{Metrics: {'REDS4 (BIx4)<br>PSNR/SSIM (RGB)': {PSNR: 31.4, SSIM: 0.89}}}]").results[0]
+    assert [(each.name, each.value) for each in nested.metrics] == [
+        ("REDS4 (BIx4) PSNR (RGB)", 31.4), ("REDS4 (BIx4) SSIM (RGB)", 0.89)]  # fmt: skip
+
+
+def test_a_digest_in_two_names() -> None:
+    rows = "".join(f"- {{Name: {n}, Config: plain.py, Weights: https://x.example/{n}-0123abcd.pth}}\n" for n in "ab")
+    shared = [each for each in read("Models:\n" + rows).issues if each.kind == "shared-digest"]
+    assert [(each.subject, each.detail) for each in shared] == [
+        ("a", "a-0123abcd.pth carries the digest of b-0123abcd.pth"),
+        ("b", "b-0123abcd.pth carries the digest of a-0123abcd.pth"),
+    ]
+
+
 def test_the_digits_in_a_file_name_are_kept() -> None:
     weights = only(f"Weights: [{URL}, 'https://x.example/gn%2Bws/b-0.386_a.pth', {URL}]").weights
     assert [(each.name, each.prefix) for each in weights] == [
@@ -156,14 +221,14 @@ def test_the_digits_in_a_file_name_are_kept() -> None:
     ],
 )
 def test_config_paths(asked: str, found: str | None) -> None:
-    path = ConfigTree(TREE).find(asked, "configs/a/metafile.yml")
+    path = ConfigPaths(TREE).find(asked, "configs/a/metafile.yml")
     assert path.path == found
     assert path.state == ("missing" if found is None else "found" if asked == found else "repaired")
 
 
 @given(st.text(max_size=60))
 def test_any_config_text_finds_a_file_of_the_tree_or_nothing(asked: str) -> None:
-    found = ConfigTree(TREE).find(asked, "configs/a/metafile.yml")
+    found = ConfigPaths(TREE).find(asked, "configs/a/metafile.yml")
     assert found.path is None or found.path in TREE
 
 
@@ -271,7 +336,7 @@ def test_whatever_stands_in_a_metafile_ends_as_records_and_issues(entries: list[
 
     from zoo_cli.models.safe_yaml import Document
 
-    records = read_metafiles([Metafile("configs/a/metafile.yml", Document({"Models": entries}, {}))], ConfigTree(TREE))
+    records = read_metafiles([Metafile("configs/a/metafile.yml", Document({"Models": entries}, {}))], ConfigPaths(TREE))
     assert len(records.models) + sum(issue.blocks for issue in records.issues) == len(entries)
     for model in records.models:
         json.dumps(plain(model), allow_nan=False)

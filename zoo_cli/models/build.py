@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.models.configpaths import ConfigTree
+from zoo_cli.models.configpaths import ConfigPaths
 from zoo_cli.models.metafile import Metafile, read_metafiles
 from zoo_cli.models.records import Issue, ReleaseRecords, plain
 from zoo_cli.models.safe_yaml import UnreadableYaml, Value, read_yaml
@@ -77,7 +77,7 @@ def read_release(archive: Archive, release: ReleaseFile) -> ReleaseRecords:
         except UnreadableYaml as exc:
             issues.append(Issue("unreadable-metafile", f"{path}:{exc.line or 1}", "", exc.problem, blocks=True))
     issues += _not_imported(archive, set(wanted), index)
-    records = read_metafiles(metafiles, ConfigTree(path for path in archive.paths if path.endswith(".py")))
+    records = read_metafiles(metafiles, ConfigPaths(path for path in archive.paths if path.endswith(".py")))
     return replace(records, issues=tuple(sorted([*records.issues, *issues], key=_by_place)))
 
 
@@ -116,7 +116,7 @@ def _not_imported(archive: Archive, wanted: set[str], index: str) -> Iterable[Is
         except UnreadableYaml:
             value = None
         models = value.get("Models") if isinstance(value, dict) else value
-        count = len(models) if isinstance(models, list) else 0
+        count = len(models) if isinstance(models, list) else int(isinstance(models, dict))
         yield Issue("not-imported", f"{path}:1", "", f"{count} models left out: {index} does not import this file")
 
 

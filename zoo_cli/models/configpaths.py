@@ -31,7 +31,7 @@ class ConfigPath:
     state: str
 
 
-class ConfigTree:
+class ConfigPaths:
     """The config files of one release, by posix path from the folder that holds `configs/`."""
 
     def __init__(self, paths: Iterable[str]) -> None:

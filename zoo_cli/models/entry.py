@@ -100,12 +100,16 @@ class Entry:
         return value
 
     def paper(self, key: str) -> Paper | None:
-        """A publication, from a mapping with URL and Title, or from an address or title alone."""
-        if isinstance(self._value.get(key), dict):
+        """A publication, from a mapping with URL and Title, or from an address or title alone; the first of several."""
+        value = self._value.get(key)
+        if isinstance(value, dict):
             inner = self.entry(key)
             paper = Paper(inner.text("Title"), inner.text("URL"))
         else:
-            alone = self.text(key)
+            all_of_them = self.texts(key) if isinstance(value, list) else ()
+            if len(all_of_them) > 1:
+                self._notes.add("several-papers", f"the first is taken; the others: {', '.join(all_of_them[1:])}")
+            alone = next(iter(all_of_them), None) if isinstance(value, list) else self.text(key)
             is_address = alone is not None and alone.startswith(("http://", "https://"))
             paper = Paper(None if is_address else alone, alone if is_address else None)
         return paper if paper != Paper() else None

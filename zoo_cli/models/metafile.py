@@ -7,15 +7,14 @@ all the variants its 33 released indexes use.
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from zoo_cli.models.entry import Entry, Notes
-from zoo_cli.models.measures import measure, quantity, unit_of
+from zoo_cli.models.measures import quantity, unit_of
 from zoo_cli.models.records import (
     Collection,
     Inference,
@@ -25,14 +24,14 @@ from zoo_cli.models.records import (
     ReleaseRecords,
     Result,
     Training,
-    Weights,
 )
-from zoo_cli.transfer.hashes import prefix_in_name
+from zoo_cli.models.results import read_results
+from zoo_cli.models.weights import read_weights, shared_digests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from zoo_cli.models.configpaths import ConfigTree
+    from zoo_cli.models.configpaths import ConfigPaths
     from zoo_cli.models.safe_yaml import Document, Value
 
 MOST_MODELS = 20_000
@@ -48,7 +47,7 @@ class Metafile:
     document: Document
 
 
-def read_metafiles(metafiles: Iterable[Metafile], tree: ConfigTree) -> ReleaseRecords:
+def read_metafiles(metafiles: Iterable[Metafile], tree: ConfigPaths) -> ReleaseRecords:
     """All records of a release."""
     collections: list[Collection] = []
     models: list[ModelEntry] = []
@@ -68,7 +67,9 @@ def read_metafiles(metafiles: Iterable[Metafile], tree: ConfigTree) -> ReleaseRe
     return ReleaseRecords(
         collections=tuple(sorted(collections, key=lambda each: (each.name, each.at))),
         models=tuple(_with_units(models)),
-        issues=tuple(sorted([*issues, *among, *_dangling(models, collections)], key=_issue_key)),
+        issues=tuple(
+            sorted([*issues, *among, *_dangling(models, collections), *shared_digests(models)], key=_issue_key)
+        ),
         metafiles=count,
     )
 
@@ -110,11 +111,14 @@ def _collection(entry: Entry, notes: Notes) -> list[Collection]:
     ]
 
 
-def _model(entry: Entry, notes: Notes, metafile: str, tree: ConfigTree) -> list[ModelEntry]:
+def _model(entry: Entry, notes: Notes, metafile: str, tree: ConfigPaths) -> list[ModelEntry]:
     name = _name(entry, notes)
     if name is None:
         return []
-    results, misplaced = _results(entry, notes)
+    training = _training(entry, notes)
+    results, misplaced = read_results(entry, notes, training.data)
+    addresses = read_weights((*entry.texts("Weights"), *misplaced), notes)
+    logs = (url for key in _LOGS if entry.has(key) for url in entry.texts(key))
     config, state = _config(entry, notes, metafile, tree)
     return [
         ModelEntry(
@@ -124,16 +128,16 @@ def _model(entry: Entry, notes: Notes, metafile: str, tree: ConfigTree) -> list[
             collection=entry.text("In Collection", "In Collections"),
             config=config,
             config_state=state,
-            weights=_weights((*entry.texts("Weights"), *misplaced), notes),
+            weights=addresses.weights,
             aliases=entry.texts("Alias"),
             results=results,
-            training=_training(entry, notes),
+            training=training,
             paper=entry.paper("Paper"),
             readme=entry.text("README"),
             code=entry.address("Code"),
             license=entry.text("License"),
             converted_from=entry.address("Converted From"),
-            logs=tuple(url for key in _LOGS if entry.has(key) for url in entry.texts(key)),
+            logs=(*logs, *addresses.logs),
         )
     ]
 
@@ -150,7 +154,7 @@ def _name(entry: Entry, notes: Notes) -> str | None:
     return name
 
 
-def _config(entry: Entry, notes: Notes, metafile: str, tree: ConfigTree) -> tuple[str | None, str]:
+def _config(entry: Entry, notes: Notes, metafile: str, tree: ConfigPaths) -> tuple[str | None, str]:
     asked = entry.texts("Config")
     if not asked:
         notes.add("no-config", "names no config")
@@ -163,72 +167,6 @@ def _config(entry: Entry, notes: Notes, metafile: str, tree: ConfigTree) -> tupl
     elif found.state == "missing":
         notes.add("config-missing", f"config {asked[0]} is not in the release")
     return found.path, found.state
-
-
-def _weights(asked: tuple[str, ...], notes: Notes) -> tuple[Weights, ...]:
-    """The checkpoint files that can be fetched, in upstream's order."""
-    kept: dict[str, Weights] = {}
-    for text in asked:
-        url = text.strip("()<> ")
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.endswith("/"):
-            notes.add("bad-weights", f"{text!r} is no address of a file; left out")
-            continue
-        if url != text:
-            notes.add("weights-repaired", f"{text!r} read as {url!r}")
-        if not re.search(r"\.(pth|pt|pkl|bin|zip|ckpt|safetensors|tar|onnx)$", parts.path):
-            notes.add("odd-weights", f"{url} does not end like a checkpoint")
-        name = posixpath.basename(unquote(parts.path))
-        kept.setdefault(url, Weights(url, name, prefix_in_name(name)))
-    if not kept:
-        notes.add("no-weights", "has no checkpoint")
-    return tuple(kept.values())
-
-
-def _results(entry: Entry, notes: Notes) -> tuple[tuple[Result, ...], tuple[str, ...]]:
-    """Results, and checkpoint addresses that stood among the metrics."""
-    raw = entry.get("Results")
-    if isinstance(raw, dict):
-        notes.add("results-no-list", "Results is one mapping, read as a list of one")
-        raw = [raw]
-    if raw is not None and not isinstance(raw, list):
-        notes.add("odd-value", f"Results: expected a list, found a {type(raw).__name__}")
-        raw = []
-    results: list[Result] = []
-    misplaced: list[str] = []
-    for item in raw or []:
-        if not isinstance(item, dict):
-            notes.add("odd-value", "a result that is no mapping is left out")
-            continue
-        one = Entry(item, notes)
-        metrics = one.entry("Metrics")
-        if stray := metrics.texts("Weights"):
-            notes.add("misplaced", "Weights stood among the metrics")
-            misplaced += stray
-        task = one.text("Task")
-        if task is None and (task := metrics.text("Task")):
-            notes.add("misplaced", "Task stood among the metrics")
-        results.append(Result(task, one.text("Dataset"), tuple(_metrics(metrics.rest(), notes))))
-    return tuple(results), tuple(misplaced)
-
-
-def _metrics(raw: Mapping[str, object], notes: Notes, outer: str = "") -> Iterable[Metric]:
-    """Metric values; nested ones are split and named `outer inner`. The unit follows when all are known."""
-    for key, value in raw.items():
-        name = f"{outer} {key}".strip()[:200]
-        if isinstance(value, dict) and not outer:
-            notes.add("metric-nested", f"{name}: a mapping, split")
-            yield from _metrics(value, notes, name)
-            continue
-        found = measure(value)
-        if found is None:
-            notes.add("metric-empty", f"{name}: {value!r}")
-            continue
-        if found.value is None:
-            notes.add("metric-text", f"{name}: {found.text!r} is no single number")
-        elif found.text is not None:
-            notes.add("metric-text", f"{name}: {found.text!r} read as {found.value:g}")
-        yield Metric(name, found.value, "percent" if found.is_percent else "", found.text)
 
 
 def _training(entry: Entry, notes: Notes) -> Training:

@@ -354,7 +354,7 @@ def _files(connection: sqlite3.Connection, model: object) -> tuple[ModelFile, ..
 def metrics_of(connection: sqlite3.Connection, model: object) -> tuple[Metric, ...]:
     """The metric values of a model, by its number, in upstream's order."""
     query = (
-        "SELECT r.task, r.dataset, n.name, n.label, v.value, v.unit, v.text FROM metric v "
+        "SELECT r.task, r.dataset, n.name, n.label, coalesce(v.published, v.value), v.unit, v.text FROM metric v "
         "JOIN metric_name n ON n.id = v.name JOIN result r ON r.id = v.result WHERE v.model = ? ORDER BY v.id"
     )
     return tuple(Metric(*row) for row in connection.execute(query, (model,)))

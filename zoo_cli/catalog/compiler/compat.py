@@ -43,7 +43,7 @@ def load_compat(documents: Mapping[str, Row]) -> Collector:
     facts.load_cuda(documents["cuda"], collector)
     facts.load_gpus(documents["gpus"], collector)
     facts.load_gpu_reports(documents["gpu_reports"], collector, projects)
-    facts.check_ops_cpu(documents["ops_cpu"], collector)
+    facts.load_ops_cpu(documents["ops_cpu"], collector)
     for name in sorted(documents):
         if name.startswith("ops_") and name != "ops_cpu":
             ops.load_ops(documents[name], collector, import_names)

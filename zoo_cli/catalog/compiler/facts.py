@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
 
 from zoo_cli.catalog.compiler.rows import (
     CODE_TARGET,
@@ -17,10 +17,8 @@ from zoo_cli.catalog.compiler.rows import (
 )
 from zoo_cli.catalog.compiler.tables import Collector, Origins, document, words
 
-if TYPE_CHECKING:
-    import re
-
 KINDS = ("torch", "companion", "ops", "engine", "framework", "lite", "tool", "library")
+CPU_RELEASES = ("mmdet 3.3.0", "mmdet 2.28.2")  # columns of ops_cpu.yaml; `same` means as in the one before
 
 
 def load_projects(source: Row, collector: Collector) -> dict[str, tuple[str, str]]:
@@ -157,8 +155,8 @@ def load_gpu_reports(source: Row, collector: Collector, projects: dict[str, tupl
         collector.add("gpu_report", row, key, values)
 
 
-def check_ops_cpu(source: Row, collector: Collector) -> None:
-    """ops_cpu.yaml is checked, and kept in the source until a reader needs a table of it."""
+def load_ops_cpu(source: Row, collector: Collector) -> None:
+    """Which ops the configs of a folder use, into a table; the rest of ops_cpu.yaml is checked and stays there."""
     origins = Origins(source, collector)
     for row in source.rows("ops"):
         row.text("op", NAME)
@@ -175,7 +173,6 @@ def check_ops_cpu(source: Row, collector: Collector) -> None:
         "minimum_for_training": ("framework", "releases", "needs"),
         "errors": ("project", "text", "cause"),
         "sync_batch_norm": ("torch", "fact"),
-        "uses": ("op", "folder", "effect", "mmdet 3.3.0", "mmdet 2.28.2", "note"),
     }.items():
         for row in source.rows(section):
             origins.of(row)
@@ -183,3 +180,23 @@ def check_ops_cpu(source: Row, collector: Collector) -> None:
                 specifier(row, row.text_or_empty("versions"))
             for key in keys:
                 row.optional(key)
+    for row in source.rows("uses"):
+        _load_cpu_use(row, collector, origins.of(row))
+
+
+def _load_cpu_use(row: Row, collector: Collector, origin: int) -> None:
+    """One op of one folder: "16/17" configs of a release have it; `same` is what the release before it says."""
+    op, folder = row.text("op"), row.text("folder")
+    effect = row.choice("effect", ("blocks", "kernel", "fallback", "sync-bn"))
+    note, said = row.optional("note"), ""
+    for release in CPU_RELEASES:
+        amount = row.optional(release)
+        said = amount if amount and amount != "same" else said
+        if amount is None:
+            continue
+        found = re.fullmatch(r"(\d{1,4})/(\d{1,4})", said)
+        if found is None:
+            row.broken(f"{release} must be like 16/17, or same")
+        project, version_ = release.split()
+        key = (project, version_, folder, op)
+        collector.add("cpu_use", row, key, (*key, effect, int(found[1]), int(found[2]), note, origin))

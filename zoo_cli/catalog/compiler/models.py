@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from zoo_cli.catalog.compiler.aliases import KnownModel, find_aliases
+from zoo_cli.catalog.compiler.derived import load_derived
 from zoo_cli.catalog.compiler.releases import ReleaseDocument, read_releases
 from zoo_cli.catalog.names import query_name
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 # package: one release of a project. model: one entry of one release; its key is (package, name, ordinal).
 # file: one checkpoint file wherever it is kept; file_url: its addresses. metric_name: one row a name whatever its
-# spelling. rank: 0 is the newest release of a project. Texts that people compare fold ASCII case.
+# spelling; a share's value is in percent, `published` is the fraction where upstream writes one. rank: 0 is the newest
+# release of a project. Texts that people compare fold ASCII case.
 SCHEMA = """
 CREATE TABLE package (
   id INTEGER PRIMARY KEY, project TEXT NOT NULL, version TEXT NOT NULL, rank INTEGER NOT NULL, file TEXT NOT NULL,
@@ -63,7 +65,7 @@ CREATE TABLE metric_name (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, label TEXT NOT NULL);
 CREATE TABLE metric (
   id INTEGER PRIMARY KEY, model INTEGER NOT NULL, result INTEGER NOT NULL, name INTEGER NOT NULL, value REAL,
-  unit TEXT NOT NULL, text TEXT);
+  unit TEXT NOT NULL, text TEXT, published REAL);
 CREATE INDEX metric_value ON metric (name, value, model, result);
 CREATE INDEX metric_model ON metric (model);
 CREATE TABLE inference (
@@ -94,6 +96,7 @@ def load_models(connection: sqlite3.Connection, index_directory: Path) -> None:
         connection.executemany(f"INSERT INTO {name} VALUES ({places})", rows)  # noqa: S608 - names are ours
     for name in tables.rows:
         connection.execute(f"ANALYZE {name}")  # how selective each index is: a search begins at the right one
+    load_derived(connection)
 
 
 @dataclass
@@ -231,4 +234,13 @@ def _results(tables: _Tables, model: int, row: dict[str, Any]) -> None:
         number = tables.add("result", model, result.get("task"), result.get("dataset"), None)
         for metric in result.get("metrics", []):
             name = tables.metrics[query_name(metric["name"]).casefold()]
-            tables.add("metric", model, number, name, metric.get("value"), metric["unit"], metric.get("text"))
+            value, published = _in_percent(metric)
+            tables.add("metric", model, number, name, value, metric["unit"], metric.get("text"), published)
+
+
+def _in_percent(metric: dict[str, Any]) -> tuple[float | None, float | None]:
+    """The value as it is compared, and as it was published where that differs: fractions are compared in percent."""
+    value = metric.get("value")
+    if value is None or metric["unit"] != "fraction":
+        return value, None
+    return round(value * 100, 6), value

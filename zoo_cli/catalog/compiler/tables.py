@@ -35,6 +35,10 @@ CREATE TABLE framework_release (
   project TEXT NOT NULL, version TEXT NOT NULL, import_name TEXT NOT NULL, provider TEXT NOT NULL,
   released TEXT NOT NULL, requires_python TEXT, declared TEXT NOT NULL, declared_in TEXT, asserted TEXT NOT NULL,
   pins TEXT NOT NULL, is_yanked INTEGER NOT NULL, origin INTEGER NOT NULL);
+CREATE TABLE cpu_use (
+  project TEXT NOT NULL, version TEXT NOT NULL, folder TEXT NOT NULL, op TEXT NOT NULL, effect TEXT NOT NULL,
+  configs INTEGER NOT NULL, of_configs INTEGER NOT NULL, note TEXT, origin INTEGER NOT NULL,
+  PRIMARY KEY (project, version, folder, op)) WITHOUT ROWID;
 CREATE TABLE wall (
   id TEXT PRIMARY KEY, affects TEXT NOT NULL, needs TEXT NOT NULL, severity TEXT NOT NULL, fact TEXT NOT NULL,
   platforms TEXT NOT NULL, python TEXT NOT NULL, origin INTEGER NOT NULL) WITHOUT ROWID;

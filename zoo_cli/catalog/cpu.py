@@ -1,0 +1,93 @@
+"""Whether a model runs on the CPU: what the ops of its configs say, as far as somebody has read them.
+
+The reader gets an open connection. A verdict is `yes`, `no` or `unknown`, with its reasons: which op of the config's
+folder has no version for the CPU, and how many of the folder's configs use it. Where only some of a folder's configs
+use such an op, nobody recorded which, so the verdict is unknown. A release whose configs were not read is unknown.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+
+class OpUse(NamedTuple):
+    """One op used by the configs of one folder: `configs` of `of_configs` have it.
+
+    `effect` is blocks (there is no version for the CPU), kernel, fallback, or sync-bn (it depends on torch).
+    """
+
+    op: str
+    folder: str
+    effect: str
+    configs: int
+    of_configs: int
+    note: str | None = None
+    source: str = ""
+    date: str = ""
+
+
+class Verdict(NamedTuple):
+    """The answer with its reasons and, where there is one, the source of the facts."""
+
+    answer: str  # yes | no | unknown
+    reasons: tuple[str, ...]
+    source: str | None = None
+    date: str | None = None
+    evidence: str | None = None
+
+
+def folder_of(config: str | None) -> str | None:
+    """The folder that a config path stands in: `configs/dcn/x.py` -> `dcn`; None without one."""
+    parts = (config or "").split("/")
+    return parts[1] if len(parts) > 2 and parts[0] == "configs" else None
+
+
+def answer_of(uses: Iterable[tuple[str, int, int]]) -> str:
+    """Yes, no or unknown for a folder of a release that was read, by (effect, configs, of_configs) of its ops."""
+    blocking = [(configs, of_configs) for effect, configs, of_configs in uses if effect == "blocks"]
+    if not blocking:
+        return "yes"
+    return "no" if any(configs == of_configs for configs, of_configs in blocking) else "unknown"
+
+
+def cpu_verdict(connection: sqlite3.Connection, project: str, version: str, config: str | None) -> Verdict:
+    """The verdict on one model, by its package, release and config path."""
+    folder = folder_of(config)
+    if folder is None:
+        return Verdict("unknown", ("its config is not known",))
+    read = _uses(connection, project, version)
+    if not read:
+        return Verdict("unknown", (f"nobody recorded which ops the configs of {project} {version} use",))
+    uses = [each for each in read if each.folder == folder]
+    answer = answer_of((each.effect, each.configs, each.of_configs) for each in uses)
+    reasons = tuple(_reason(each) for each in uses if answer == "yes" or each.effect == "blocks")
+    if not uses:
+        reasons = (f"no config of {folder} uses an op that could be missing on the CPU",)
+    first = (uses or read)[0]
+    return Verdict(answer, reasons, first.source, first.date, "inferred")
+
+
+def _reason(use: OpUse) -> str:
+    amount = f"{use.configs} of {use.of_configs} configs of {use.folder} use {use.op}"
+    what = {
+        "blocks": "which has no version for the CPU",
+        "kernel": "which has a compiled CPU kernel",
+        "fallback": "which falls back to plain Python or torch",
+        "sync-bn": "which works in one process since torch 2.0 and raises before",
+    }[use.effect]
+    return f"{amount}, {what}" + (f"; {use.note}" if use.note else "")
+
+
+def _uses(connection: sqlite3.Connection, project: str, version: str) -> list[OpUse]:
+    """Every use recorded for a release."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'cpu_use'").fetchone():
+        return []  # a database of models alone
+    query = (
+        "SELECT u.op, u.folder, u.effect, u.configs, u.of_configs, u.note, o.source, o.date FROM cpu_use u "
+        "JOIN origin o ON o.id = u.origin WHERE u.project = ? AND u.version = ? ORDER BY u.folder, u.op"
+    )
+    return [OpUse(*row) for row in connection.execute(query, (project, version))]

@@ -153,8 +153,8 @@ ERRORS: dict[str, tuple[int, int, str]] = {  # text -> column, length, part of t
     "has_checkpoint~y": (14, 1, "=yes or =no"),
     "dataset='COCO": (8, 1, "not closed"),
     "a" * 3000: (0, 1, "longer than"),
-    "(" * 41 + "box_AP>1" + ")" * 41: (40, 1, "levels deep"),
-    "not " * 41 + "box_AP": (160, 3, "levels deep"),
+    "(" * 41 + "box_AP>1" + ")" * 41: (8, 1, "levels deep"),
+    "not " * 9 + "box_AP": (32, 3, "levels deep"),
     " or ".join(["box_AP>1"] * 101): (1200, 6, "more than 100"),
     "name=\udcff": (5, 1, "no text"),
 }

@@ -23,7 +23,7 @@ from typing import NamedTuple, TypeAlias
 from zoo_cli.errors import ExitCode, ZooError
 
 LONGEST = 2000  # characters of a filter
-DEEPEST = 40  # parentheses and nots within each other
+DEEPEST = 8  # parentheses and nots within each other; SQLite's parser takes 100 steps down, a level costs up to nine
 MOST_TERMS = 100
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "~", "in")
 
@@ -47,15 +47,29 @@ FIELDS = (
     Field("training_data", "text", "a dataset it was trained on"),
     Field("config", "text", "path of its config in the release"),
     Field("paper", "text", "title of the paper"),
-    Field("checkpoint", "text", "name of a checkpoint file"),
-    Field("license", "text", "licence of the model as upstream states it; else unknown"),
-    Field("epochs", "number", "epochs of training"),
+    Field("checkpoint", "text", "name of a checkpoint file", ("weight", "weights")),
+    Field("license", "text", "licence of the model as upstream states it; else unknown", ("licence",)),
+    Field("architecture", "text", "a building block that upstream names, such as FPN or ResNet"),
+    Field("backbone", "text", "the backbone, where upstream has a field for it; most do not: try name~*r50*"),
+    Field("lr_schedule", "text", "learning-rate schedule as in the name: 1x, 3x, 100e, 160k", ("schedule", "lr_schd")),
+    Field("digest", "text", "what is known of the checkpoint's digest: full, prefix or none"),
+    Field("cpu_ok", "text", "whether it runs on the CPU: yes, no or unknown; zoo show tells why"),
+    Field("hardware", "text", "what inference_ms was measured on, such as V100; binds inference_ms beside it"),
+    Field("resolution", "text", "image size of that measurement, such as '(800, 1333)'; binds in the same way"),
+    Field("precision", "text", "FP32 or FP16 of that measurement; binds in the same way", ("mode",)),
+    Field("epochs", "number", "epochs of training", ("epoch",)),
     Field("iterations", "number", "iterations of training"),
     Field("batch_size", "number", "images in a batch of training"),
-    Field("memory_gb", "number", "GB of memory that training took on each GPU", ("memory",)),
-    Field("inference_ms", "number", "milliseconds an image, as upstream measured it"),
-    Field("params", "number", "parameters; 30M and 1.5G can be written"),
+    Field("memory_gb", "number", "GB of memory that training took on each GPU", ("memory", "training_memory")),
+    Field(
+        "inference_ms", "number", "milliseconds an image, on its hardware: inference_ms<30 and hardware=V100",
+        ("inference_time",),
+    ),
+    Field("params", "number", "parameters; 30M and 1.5G can be written", ("parameters",)),
     Field("flops", "number", "floating-point operations an image; 200G can be written"),
+    Field("year", "number", "of the paper, by its arXiv number; else of the checkpoint, by the time stamp in its name"),
+    Field("paper_year", "number", "year of the paper's arXiv number"),
+    Field("checkpoint_year", "number", "year of the time stamp in the checkpoint's name"),
     Field("has_checkpoint", "flag", "whether a checkpoint is published; also alone: not has_checkpoint"),
     Field("has_config", "flag", "whether its config is in the release"),
 )

@@ -150,7 +150,9 @@ def error_lines(console: Console, code: str, message: Message) -> list[str]:
 
 def _ways_out(message: Message) -> list[str]:
     """Each way with its command beside it, or below it where that would be too wide."""
-    rows = [(printable(way.text) + (":" if way.command else ""), way.command or "") for way in message.ways_out]
+    rows = [
+        (printable(way.text) + (":" if way.command else ""), printable(way.command or "")) for way in message.ways_out
+    ]
     beside = columns(rows)
     if max(map(len, beside)) <= WIDE:
         return beside

@@ -1,0 +1,120 @@
+"""The long run of the filter fuzzer, guided by coverage where atheris is installed.
+
+    python -m tests.fuzz.fuzz_filters --cpu-minutes 60 [--corpus DIRECTORY] [--seed 1]
+
+Every text is checked by `filter_target.check_filter`. Without atheris texts come from `filter_texts` alone. A finding
+ends the run with its traceback and the text. Prints executions, filters among them, and the slowest text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import random
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.fuzz.filter_texts import WORDS, a_text, mutated
+
+SLOWEST = 5.0  # seconds of CPU for one text, far above what is seen: a hang, not a slow moment
+REPORT_EVERY = 60.0  # seconds of CPU
+
+
+class Run:
+    """Counts and bounds of one long run."""
+
+    def __init__(self, cpu_minutes: float, seed: int) -> None:
+        self.end = cpu_minutes * 60
+        self.random = random.Random(seed)
+        self.executions = self.filters = 0
+        self.slowest = (0.0, "")
+        self.reported = 0.0
+
+    def one(self, text: str) -> None:
+        """Checks one text, and ends the process when the time is used."""
+        from tests.fuzz.filter_target import check_filter
+
+        begin = time.process_time()
+        try:
+            self.filters += check_filter(text)
+        except BaseException:
+            sys.stdout.write(f"FINDING {text!r}\n")
+            raise
+        now = time.process_time()
+        self.executions += 1
+        self.slowest = max(self.slowest, (now - begin, text))
+        if now - begin > SLOWEST:
+            raise AssertionError(f"{now - begin:.1f} s of CPU for {text!r}")
+        if now - self.reported > REPORT_EVERY:
+            self.reported = now
+            self.tell("running")
+        if now > self.end:
+            self.tell("done, no finding")
+            os._exit(0)  # libFuzzer has no other way out
+
+    def tell(self, state: str) -> None:
+        """One line of counts."""
+        seconds, text = self.slowest
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        sys.stdout.write(
+            f"{state}: {time.process_time():.0f} s of CPU, {self.executions} texts, {self.filters} filters, "
+            f"slowest {seconds * 1000:.0f} ms ({len(text)} characters), peak memory {memory} MB\n"
+        )
+        sys.stdout.flush()
+
+
+def plain(run: Run) -> None:
+    """Texts of the grammar and mutations of earlier ones, without guidance."""
+    kept = [a_text(run.random) for _ in range(200)]
+    while True:
+        text = a_text(run.random) if run.random.random() < 0.3 else mutated(run.random, run.random.choice(kept))
+        run.one(text)
+        kept[run.random.randrange(len(kept))] = text
+
+
+def guided(run: Run, corpus: Path, seed: int) -> None:
+    """libFuzzer through atheris: new coverage is kept, the words of the language are its dictionary."""
+    atheris: Any = importlib.import_module("atheris")
+    with atheris.instrument_imports(include=["zoo_cli.catalog"]):
+        importlib.import_module("tests.fuzz.filter_target")
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number in range(200):
+        (corpus / f"seed-{number}").write_text(a_text(run.random), encoding="utf-8", errors="surrogatepass")
+    dictionary = corpus.with_suffix(".dict")
+    lines = ['"' + "".join(f"\\x{byte:02x}" for byte in word.encode()) + '"' for word in WORDS]
+    dictionary.write_text("\n".join(lines) + "\n", encoding="ascii")
+
+    def target(data: bytes) -> None:
+        run.one(data.decode("utf-8", "surrogateescape"))
+
+    def custom(data: bytes, most: int, seed: int) -> bytes:
+        chance = random.Random(seed)
+        if chance.random() < 0.5:
+            return bytes(atheris.Mutate(data, most))
+        text = mutated(chance, data.decode("utf-8", "surrogateescape"))
+        return text.encode("utf-8", "surrogatepass")[:most]
+
+    options = [f"-dict={dictionary}", f"-seed={seed}", "-max_len=2100", "-timeout=60", "-print_final_stats=1"]
+    atheris.Setup([sys.argv[0], str(corpus), *options], target, custom_mutator=custom)
+    atheris.Fuzz()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cpu-minutes", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--corpus", type=Path, help="a directory for texts with new coverage; needs atheris")
+    asked = parser.parse_args()
+    run = Run(asked.cpu_minutes, asked.seed)
+    if asked.corpus is not None:
+        guided(run, asked.corpus, asked.seed)
+    else:
+        plain(run)
+
+
+if __name__ == "__main__":
+    main()

@@ -76,7 +76,7 @@ CASES = {
     "weights of no time": Case(
         "Config: configs/a/plain.py\nWeights: https://x.example/a_20211228_027553-d46d9bb0.pth", ("odd-weights",)),
     "dataset a heading": Case(
-        GOOD + "Metadata: {Training Data: City}\nResults: [{Dataset: '# R backbone', Metrics: {mIoU: 1}}]",
+        GOOD + "Results: [{Dataset: '# R backbone', Metrics: {mIoU: 1}}]",
         ("dataset-repaired",)),
     "metric name with markup": Case(GOOD + "Results: [{Task: T, Metrics: {'PSNR<br/>(Y)': 30}}]", ("metric-name",)),
     "paper a list": Case(GOOD + "Paper: [https://a.example, https://b.example]", ("several-papers",)),
@@ -168,8 +168,7 @@ def test_addresses(written: str, read_as: str) -> None:
 @pytest.mark.parametrize(
     ("dataset", "data", "label"),
     [
-        ("# HRNet backbone", "Cityscapes", "Cityscapes"),
-        ("# HRNet backbone", "[A, B]", None),
+        ("# HRNet backbone", "Cityscapes", None),
         ("-", "A", "A"),
         ("[fish.jpg](https://x.example/fish.jpg)", "A", "fish.jpg"),
         ("C#", "A", "C#"),
@@ -178,6 +177,19 @@ def test_addresses(written: str, read_as: str) -> None:
 def test_datasets(dataset: str, data: str, label: str | None) -> None:
     text = f"Metadata: {{Training Data: {data}}}\nResults:\n- Dataset: {dataset!r}\n  Metrics: {{mIoU: 1}}"
     assert only(text).results[0].dataset == label
+
+
+def test_a_heading_is_the_dataset_of_the_other_names_that_end_so() -> None:
+    def row(name: str, dataset: str) -> str:
+        return f"- {{Name: {name}, Config: plain.py, Results: [{{Dataset: '{dataset}', Metrics: {{mIoU: 1}}}}]}}\n"
+
+    rows = [row("a_x_city-512", "City"), row("b_city-768", "City"), row("c_ade-512", "A"), row("d_ade-512", "B")]
+    odd = [row("odd_city-1024", "# HRNet backbone"), row("odd_ade-64", "# HRNet backbone")]
+    records = read("Models:\n" + "".join(rows + odd))
+    found = {each.name: each.results[0].dataset for each in records.models}
+    assert (found["odd_city-1024"], found["odd_ade-64"]) == ("City", None)
+    assert [each.subject for each in records.issues if each.kind == "dataset-repaired"] == [
+        "odd_city-1024", "odd_ade-64"]  # fmt: skip
 
 
 def test_metrics_of_a_listing_take_its_place() -> None:

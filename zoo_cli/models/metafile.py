@@ -25,7 +25,7 @@ from zoo_cli.models.records import (
     Result,
     Training,
 )
-from zoo_cli.models.results import read_results
+from zoo_cli.models.results import is_heading, name_headings, read_results
 from zoo_cli.models.weights import read_weights, shared_digests
 
 if TYPE_CHECKING:
@@ -64,11 +64,14 @@ def read_metafiles(metafiles: Iterable[Metafile], tree: ConfigPaths) -> ReleaseR
                 notes.add("bad-entry", f"an entry of {key} is left out: no mapping, or too many", blocks=True)
             issues += notes.issues
     models, among = _order(models)
+    models, renamed = name_headings(models)
     return ReleaseRecords(
         collections=tuple(sorted(collections, key=lambda each: (each.name, each.at))),
         models=tuple(_with_units(models)),
         issues=tuple(
-            sorted([*issues, *among, *_dangling(models, collections), *shared_digests(models)], key=_issue_key)
+            sorted(
+                [*issues, *among, *renamed, *_dangling(models, collections), *shared_digests(models)], key=_issue_key
+            )
         ),
         metafiles=count,
     )
@@ -174,8 +177,11 @@ def _training(entry: Entry, notes: Notes) -> Training:
     times = metadata.get(_INFERENCE)
     if times is None and (times := entry.get(_INFERENCE)) is not None:
         notes.add("misplaced", f"{_INFERENCE} stood beside Metadata")
+    data = metadata.texts("Training Data")
+    if headings := [each for each in data if is_heading(each)]:
+        notes.add("dataset-repaired", f"Training Data: {', '.join(map(repr, headings))} left out, no dataset")
     return Training(
-        data=metadata.texts("Training Data"),
+        data=tuple(each for each in data if not is_heading(each)),
         epochs=metadata.number("Epochs"),
         iterations=metadata.number("Iterations"),
         batch_size=metadata.number("Batch Size"),

@@ -7,14 +7,19 @@ dataset is not taken for one, and what is no single number keeps its text.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zoo_cli.models.entry import Entry, Notes
 from zoo_cli.models.measures import measure
-from zoo_cli.models.records import Metric, Result
+from zoo_cli.models.records import Issue, Metric, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import TypeGuard
+
+    from zoo_cli.models.records import ModelEntry
 
 
 def read_results(entry: Entry, notes: Notes, data: tuple[str, ...]) -> tuple[tuple[Result, ...], tuple[str, ...]]:
@@ -45,11 +50,14 @@ def read_results(entry: Entry, notes: Notes, data: tuple[str, ...]) -> tuple[tup
 
 
 def _dataset(result: Entry, notes: Notes, data: tuple[str, ...]) -> str | None:
-    """The dataset of a result. A heading or a dash is none: then it is the one that the model was trained on, if so."""
+    """The dataset of a result. A dash is none: then it is the one that the model was trained on, where that is one.
+
+    A heading (`# HRNet backbone`) stays for now: `name_headings` sees the whole release.
+    """
     written = result.text("Dataset")
-    if written is None:
-        return None
-    if written.startswith("#") or not any(letter.isalnum() for letter in written):
+    if written is None or is_heading(written):
+        return written
+    if not any(letter.isalnum() for letter in written):
         label = data[0] if len(data) == 1 else None
         notes.add("dataset-repaired", f"{written!r} is no dataset; read as {label or 'unknown'}")
         return label
@@ -57,6 +65,44 @@ def _dataset(result: Entry, notes: Notes, data: tuple[str, ...]) -> str | None:
     if label != written:
         notes.add("dataset-repaired", f"{written!r} read as {label!r}")
     return label
+
+
+def is_heading(label: str) -> bool:
+    """Whether a dataset's label is a heading of the page that upstream made it from."""
+    return label.startswith("# ")
+
+
+def name_headings(models: Iterable[ModelEntry]) -> tuple[list[ModelEntry], list[Issue]]:
+    """Puts the dataset where a heading stands: the one that all other models of the release have whose names end so.
+
+    `ocrnet_hr18_4xb2-40k_cityscapes-512x1024` is of the dataset of the other names that end in `_cityscapes-...`.
+    """
+    models = list(models)
+    votes: defaultdict[str, set[str]] = defaultdict(set)
+    for model in models:
+        votes[_ending(model.name)] |= {each.dataset for each in model.results if _is_dataset(each.dataset)}
+    issues: list[Issue] = []
+
+    def named(model: ModelEntry, result: Result) -> Result:
+        if result.dataset is None or _is_dataset(result.dataset):
+            return result
+        found = votes[_ending(model.name)]
+        label = next(iter(found)) if len(found) == 1 else None
+        why = f"as in the other names ending in {_ending(model.name)}" if label else "the names do not tell"
+        detail = f"{result.dataset!r} is no dataset; read as {label or 'unknown'}, {why}"
+        issues.append(Issue("dataset-repaired", model.at, model.name, detail))
+        return replace(result, dataset=label)
+
+    named_models = [replace(each, results=tuple(named(each, result) for result in each.results)) for each in models]
+    return named_models, issues
+
+
+def _is_dataset(label: str | None) -> TypeGuard[str]:
+    return label is not None and not is_heading(label)
+
+
+def _ending(name: str) -> str:
+    return name.rpartition("_")[2].partition("-")[0].casefold()
 
 
 def _metrics(raw: Mapping[str, object], notes: Notes) -> Iterable[Metric]:

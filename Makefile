@@ -42,7 +42,7 @@ test-all: dev
 	$(PYTEST) -q
 
 coverage: dev
-	COVERAGE_PROCESS_START=pyproject.toml $(BIN)/coverage run -m pytest -q -m 'not slow and not network'
+	$(BIN)/coverage run -m pytest -q -m 'not slow and not network'
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

@@ -18,8 +18,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.fuzz.filter_texts import WORDS, a_text, mutated
-
 SLOWEST = 5.0  # seconds of CPU for one text, far above what is seen: a hang, not a slow moment
 REPORT_EVERY = 60.0  # seconds of CPU
 
@@ -43,6 +41,7 @@ class Run:
             self.filters += check_filter(text)
         except BaseException:
             sys.stdout.write(f"FINDING {text!r}\n")
+            sys.stdout.flush()
             raise
         now = time.process_time()
         self.executions += 1
@@ -69,6 +68,8 @@ class Run:
 
 def plain(run: Run) -> None:
     """Texts of the grammar and mutations of earlier ones, without guidance."""
+    from tests.fuzz.filter_texts import a_text, mutated
+
     kept = [a_text(run.random) for _ in range(200)]
     while True:
         text = a_text(run.random) if run.random.random() < 0.3 else mutated(run.random, run.random.choice(kept))
@@ -81,11 +82,12 @@ def guided(run: Run, corpus: Path, seed: int) -> None:
     atheris: Any = importlib.import_module("atheris")
     with atheris.instrument_imports(include=["zoo_cli.catalog"]):
         importlib.import_module("tests.fuzz.filter_target")
+        from tests.fuzz.filter_texts import WORDS, a_text, mutated
     corpus.mkdir(parents=True, exist_ok=True)
     for number in range(200):
         (corpus / f"seed-{number}").write_text(a_text(run.random), encoding="utf-8", errors="surrogatepass")
     dictionary = corpus.with_suffix(".dict")
-    lines = ['"' + "".join(f"\\x{byte:02x}" for byte in word.encode()) + '"' for word in WORDS]
+    lines = ['"' + "".join(f"\\x{byte:02x}" for byte in word.encode("utf-8", "surrogatepass")) + '"' for word in WORDS]
     dictionary.write_text("\n".join(lines) + "\n", encoding="ascii")
 
     def target(data: bytes) -> None:

@@ -95,9 +95,10 @@ def guided(run: Run, corpus: Path, seed: int) -> None:
 
     def custom(data: bytes, most: int, seed: int) -> bytes:
         chance = random.Random(seed)
-        if chance.random() < 0.5:
+        kind = chance.random()
+        if kind < 0.3:
             return bytes(atheris.Mutate(data, most))
-        text = mutated(chance, data.decode("utf-8", "surrogateescape"))
+        text = a_text(chance) if kind < 0.6 else mutated(chance, data.decode("utf-8", "surrogateescape"))
         return text.encode("utf-8", "surrogatepass")[:most]
 
     options = [f"-dict={dictionary}", f"-seed={seed}", "-max_len=2100", "-timeout=60", "-print_final_stats=1"]

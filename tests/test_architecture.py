@@ -32,6 +32,7 @@ EDGES = {
     "models/release.py": "members of a release's wheel, kept in the cache",
     "models/placing.py": "config files at their destination",
     "models/upstream.py": "releases on the package index and in the cache",
+    "models/batch.py": "threads: several releases at once",
     "models/indexfiles.py": "the index directory of the maintainers",
     "directories.py": "the cache and state directories and the environment",
     "__main__.py": "the exit code of the process",

@@ -19,7 +19,7 @@ from tests.support.server import HtmlPage, Page, Server, Status, WrongBytes
 from tests.support.wheels import write_wheel
 from zoo_cli.catalog.contents import counts
 from zoo_cli.cli.app import run
-from zoo_cli.models.build import build
+from zoo_cli.models.build import BUILDER, build
 from zoo_cli.models.upstream import SIMPLE_INDEX, SIMPLE_JSON, ReleaseFile, Tree
 
 METAFILE = """\
@@ -119,7 +119,7 @@ def test_a_release_becomes_a_document(site: Site, capsys: pytest.CaptureFixture[
         "sha256": hashlib.sha256(site.server.body_of(f"/packages/{FILE}")).hexdigest(),  # type: ignore[arg-type]
         "size_bytes": len(site.server.body_of(f"/packages/{FILE}")),  # type: ignore[arg-type]
         "date": "2024-01-05", "source": "https://pypi.org/simple/zoolet/", "evidence": "seen",
-        "config_root": "zoolet/.mim/", "metafiles": 1,
+        "config_root": "zoolet/.mim/", "metafiles": 1, "builder": BUILDER,
         "record_sha256": hashlib.sha256(record).hexdigest(),
     }  # fmt: skip
     assert [each["name"] for each in document["models"]] == ["net_r101", "net_r50"]
@@ -140,6 +140,53 @@ def test_a_second_build_changes_nothing(site: Site, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == "Nothing changes in index/models/zoolet/1.0.json\n"
     assert site.document.read_bytes() == before
     assert site.files() == ["models/zoolet/1.0.json"]
+
+
+def asked_for(site: Site, path: str) -> int:
+    return sum(request.path == path for request in site.server.requests)
+
+
+def test_what_is_built_is_kept_until_asked_again(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    assert site.build("zoolet==1.0", "-q") == 0
+    made = site.document.read_text(encoding="utf-8")
+    (site.index.parent / "cache/releases" / FILE).unlink()
+    capsys.readouterr()
+    assert site.build("zoolet==1.0", "--json") == 0
+    (kept,) = json.loads(capsys.readouterr().out)["releases"]
+    assert (kept["is_same"], kept["is_kept"], kept["models"]) == (True, True, 2)
+    assert asked_for(site, f"/packages/{FILE}") == 1
+    assert site.build("zoolet==1.0", "--again", "-q") == 0
+    assert asked_for(site, f"/packages/{FILE}") == 2
+    site.document.write_text(made.replace(f'"builder": {BUILDER}', '"builder": 1'), encoding="utf-8")
+    assert site.build("zoolet==1.0", "-q") == 0  # another builder made it
+    assert site.document.read_text(encoding="utf-8") == made
+
+
+def test_a_bad_release_does_not_stop_the_others(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = []
+    for version in ("1.0", "1.1", "1.2", "1.3"):
+        name = f"zoolet-{version}-py3-none-any.whl"
+        body = b"no archive" if version == "1.1" else whl(tmp_path / version, version=version)
+        site.server.files[f"/packages/{name}"] = body
+        rows.append(row(body, name))
+    site.server.files["/simple/zoolet/"] = page(*rows)
+    capsys.readouterr()
+    assert site.build("zoolet==1.0", "zoolet==1.1", "zoolet==9", "zoolet==1.2", "zoolet==1.0", "zoolet==1.3") == 6
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "Changed index/models/zoolet/1.0.json: 2 added, 0 removed, 0 changed",
+        "Not built: zoolet==1.1 (bad-release)",
+        "Not built: zoolet==9 (no-release)",
+        "Changed index/models/zoolet/1.2.json: 2 added, 0 removed, 0 changed",
+        "Changed index/models/zoolet/1.3.json: 2 added, 0 removed, 0 changed",
+    ]
+    assert "error[bad-release]" in err
+    assert "error[no-release]" in err
+    assert site.files() == [f"models/zoolet/1.{minor}.json" for minor in (0, 2, 3)]
+    assert site.build("zoolet==1.1", "zoolet==1.2", "--json") == 6
+    document = json.loads(capsys.readouterr().out)
+    assert (document["ok"], document["releases"][0]["error"]["code"]) == (False, "bad-release")
+    assert document["releases"][1]["is_kept"]
 
 
 def test_a_dry_run_writes_nothing(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ from zoo_cli.models.configpaths import ConfigPaths
 from zoo_cli.models.metafile import Metafile, read_metafiles
 from zoo_cli.models.records import Issue, ReleaseRecords, plain
 from zoo_cli.models.safe_yaml import UnreadableYaml, Value, read_yaml
+from zoo_cli.models.zoos import READERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from zoo_cli.models.upstream import ReleaseFile
 
 SCHEMA = 1
+BUILDER = 2  # goes up whenever the same release gives another document
 MODEL_INDEX = ("model-index.yml", "model-index.yaml")
 MOST_METAFILES = 2000
 
@@ -61,6 +63,8 @@ def read_release(archive: Archive, release: ReleaseFile) -> ReleaseRecords:
     Raises:
         NoModelIndex: There is no model index in it.
     """
+    if release.project in READERS:
+        return READERS[release.project](archive)
     index = next((path for path in MODEL_INDEX if path in archive.paths), None)
     if index is None:
         raise NoModelIndex(release.project, release.version, release.name, "no model-index.yml in it")
@@ -134,6 +138,7 @@ def document(release: ReleaseFile, records: ReleaseRecords) -> str:
         "evidence": "seen",
         "config_root": release.config_root,
         "metafiles": records.metafiles,
+        "builder": BUILDER,
     }
     if release.record_sha256:
         head["record_sha256"] = release.record_sha256

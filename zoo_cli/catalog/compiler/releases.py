@@ -79,7 +79,7 @@ _RELEASE = Fields(
     {
         "project": re.compile(r"[a-z0-9][a-z0-9._-]*"), "version": str, "file": str, "url": URL, "sha256": SHA256,
         "size_bytes": int, "date": DATE, "source": URL, "evidence": Words(EVIDENCE), "config_root": str,
-        "metafiles": int, "record_sha256": SHA256,
+        "metafiles": int, "record_sha256": SHA256, "builder": int,
     },
     ("project", "version", "file", "url", "sha256", "date", "source", "evidence"),
 )  # fmt: skip

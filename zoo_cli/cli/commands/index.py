@@ -14,6 +14,8 @@ from zoo_cli.errors import ExitCode
 
 if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
+    from zoo_cli.cli.progress import Progress
+    from zoo_cli.models.batch import Outcome, Request, Sources
     from zoo_cli.models.build import Built
 
 _SPEC = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([0-9][0-9A-Za-z.!+-]*)")
@@ -29,6 +31,8 @@ def command() -> None:
 @click.argument("releases", nargs=-1, required=True, metavar="PROJECT==VERSION...")
 @click.option("--index", "directory", type=click.Path(path_type=Path, file_okay=False), help="The index directory.")
 @click.option("--mirror", "mirrors", multiple=True, metavar="FROM=TO", help="Rewrite addresses; repeatable.")
+@click.option("--again", is_flag=True, help="Also build what stands in the index, made from the same file.")
+@click.option("--jobs", type=click.IntRange(1, 8), default=4, show_default=True, help="Releases at once.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, change nothing.")
 @common_options
 @pass_console
@@ -39,55 +43,81 @@ def build_command(
     releases: tuple[str, ...],
     directory: Path | None,
     mirrors: tuple[str, ...],
+    again: bool,
+    jobs: int,
     dry_run: bool,
 ) -> None:
-    """Turn released packages into documents of the index, from their metafiles."""
-    from zoo_cli.catalog.database import CHECKOUT, open_catalog
-    from zoo_cli.models.indexfiles import write
+    """Turn released packages into documents of the index, from their metafiles.
+
+    A release that cannot be built is told and does not stop the others. What was built is kept: the same command
+    goes on from there.
+    """
+    from zoo_cli.catalog.database import open_catalog
+    from zoo_cli.cli.progress import Progress
+    from zoo_cli.models.batch import build_releases
+
+    index = _index_directory(directory)
+    requests = tuple(dict.fromkeys(map(_release, releases)))
+    with Progress(console) as progress:
+        sources = _sources(console, mirrors, progress)
+        made = build_releases(requests, index, sources, again=again, jobs=jobs)
+        outcomes = [_kept_in_index(console, each, index, dry_run, len(requests)) for each in made]
+    if not dry_run and (index / "compat").is_dir():  # else it is a directory of documents only
+        open_catalog(directory).close()  # compiled anew, because the documents changed
+    context.exit(_tell(console, outcomes, dry_run))
+
+
+def _index_directory(directory: Path | None) -> Path:
+    from zoo_cli.catalog.database import CHECKOUT
 
     index = directory or CHECKOUT / "index"
     if not index.is_dir():
         raise click.UsageError(f"There is no index directory {index}; name one with --index DIR.")
-    built = [_build(console, *_release(text), index, mirrors) for text in releases]
-    if not dry_run:
-        for each in built:
-            write(index, each)
-        if (index / "compat").is_dir():  # else it is a directory of documents only
-            open_catalog(directory).close()  # compiled anew, because the documents changed
-    _tell(console, built, dry_run)
-    if any(each.is_blocked for each in built):
-        context.exit(ExitCode.FAILED)
+    return index
 
 
-def _release(text: str) -> tuple[str, str]:
+def _release(text: str) -> Request:
     from packaging.version import InvalidVersion, Version
+
+    from zoo_cli.models.batch import Request
 
     match = _SPEC.fullmatch(text)
     try:
         if match and Version(match[2]):
-            return match[1], match[2]
+            return Request(match[1], match[2])
     except InvalidVersion:
         pass
     raise click.UsageError(f"'{printable(text, 80)}' is not PROJECT==VERSION, such as mmdet==3.3.0.")
 
 
-def _build(console: Console, project: str, version: str, index: Path, mirror_options: tuple[str, ...]) -> Built:
-    from zoo_cli.cli.progress import Progress
+def _sources(console: Console, mirror_options: tuple[str, ...], progress: Progress) -> Sources:
     from zoo_cli.directories import cache_directory
-    from zoo_cli.models.build import build
-    from zoo_cli.models.indexfiles import current
-    from zoo_cli.models.upstream import Tree, fetch_release, find_release
+    from zoo_cli.models.batch import Sources
     from zoo_cli.transfer.mirrors import load_mirrors
     from zoo_cli.transfer.settings import Settings
 
-    mirrors, settings = load_mirrors(mirror_options), Settings(offline=console.offline)
-    with Progress(console) as progress:
-        release = find_release(project, version, mirrors, settings)
-        path = fetch_release(release, cache_directory(), mirrors, settings, progress)
-    with Tree(path, release) as tree:
-        built = build(tree.release, tree, current(index, release.project, version))
-    _talk(console, built)
-    return built
+    settings = Settings(offline=console.offline)
+    return Sources(cache_directory(), load_mirrors(mirror_options), settings, progress)
+
+
+def _kept_in_index(console: Console, outcome: Outcome, index: Path, dry_run: bool, requests: int) -> Outcome:
+    """Writes what was built at once: an interrupted run keeps it. The only error of the only release is the run's."""
+    from zoo_cli.cli.app import show_error
+    from zoo_cli.errors import ZooError
+    from zoo_cli.models.build import Built
+    from zoo_cli.models.indexfiles import write
+
+    result = outcome.result
+    if isinstance(result, ZooError):
+        if requests == 1:
+            raise result
+        if not console.json:
+            show_error(console, result)
+    elif isinstance(result, Built):
+        _talk(console, result)
+        if not dry_run:
+            write(index, result)
+    return outcome
 
 
 def _talk(console: Console, built: Built) -> None:
@@ -106,39 +136,61 @@ def _talk(console: Console, built: Built) -> None:
         console.say(f"  and {len(records.issues) - len(shown)} more (-v shows all)")
 
 
-def _tell(console: Console, built: list[Built], dry_run: bool) -> None:
+def _tell(console: Console, outcomes: list[Outcome], dry_run: bool) -> int:
+    """Writes the answer and returns the exit code: the first error's, else FAILED where something was left out."""
+    from zoo_cli.errors import ZooError
+
+    results = [each.result for each in outcomes]
+    errors = [each for each in results if isinstance(each, ZooError)]
+    is_blocked = any(each.is_blocked for each in results if not isinstance(each, ZooError))
     if console.json:
-        console.document({
-            "ok": not any(each.is_blocked for each in built),
-            "command": "index build",
-            "dry_run": dry_run,
-            "releases": [_summary(each) for each in built],
-        })  # fmt: skip
-        return
-    verb = "Would change" if dry_run else "Changed"
-    for each in built:
-        if each.is_same:
-            console.data(f"Nothing changes in index/{each.path}")
-            continue
-        counts = f"{len(each.added)} added, {len(each.removed)} removed, {len(each.changed)} changed"
-        console.data(f"{verb} index/{each.path}: {counts}")
+        releases = [_summary(each) for each in outcomes]
+        ok = not errors and not is_blocked
+        console.document({"ok": ok, "command": "index build", "dry_run": dry_run, "releases": releases})
+    else:
+        for outcome in outcomes:
+            console.data(_line(outcome, "Would change" if dry_run else "Changed"))
+    return errors[0].exit_code if errors else ExitCode.FAILED if is_blocked else ExitCode.FINE
 
 
-def _summary(built: Built) -> dict[str, object]:
+def _line(outcome: Outcome, verb: str) -> str:
+    from zoo_cli.errors import ZooError
+    from zoo_cli.models.build import Built
+
+    result = outcome.result
+    if isinstance(result, ZooError):
+        return f"Not built: {outcome.request} ({result.code})"
+    if not isinstance(result, Built) or result.is_same:
+        return f"Nothing changes in index/{result.path}"
+    counts = f"{len(result.added)} added, {len(result.removed)} removed, {len(result.changed)} changed"
+    return f"{verb} index/{result.path}: {counts}"
+
+
+def _summary(outcome: Outcome) -> dict[str, object]:
+    from zoo_cli.cli.messages import message_for
+    from zoo_cli.errors import ZooError
+    from zoo_cli.models.batch import Kept
+
+    result = outcome.result
+    head: dict[str, object] = {"project": outcome.request.project, "version": outcome.request.version}
+    if isinstance(result, ZooError):
+        return {**head, "error": {"code": result.code, "what": message_for(result).what, "facts": result.fields()}}
+    if isinstance(result, Kept):
+        return {**head, "path": result.path, "is_same": True, "is_kept": True, "models": result.models}
     return {
-        "project": built.release.project,
-        "version": built.release.version,
-        "path": built.path,
-        "is_new": built.is_new,
-        "is_same": built.is_same,
-        "metafiles": built.records.metafiles,
-        "models": len(built.records.models),
-        "added": list(built.added),
-        "removed": list(built.removed),
-        "changed": list(built.changed),
+        **head,
+        "path": result.path,
+        "is_new": result.is_new,
+        "is_same": result.is_same,
+        "is_kept": False,
+        "metafiles": result.records.metafiles,
+        "models": len(result.records.models),
+        "added": list(result.added),
+        "removed": list(result.removed),
+        "changed": list(result.changed),
         "problems": [
             {"kind": each.kind, "at": each.at, "subject": each.subject, "detail": each.detail, "blocks": each.blocks}
-            for each in built.records.issues
+            for each in result.records.issues
         ],
     }
 

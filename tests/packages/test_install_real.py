@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.cli import Ran, zoo
 from tests.support.server import Server
-from tests.support.torch_env import mmcv_wheel, torch_python
+from tests.support.torch_env import CACHE, mmcv_wheel, torch_python
 from tests.support.wheels import retag, write_wheel
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.network]
@@ -39,6 +39,18 @@ class Place:
         return done.stdout.strip()
 
 
+def with_torch(folder: Path) -> Path:
+    """An environment with the torch of the shared one, as an installed torch that stays; nothing is copied."""
+    base = Path(torch_python())
+    subprocess.run([base, "-m", "venv", "--system-site-packages", "--without-pip", folder], check=True)
+    site = next((folder / "lib").glob("python3*/site-packages"))
+    shared = next((base.parent.parent / "lib").glob("python3*/site-packages"))
+    for name in ("torch", "torchgen", "functorch", *(p.name for p in shared.glob("torch-*.dist-info"))):
+        if (shared / name).exists():
+            (site / name).symlink_to(shared / name)
+    return folder / "bin/python"
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     root = tmp_path_factory.mktemp("install")
@@ -56,16 +68,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         for path in sorted(folder.glob("*.whl"))
     ]
     (folder / "index.html").write_text("<html><body>" + "\n".join(lines) + "</body></html>")
-    # torch is taken from the shared environment by a .pth, as an installed torch that stays.
-    base = Path(torch_python())
-    subprocess.run([base, "-m", "venv", "--system-site-packages", "--without-pip", root / "env"], check=True)
-    site = next((root / "env/lib").glob("python3*/site-packages"))
-    shared = next((base.parent.parent / "lib").glob("python3*/site-packages"))
-    for name in ("torch", "torchgen", "functorch", *(p.name for p in shared.glob("torch-*.dist-info"))):
-        if (shared / name).exists():
-            (site / name).symlink_to(shared / name)
+    python = with_torch(root / "env")
     with Server(root=root / "site") as server:
-        yield Place(root, root / "env/bin/python", server.url(PAGE))
+        yield Place(root, python, server.url(PAGE))
 
 
 def test_the_right_wheel_is_taken_and_its_ops_run(place: Place) -> None:
@@ -147,3 +152,31 @@ def test_direct_url_remembers_where_the_wheel_is(place: Place) -> None:
         "import importlib.metadata as m; print(m.distribution('mmcv').read_text('direct_url.json'))"
     )
     assert Path(json.loads(url)["url"].removeprefix("file://")).is_file()
+
+
+def test_what_has_no_wheel_is_compiled_when_asked(tmp_path: Path) -> None:
+    """`--build mmcv` for a torch that nobody publishes wheels for: built (or from the cache), installed, run."""
+    mmcv_wheel()  # fills the cache of built wheels
+    python = with_torch(tmp_path / "env")
+    refused = zoo(tmp_path, "install", "mmdet", "--python", python)
+    assert refused.code == 3
+    assert "--build mmcv" in refused.err
+    ran = zoo(
+        tmp_path,
+        "install",
+        "mmdet",
+        "--python",
+        python,
+        "--build",
+        "mmcv",
+        "--json",
+        timeout=900,
+        ZOO_CACHE=str(CACHE / "zoo"),
+    )
+    assert ran.code == 0, ran.err + ran.out
+    pins = {pin["name"]: pin for pin in ran.document["plan"]}
+    assert (pins["mmcv"]["kind"], pins["mmcv"]["evidence"]) == ("build", "built")
+    assert {"unsupported-build"} <= {caution["code"] for caution in ran.document["cautions"]}
+    assert all(check["ok"] for check in ran.document["checked"])
+    done = subprocess.run([python, "-c", "import mmcv.ops, mmdet"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

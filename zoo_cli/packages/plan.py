@@ -78,6 +78,7 @@ class Bound:
     by: str  # who runs into the wall: "mmengine 0.10.7"
     fact: str
     was: str | None  # installed version outside the range
+    is_missing: bool  # not installed at all
     source: str
     date: str
 
@@ -86,7 +87,7 @@ class Bound:
 class Caution:
     """Something the plan cannot promise; a fact, not a refusal."""
 
-    code: str  # wall | not-proven | ptx-only | unsupported-build | described
+    code: str  # wall | not-proven | ptx-only | unsupported-build | provider
     text: str  # the fact, in the words of the index; "" where the code says it
     values: tuple[tuple[str, str], ...] = ()
     source: str = ""
@@ -128,7 +129,8 @@ class Plan:
     @property
     def is_done(self) -> bool:
         """Whether everything is in place already."""
-        return all(pin.action == "keep" for pin in self.pins) and not self.changes
+        keeps_all = all(pin.action == "keep" for pin in self.pins)
+        return keeps_all and not self.changes and not any(bound.is_missing for bound in self.bounds)
 
     def requirements(self, place: Callable[[Pin], str] | None = None) -> tuple[str, ...]:
         """Words for an installer; `place` may name another address for a fetched wheel (a local file)."""
@@ -337,7 +339,7 @@ def _bounds(problem: Problem, stack: Stack) -> Iterator[Bound]:
         here = _installed(problem, needed)
         was = here.version if here and not parse_range(text).admits(here.version) else None
         _span, by, first = found[0]
-        yield Bound(needed, text, by, first.fact, was, first.origin.source, first.origin.date)
+        yield Bound(needed, text, by, first.fact, was, here is None, first.origin.source, first.origin.date)
 
 
 def _removals(problem: Problem, stack: Stack) -> Iterator[Distribution]:

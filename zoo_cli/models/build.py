@@ -136,7 +136,7 @@ def document(release: ReleaseFile, records: ReleaseRecords) -> str:
         "date": release.date,
         "source": release.source,
         "evidence": "seen",
-        "config_root": release.config_root,
+        **({"config_root": release.config_root} if release.config_root else {}),
         "metafiles": records.metafiles,
         "builder": BUILDER,
     }

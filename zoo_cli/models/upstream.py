@@ -129,8 +129,9 @@ def _choose(rows: list[tuple[dict[str, Any], Any]], version: str) -> dict[str, A
 
     wanted = Version(version)
     ours = [row for row, parsed in rows if parsed == wanted]
-    for ending in ("-none-any.whl", ".tar.gz"):
-        for row in ours:
+    # A wheel for one platform has the same Python modules as its siblings: where there is no other file, one is taken.
+    for ending in ("-none-any.whl", ".tar.gz", "manylinux1_x86_64.whl", "manylinux_2_28_x86_64.whl"):
+        for row in sorted(ours, key=lambda each: str(each["filename"])):
             if row["filename"].endswith(ending):
                 return row
     return None

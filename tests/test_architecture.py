@@ -25,6 +25,7 @@ MAY_IMPORT = {
 EDGES = {
     "cli/commands/index.py": "looks for the index directory",
     "cli/width.py": "the terminal's width",
+    "cli/plot.py": "writes a picture",
     "catalog/compiler/releases.py": "documents of models in index/",
     "catalog/database.py": "opens zoo.db; in a checkout compares the index with it",
     "catalog/compiler/__init__.py": "reads the index, writes zoo.db",

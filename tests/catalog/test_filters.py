@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.modelsdb import document, model, models_db, result, write_index
+from zoo_cli.catalog.compiler.derived import checkpoint_year, lr_schedule, paper_year
 from zoo_cli.catalog.filter_sql import comparisons, compile_filter, without
 from zoo_cli.catalog.filters import FIELDS, And, BadFilter, Comparison, Node, Not, Or, parse
 from zoo_cli.catalog.listing import Query, list_models
@@ -390,3 +391,98 @@ def test_documents_of_the_help_topic() -> None:
     """Every example in the help text is a filter."""
     for text in ("box_AP>=50 and collection=DDQ and not dataset='LVIS v1'", "memory_gb<12 and not license=unknown"):
         assert parse(text)
+
+
+# -- facts that follow from others, times and their hardware, shares ---------------------------------------------------
+
+STAMP = U + "eta_20210719_215349-00000003.pth"
+TIMES = [{"value_ms": 20.0, "hardware": "V100", "mode": "FP32"}, {"value_ms": 9.0, "hardware": "A100", "mode": "FP16"}]
+ARXIV = {"title": "Eta", "url": "https://arxiv.org/abs/2004.13621v2"}
+FURTHER = [
+    model("eta_r50_1x_coco", STAMP, paper=ARXIV, training={"inference": TIMES, "batch_size": 64}),
+    model("theta_8xb2-300e_coco", STAMP, training={"inference": TIMES[:1], "batch_size": 200},
+          results=[result(AP=71.0)]),
+    model("iota_64x4d_4x4", U + "iota_20991399-x.pth", license="MIT",
+          training={"extra": {"Architecture": ["ResNet", "FPN"], "lr schd": 40000, "backbone": "R-50"}}),
+    model("kappa_3x", training={"extra": {"Architecture": "FPN"}}, results=[
+        {"task": "Pose", "dataset": "COCO", "metrics": [{"name": "AP", "value": 0.57, "unit": "fraction"}]}]),
+]  # fmt: skip
+
+FURTHER_MEANINGS = {
+    "inference_ms<10": ["eta_r50_1x_coco"],
+    "inference_ms<10 and hardware=v100": [],
+    "inference_ms<25 and hardware=V100": ["eta_r50_1x_coco", "theta_8xb2-300e_coco"],
+    "inference_ms<25 and not hardware=V100": [],  # theta has no other; eta was measured on V100, too
+    "inference_ms<10 and (mode=FP32 or mode=FP16)": ["eta_r50_1x_coco"],
+    "inference_ms<10 and mode=FP32": [],
+    "hardware~A*": ["eta_r50_1x_coco"],
+    "inference_time<10": ["eta_r50_1x_coco"],
+    "year=2020": ["eta_r50_1x_coco"],
+    "year>=2020": ["eta_r50_1x_coco", "theta_8xb2-300e_coco"],
+    "checkpoint_year=2021": ["eta_r50_1x_coco", "theta_8xb2-300e_coco"],
+    "paper_year": ["eta_r50_1x_coco"],
+    "lr_schedule in (1x, 300E)": ["eta_r50_1x_coco", "theta_8xb2-300e_coco"],
+    "lr_schedule=40k": ["iota_64x4d_4x4"],
+    "schedule=3x": ["kappa_3x"],
+    "digest=prefix": ["eta_r50_1x_coco", "theta_8xb2-300e_coco"],
+    "digest=none": ["iota_64x4d_4x4", "kappa_3x"],
+    "backbone=r-50": ["iota_64x4d_4x4"],
+    "architecture=fpn": ["iota_64x4d_4x4", "kappa_3x"],
+    "architecture!=ResNet": ["kappa_3x"],
+    "cpu_ok=unknown": sorted(str(row["name"]) for row in FURTHER),
+    "licence=mit": ["iota_64x4d_4x4"],
+    "AP=57": ["kappa_3x"],  # published as 0.57, compared in percent
+    "AP>60": ["theta_8xb2-300e_coco"],
+    "AP>50": ["kappa_3x", "theta_8xb2-300e_coco"],
+    # MIM's habits
+    "128<batch_size<=256": ["theta_8xb2-300e_coco"],
+    "64<=batch_size": ["eta_r50_1x_coco", "theta_8xb2-300e_coco"],
+    "100 > batch_size, year=2020": ["eta_r50_1x_coco"],
+    "50 < AP < 60 or batch_size=64": ["eta_r50_1x_coco", "kappa_3x"],
+    "not 50<AP<60 and AP": ["theta_8xb2-300e_coco"],
+    "ap>60,batch_size>100": ["theta_8xb2-300e_coco"],
+}
+
+
+@pytest.fixture(scope="module")
+def further(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    connection = models_db(write_index(tmp_path_factory.mktemp("index"), document(models=FURTHER)))
+    yield connection
+    connection.close()
+
+
+@pytest.mark.parametrize(("text", "expected"), FURTHER_MEANINGS.items(), ids=FURTHER_MEANINGS.keys())
+def test_meaning_of_further_fields(further: sqlite3.Connection, text: str, expected: list[str]) -> None:
+    assert names(further, text) == expected
+
+
+def test_a_time_comes_with_what_it_was_taken_on(further: sqlite3.Connection) -> None:
+    for text, expected in {"hardware=A100": (9.0, "A100", "FP16"), "batch_size=64": (20.0, "V100", "FP32")}.items():
+        (row,) = list_models(further, Query(filter=text)).rows
+        assert (row.facts["inference_ms"], row.facts["hardware"], row.facts["mode"]) == expected
+
+
+def test_a_fraction_is_shown_as_published(further: sqlite3.Connection) -> None:
+    (row,) = list_models(further, Query(filter="AP=57")).rows
+    reached = row.metrics["AP"]
+    assert (reached.value, reached.raw, reached.shown, reached.unit) == (57.0, 0.57, "0.57", "fraction")
+
+
+def test_a_turned_comparison_of_an_unknown_field_points_at_it(further: sqlite3.Connection) -> None:
+    with pytest.raises(BadFilter) as caught:
+        compile_filter("50 < boxes <= 60", metric_names(further))
+    assert (caught.value.column, caught.value.length) == (5, 5)
+
+
+def test_rules_of_derived_facts() -> None:
+    assert paper_year("https://arxiv.org/pdf/1703.06870v3") == 2017
+    assert paper_year("https://arxiv.org/abs/1713.06870") is None  # there is no thirteenth month
+    assert paper_year("https://dx.doi.org/10.1109/2020.1234") is None
+    assert checkpoint_year("a_20210719-d1edbe00.pth") == 2021
+    assert checkpoint_year("a-8edcf0d7_20230127.pth") == 2023
+    assert checkpoint_year("a_20211399-d1edbe00.pth") is None
+    assert lr_schedule("faster-rcnn_x101-64x4d_fpn_1x_coco", {}) == "1x"
+    assert lr_schedule("ssd300_8xb32-24e", {}) == "24e"
+    assert lr_schedule("pspnet_r50-d8_4xb2-80k_cityscapes", {}) == "80k"
+    assert lr_schedule("esrgan_x4c64b23g32", {}) is None
+    assert lr_schedule("a_2x", {"lr schd": "1x"}) == "1x"

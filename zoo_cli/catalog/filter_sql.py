@@ -6,7 +6,8 @@ Pure. No text of the user ever becomes SQL: fields choose fragments written here
   `memory_gb<12` leaves out models of unknown memory, `not memory_gb>=12` keeps them.
 - Texts compare without case; `!=` on a field with several values (dataset, task) means that none is equal.
 - Within one `and`, conditions on dataset and task bind the metrics: `box_AP>=50 and dataset=COCO` wants a box_AP of 50
-  that was measured on COCO.
+  that was measured on COCO. In the same way hardware, resolution and mode bind inference_ms.
+- Shares are compared in percent, also those that upstream publishes as fractions: an AP of 0.723 is 72.3.
 """
 
 # ruff: noqa: S608 (fragments are written here, a user's values are bound)
@@ -28,7 +29,8 @@ Value: TypeAlias = "str | float"
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)([kKMGBT%]?)")
 _POWERS = {"": 1.0, "%": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12}
 _FLAGS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
-_BINDING = ("dataset", "task")
+_BINDING = ("dataset", "task")  # columns of result r, on which metrics depend
+_MEASURED = ("hardware", "resolution", "mode")  # columns of inference i, on which inference_ms depends
 
 _FIELDS = {name: field for field in FIELDS for name in (field.name, *field.aliases)}
 
@@ -57,6 +59,16 @@ _SEVERAL = {
     "training_data": "SELECT t.id AS model, j.value COLLATE NOCASE AS value FROM model t, json_each(t.training_data) j",
     "checkpoint": "SELECT x.model, f.name COLLATE NOCASE AS value FROM model_file x JOIN file f ON f.id = x.file",
     "inference_ms": "SELECT i.model, i.value_ms AS value FROM inference i",
+    "architecture": "SELECT t.id AS model, j.value COLLATE NOCASE AS value "
+    "FROM model t, json_each(t.extra, '$.Architecture') j WHERE j.type = 'text'",
+    **{
+        column: f"SELECT i.model, i.{column} COLLATE NOCASE AS value FROM inference i WHERE i.{column} IS NOT NULL"
+        for column in _MEASURED
+    },
+    **{
+        column: f"SELECT d.model, d.{column} COLLATE NOCASE AS value FROM derived d"
+        for column in ("backbone", "lr_schedule", "digest", "cpu_ok", "year", "paper_year", "checkpoint_year")
+    },
 }
 
 
@@ -70,16 +82,25 @@ class Sql(NamedTuple):
 EVERYTHING = Sql("1")
 
 
+class Binding(NamedTuple):
+    """What a row must meet to count: `result` speaks of result r (for metrics), `measured` of inference i."""
+
+    result: Sql = EVERYTHING
+    measured: Sql = EVERYTHING
+
+
 class Compiled(NamedTuple):
     """A filter ready to run: `where` is a condition over `model m JOIN package p`.
 
     `metrics` are the metrics it names, in order, as query names; `binding` is a condition over `result r` that a
-    value shown beside the model must meet: the dataset and task conditions of the outermost `and`.
+    value shown beside the model must meet: the dataset and task conditions of the outermost `and`. `measured` is the
+    same over `inference i`, for the time shown.
     """
 
     where: Sql
     metrics: tuple[str, ...] = ()
     binding: Sql = EVERYTHING
+    measured: Sql = EVERYTHING
     names_release: bool = False
     tree: Node | None = None
 
@@ -159,7 +180,7 @@ class _Compiler:
         names = [*(field.name for field in FIELDS), *(name for name, _number in self._metrics.values())]
         words = error.field.replace("_", "").casefold()
         same = tuple(name for name in names if name.replace("_", "").casefold() == words)
-        similar = tuple(name for name in near(error.field, names) if name not in same)
+        similar = () if same else near(error.field, names)
         return BadFilter(error.text, error.column, error.length, error.problem, error.field, True, (same + similar)[:3])
 
     def compile(self, tree: Node) -> Compiled:
@@ -170,15 +191,17 @@ class _Compiler:
             if each.field.casefold() not in _FIELDS and found:
                 named[found[0]] = None
             fields.add(each.field.casefold())
+        binding = self._binding(_conjuncts(tree), Binding())
         return Compiled(
-            where=self._node(tree, EVERYTHING),
+            where=self._node(tree, Binding()),
             metrics=tuple(named),
-            binding=self._binding(_conjuncts(tree), EVERYTHING),
+            binding=binding.result,
+            measured=binding.measured,
             names_release="release" in fields,
             tree=tree,
         )
 
-    def _node(self, node: Node, binding: Sql) -> Sql:
+    def _node(self, node: Node, binding: Binding) -> Sql:
         if isinstance(node, Comparison):
             return self._comparison(node, binding)
         if isinstance(node, Not):
@@ -190,39 +213,49 @@ class _Compiler:
             return _joined(" AND ", [self._node(part, binding) for part in parts])
         return _joined(" OR ", [self._node(part, binding) for part in node.parts])
 
-    def _binding(self, parts: tuple[Node, ...], outer: Sql) -> Sql:
-        """What the parts that speak of dataset and task only ask of one result row r."""
-        own = [part for part in parts if all(each.field.casefold() in _BINDING for each in comparisons(part))]
-        found = [each for each in (outer, *(self._of_row(part) for part in own)) if each.text != EVERYTHING.text]
+    def _binding(self, parts: tuple[Node, ...], outer: Binding) -> Binding:
+        """What the parts that speak of nothing but dataset and task (or hardware ...) ask of one row."""
+        return Binding(
+            self._bound(parts, outer.result, "r", _BINDING), self._bound(parts, outer.measured, "i", _MEASURED)
+        )
+
+    def _bound(self, parts: tuple[Node, ...], outer: Sql, table: str, fields: tuple[str, ...]) -> Sql:
+        own = [part for part in parts if all(each.field.casefold() in fields for each in comparisons(part))]
+        found = [each for each in (outer, *(self._of_row(part, table) for part in own)) if each.text != EVERYTHING.text]
         return _joined(" AND ", found) if found else EVERYTHING
 
-    def _of_row(self, node: Node) -> Sql:
+    def _of_row(self, node: Node, table: str) -> Sql:
         if isinstance(node, Comparison):
             name = node.field.casefold()
-            condition = self._compared(f"r.{name}", node, _FIELDS[name])
+            folded = "" if table == "r" else " COLLATE NOCASE"  # columns of result fold case by themselves
+            condition = self._compared(f"{table}.{name}{folded}", node, _FIELDS[name])
             return condition._replace(text=f"coalesce({condition.text}, 0)")
         if isinstance(node, Not):
-            inner = self._of_row(node.inner)
+            inner = self._of_row(node.inner, table)
             return inner._replace(text=f"NOT {inner.text}")
         word = " AND " if isinstance(node, And) else " OR "
-        return _joined(word, [self._of_row(part) for part in node.parts])
+        return _joined(word, [self._of_row(part, table) for part in node.parts])
 
-    def _comparison(self, node: Comparison, binding: Sql) -> Sql:
+    def _comparison(self, node: Comparison, binding: Binding) -> Sql:
         field = _FIELDS.get(node.field.casefold())
         if field is None:
-            return self._metric(node, binding)
+            return self._metric(node, binding.result)
         if field.name in _SINGLE:
             # Never NULL, so that `not` is the complement; and still open to an index, unlike coalesce().
             expression = _SINGLE[field.name]
             condition = self._compared(expression, node, field)
             return condition._replace(text=f"({expression} IS NOT NULL AND {condition.text})")
-        return self._among(Sql(_SEVERAL[field.name]), node, field)
+        rows = Sql(_SEVERAL[field.name])
+        if field.name == "inference_ms" and binding.measured.text != EVERYTHING.text:
+            rows = Sql(f"{rows.text} WHERE {binding.measured.text}", binding.measured.parameters)
+        return self._among(rows, node, field)
 
     def _metric(self, node: Comparison, binding: Sql) -> Sql:
         found = self._metrics.get(query_name(node.field).casefold())
         if found is None:
             length = max(1, min(len(node.field), node.end - node.start))
-            error = BadFilter(self._text, node.start, length, "no field or metric is called so", node.field)
+            column = max(node.start, self._text.find(node.field.partition("_")[0], node.start, node.end))
+            error = BadFilter(self._text, column, length, "no field or metric is called so", node.field)
             raise self.with_near(error)
         rows = "SELECT v.model, v.value FROM metric v WHERE v.name = ?"
         parameters: tuple[Value, ...] = (found[1],)

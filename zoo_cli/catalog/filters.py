@@ -9,7 +9,8 @@ is in `zoo_cli.catalog.filter_sql`.
     either     = both ("or" both)*
     both       = single ("and" single)*
     single     = "not" single | "(" filter ")" | comparison
-    comparison = field (op value | "in" "(" value ("," value)* ")")?      op: = == != < <= > >= ~
+    comparison = field (op value | "in" "(" value ("," value)* ")")? | value op field (op value)?
+    op         = "=" | "==" | "!=" | "<" | "<=" | ">" | ">=" | "~"
     field      = word+          (`box AP` is `box_AP`)
     value      = word | 'text' | "text"
 """
@@ -56,13 +57,15 @@ FIELDS = (
     Field("cpu_ok", "text", "whether it runs on the CPU: yes, no or unknown; zoo show tells why"),
     Field("hardware", "text", "what inference_ms was measured on, such as V100; binds inference_ms beside it"),
     Field("resolution", "text", "image size of that measurement, such as '(800, 1333)'; binds in the same way"),
-    Field("precision", "text", "FP32 or FP16 of that measurement; binds in the same way", ("mode",)),
+    Field("mode", "text", "FP32 or FP16 of that measurement; binds in the same way"),
     Field("epochs", "number", "epochs of training", ("epoch",)),
     Field("iterations", "number", "iterations of training"),
     Field("batch_size", "number", "images in a batch of training"),
     Field("memory_gb", "number", "GB of memory that training took on each GPU", ("memory", "training_memory")),
     Field(
-        "inference_ms", "number", "milliseconds an image, on its hardware: inference_ms<30 and hardware=V100",
+        "inference_ms",
+        "number",
+        "milliseconds an image, on its hardware: inference_ms<30 and hardware=V100",
         ("inference_time",),
     ),
     Field("params", "number", "parameters; 30M and 1.5G can be written", ("parameters",)),
@@ -74,6 +77,8 @@ FIELDS = (
     Field("has_config", "flag", "whether its config is in the release"),
 )
 
+_TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}  # a comparison read from its value
+_LOOKS_LIKE_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)[a-zA-Z%]?")
 _EXPECTED_OPERATOR = "expected one of  " + "  ".join(OPERATORS)
 _TOKEN = re.compile(
     r"""\s*(?:(?P<punctuation>[(),])|(?P<operator>[=!<>~]+)|(?P<quoted>'[^']*'|"[^"]*")|(?P<word>[^\s(),=!<>~'"]+))"""
@@ -220,7 +225,7 @@ class _Parser:
     def _single(self) -> Node:
         token = self._next
         if not token.says("not", "("):
-            return self._comparison()
+            return self._turned() if self._is_turned() else self._comparison()
         self._depth += 1
         if self._depth > DEEPEST:
             raise self._fail(token, f"more than {DEEPEST} levels deep")
@@ -235,8 +240,25 @@ class _Parser:
         self._depth -= 1
         return node
 
-    def _comparison(self) -> Comparison:
+    def _is_turned(self) -> bool:
+        """Whether a comparison begins with its value, as in `128<batch_size<=256` (MIM's habit)."""
+        first, second = self._tokens[self._at], self._tokens[min(self._at + 1, len(self._tokens) - 1)]
+        return first.kind == "word" and second.text in _TURNED and bool(_LOOKS_LIKE_NUMBER.fullmatch(first.text))
+
+    def _turned(self) -> Node:
+        """`value op field`, and `value op field op value` as the `and` of two comparisons."""
+        number, operator = self._take(), self._take()
         first = self._next
+        field = self._field(first)
+        end = self._tokens[self._at - 1].end
+        op = _TURNED[operator.text]
+        lower = Comparison(field, op, (number.text,), number.start, end, operator.start, number.start)
+        if self._next.text not in _TURNED:
+            return lower
+        return And((lower, self._compared(field, first)))
+
+    def _field(self, first: _Token) -> str:
+        """The words of a field up to what is none, joined by "_"; counts as one comparison."""
         self._terms += 1
         if self._terms > MOST_TERMS:
             raise self._fail(first, f"more than {MOST_TERMS} comparisons")
@@ -245,7 +267,14 @@ class _Parser:
             words.append(self._take().text.strip("'\""))
         if not words or not any(words):
             raise self._fail(first, "expected a field, such as box_AP, collection or dataset")
-        field = "_".join("_".join(words).split())
+        return "_".join("_".join(words).split())
+
+    def _comparison(self) -> Comparison:
+        first = self._next
+        return self._compared(self._field(first), first)
+
+    def _compared(self, field: str, first: _Token) -> Comparison:
+        """The comparison of a field that was read, from its operator on."""
         operator = self._next
         if operator.says("in"):
             return self._membership(field, first)

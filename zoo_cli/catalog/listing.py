@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from zoo_cli.catalog.filter_sql import EVERYTHING, Compiled, Sql, comparisons, compile_filter
 from zoo_cli.catalog.filters import FIELDS
 from zoo_cli.catalog.names import near, query_name, storable
+from zoo_cli.catalog.ordering import Axis, BadAxes, UnknownGoal, axis_of, front, goal_of, sorted_rows
 from zoo_cli.catalog.scope import metric_names, versions
 from zoo_cli.errors import ExitCode, ZooError
 
@@ -30,12 +31,22 @@ Scalar: TypeAlias = "str | float | int | None"
 # Columns of a row that are not metrics; each is also what --sort and --columns may name.
 FACTS = (
     "model", "package", "release", "collection", "config", "epochs", "iterations", "batch_size", "memory_gb", "params",
-    "flops", "license", "paper", "files", "size_bytes", "file", "url",
+    "flops", "lr_schedule", "backbone", "year", "digest", "cpu_ok", "license", "paper", "files", "size_bytes", "file",
+    "url",
 )  # fmt: skip
 RESULT_FACTS = ("dataset", "task")
-_OTHER_NAMES = {"name": "model", "project": "package", "memory": "memory_gb", "size": "size_bytes"}
+TIME_FACTS = ("inference_ms", "hardware", "resolution", "mode")  # a time means nothing without what it was taken on
+NUMBERS = frozenset({
+    "epochs", "iterations", "batch_size", "memory_gb", "params", "flops", "files", "size_bytes", "year", "inference_ms",
+})  # fmt: skip
+_OTHER_NAMES = {
+    "name": "model", "project": "package", "memory": "memory_gb", "size": "size_bytes", "licence": "license",
+    "epoch": "epochs", "parameters": "params", "training_memory": "memory_gb", "inference_time": "inference_ms",
+    "weight": "file", "weights": "file",
+}  # fmt: skip
 _FILE = "FROM model_file x JOIN file f ON f.id = x.file WHERE x.model = m.id"
 _SELECT = {
+    **{name: f"d.{name}" for name in ("lr_schedule", "backbone", "year", "digest", "cpu_ok")},
     "model": "m.name", "package": "p.project", "release": "p.version", "paper": "m.paper_title",
     "size_bytes": f"(SELECT CASE WHEN count(*) = count(f.size_bytes) THEN sum(f.size_bytes) END {_FILE})",
     "file": f"(SELECT f.name {_FILE} ORDER BY x.ordinal LIMIT 1)",
@@ -48,7 +59,8 @@ class Query(NamedTuple):
     """What is asked for; everything left out does not limit.
 
     Without `release`, and unless the filter names one, only the newest release of each package is searched. `sort` is
-    a column or metric, with "-" before it for the other direction. `metrics` are shown beside those of the filter.
+    a column or metric, with "-" before it for the other direction, or ":asc" or ":desc" behind it. `metrics` are shown
+    beside those of the filter. `pareto` leaves the front of two axes; each may end in ":max" or ":min".
     """
 
     package: str | None = None
@@ -58,21 +70,33 @@ class Query(NamedTuple):
     sort: str | None = None
     limit: int | None = None
     metrics: tuple[str, ...] = ()
+    all_releases: bool = False
+    only: tuple[tuple[str, str], ...] | None = None  # these packages in these releases
+    pareto: tuple[str, str] | None = None
 
 
 class Reached(NamedTuple):
-    """One metric value as a table shows it, with the dataset and task it was measured on."""
+    """One metric value with the dataset and task it was measured on; `value` of a share is in percent.
+
+    `published` is the fraction that upstream wrote, where it did.
+    """
 
     value: float | None
     text: str | None
     unit: str
     dataset: str | None
     task: str | None
+    published: float | None = None
+
+    @property
+    def raw(self) -> float | None:
+        """The number as upstream published it."""
+        return self.value if self.published is None else self.published
 
     @property
     def shown(self) -> str:
-        """The number, or upstream's text where there is no single number."""
-        return str(self.text) if self.value is None else repr(self.value)
+        """The same as text, or upstream's text where there is no single number."""
+        return str(self.text) if self.raw is None else repr(self.raw)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -82,6 +106,15 @@ class Row:
     id: int
     facts: dict[str, Scalar]
     metrics: dict[str, Reached] = field(default_factory=dict)
+
+    def value(self, name: str) -> Scalar:
+        """The metric's value (shares in percent) or the fact of that name; None when unknown."""
+        return self.metrics[name].value if name in self.metrics else self.facts.get(name)
+
+    def number(self, name: str) -> float | None:
+        """The same where it is a number."""
+        value = self.value(name)
+        return float(value) if isinstance(value, (int, float)) else None
 
 
 class Listing(NamedTuple):
@@ -95,6 +128,8 @@ class Listing(NamedTuple):
     compared: tuple[str, ...]  # facts the filter compares, in its order
     nearest: Nearest | None = None
     unknown: tuple[UnknownValue, ...] = ()
+    axes: tuple[Axis, ...] = ()  # of the front asked for
+    among: tuple[Row, ...] = ()  # the rows of which these are the front
 
 
 @dataclass(eq=False)
@@ -115,7 +150,9 @@ def list_models(connection: sqlite3.Connection, query: Query) -> Listing:
     Raises:
         UnknownPackage: No models of that package or release are in the index.
         BadFilter: The filter cannot be understood.
-        UnknownColumn: `sort` or `metrics` names nothing.
+        UnknownColumn: `sort`, `metrics` or `pareto` names nothing.
+        BadAxes: `pareto` names what is no number, or one thing twice.
+        UnknownGoal: It is not known whether more or less of an axis of `pareto` is better.
     """
     names = metric_names(connection)
     compiled = compile_filter(query.filter, names) if query.filter is not None else Compiled(EVERYTHING)
@@ -124,7 +161,8 @@ def list_models(connection: sqlite3.Connection, query: Query) -> Listing:
     area = search_scope(connection, query._replace(name=None), compiled)
     shown = _metrics_to_show(connection, query, compiled, area, names)
     _add_metrics(connection, rows, [names[name] for name in shown], compiled.binding)
-    rows = _sorted(rows, query.sort, shown, names)
+    _add_times(connection, rows, compiled.measured)
+    rows = _sorted(connection, rows, query.sort, shown, names)
     answer = Listing(
         rows=tuple(rows[: query.limit]),
         matched=len(rows),
@@ -133,6 +171,9 @@ def list_models(connection: sqlite3.Connection, query: Query) -> Listing:
         labels=dict(connection.execute("SELECT name, label FROM metric_name")),
         compared=_compared(compiled),
     )
+    if query.pareto:
+        axes = _axes(connection, query.pareto, names)
+        answer = answer._replace(rows=front(rows, *axes)[: query.limit], axes=axes, among=tuple(rows))
     if rows:
         return answer
     from zoo_cli.catalog.nearest import nearest, unknown_values  # an empty list is rare, and this import is not free
@@ -147,7 +188,7 @@ def known_column(name: str, metrics: Sequence[str]) -> str:
     Raises:
         UnknownColumn: There is none.
     """
-    columns = (*FACTS, *RESULT_FACTS, "checkpoint", *metrics)
+    columns = (*FACTS, *RESULT_FACTS, *TIME_FACTS, "checkpoint", *metrics)
     same = {column.casefold(): column for column in reversed(columns)}
     wanted = _OTHER_NAMES.get(name.casefold(), query_name(name)).casefold()
     if wanted not in same:
@@ -169,7 +210,10 @@ def search_scope(connection: sqlite3.Connection, query: Query, compiled: Compile
     if query.release is not None:
         parts.append("p.version = ?")
         parameters.append(storable(query.release))
-    elif not compiled.names_release:
+    elif query.only is not None:
+        parts.append(f"(p.project, p.version) IN (VALUES {', '.join(['(?, ?)'] * len(query.only)) or '(NULL, NULL)'})")
+        parameters += [text for pair in query.only for text in pair]
+    elif not compiled.names_release and not query.all_releases:
         parts.append("p.rank = 0")
     if query.name is not None:
         parts.append("lower(m.name) GLOB ?")
@@ -188,7 +232,8 @@ def _rows(connection: sqlite3.Connection, scope: Sql, where: Sql) -> list[Row]:
     selected = ", ".join(_SELECT.get(name, f"m.{name}") for name in FACTS)
     text = (
         f"SELECT m.id, {selected} FROM model m JOIN package p ON p.id = m.package "
-        f"WHERE {scope.text} AND {where.text} ORDER BY p.project, p.rank, m.name, m.ordinal"
+        f"LEFT JOIN derived d ON d.model = m.id WHERE {scope.text} AND {where.text} "
+        "ORDER BY p.project, p.rank, m.name, m.ordinal"
     )
     found = connection.execute(text, scope.parameters + where.parameters)
     return [Row(number, dict(zip(FACTS, facts, strict=True))) for number, *facts in found]
@@ -200,7 +245,8 @@ def _metrics_to_show(
     """The metrics asked for, else the main metric of each package searched; `area` speaks of package p only."""
     asked = [*compiled.metrics, *(known_column(name, tuple(names)) for name in query.metrics)]
     if query.sort:
-        asked.append(known_column(query.sort.lstrip("-"), tuple(names)))
+        asked.append(known_column(axis_of(query.sort.lstrip("-")).name, tuple(names)))
+    asked += [known_column(axis_of(text).name, tuple(names)) for text in query.pareto or ()]
     wanted = tuple(dict.fromkeys(name for name in asked if name in names))
     if wanted:
         return wanted
@@ -216,7 +262,7 @@ def _add_metrics(connection: sqlite3.Connection, rows: list[Row], numbers: list[
     by_id = {row.id: row for row in rows}
     ids = json.dumps(list(by_id))
     text = (
-        "SELECT v.model, n.name, v.value, v.text, v.unit, r.dataset, r.task FROM metric v "
+        "SELECT v.model, n.name, v.value, v.text, v.unit, r.dataset, r.task, v.published FROM metric v "
         "JOIN metric_name n ON n.id = v.name JOIN result r ON r.id = v.result "
         f"WHERE v.model IN (SELECT value FROM json_each(?)) AND +v.name = ? AND {binding.text} ORDER BY v.id"
     )
@@ -241,20 +287,50 @@ def _add_results(connection: sqlite3.Connection, by_id: dict[int, Row], binding:
         by_id[model].facts.setdefault("task", task)
 
 
-def _sorted(rows: list[Row], sort: str | None, shown: Sequence[str], names: dict[str, int]) -> list[Row]:
+def _add_times(connection: sqlite3.Connection, rows: list[Row], measured: Sql) -> None:
+    """The first inference time of each row that meets what the filter asks of hardware, with what it was taken on."""
+    text = (
+        "SELECT i.model, i.value_ms, i.hardware, i.resolution, i.mode FROM inference i "
+        f"WHERE i.model IN (SELECT value FROM json_each(?)) AND {measured.text} ORDER BY i.rowid DESC"
+    )
+    by_id = {row.id: row for row in rows}
+    for model, *time in connection.execute(text, (json.dumps(list(by_id)), *measured.parameters)):
+        by_id[model].facts.update(zip(TIME_FACTS, time, strict=True))
+
+
+def _sorted(
+    connection: sqlite3.Connection, rows: list[Row], sort: str | None, shown: Sequence[str], names: dict[str, int]
+) -> list[Row]:
     """By the first metric shown, best first, unless asked otherwise; the unknown last, equal ones by name."""
-    column = known_column(sort.lstrip("-"), tuple(names)) if sort else shown[0] if shown else "model"
-    column = "files" if column == "checkpoint" else column
-    is_descending = (column in names) != (sort is not None and sort.startswith("-"))
+    asked = axis_of((sort or "").removeprefix("-"))
+    column = known_column(asked.name, tuple(names)) if sort else shown[0] if shown else "model"
+    goal = asked.goal or ("min" if column not in names else _goal(connection, column, names) or "max")
+    if sort and sort.startswith("-"):
+        goal = "min" if goal == "max" else "max"
+    return sorted_rows(rows, "files" if column == "checkpoint" else column, goal)
 
-    def value(row: Row) -> Scalar:
-        return row.metrics[column].value if column in row.metrics else row.facts.get(column)
 
-    known = [row for row in rows if value(row) is not None]
-    unknown = [row for row in rows if value(row) is None]
-    texts = any(isinstance(value(row), str) for row in known)
-    known.sort(key=lambda row: str(value(row)).casefold() if texts else value(row), reverse=is_descending)  # type: ignore[arg-type, return-value]
-    return known + unknown
+def _goal(connection: sqlite3.Connection, name: str, names: dict[str, int]) -> str | None:
+    """What is better of a fact or metric; None when that is not known."""
+    query = "SELECT unit != 'none' FROM metric WHERE name = ? LIMIT 1"
+    found = connection.execute(query, (names[name],)).fetchone() if name in names else None
+    return goal_of(name, bool(found and found[0]))
+
+
+def _axes(connection: sqlite3.Connection, asked: tuple[str, str], names: dict[str, int]) -> tuple[Axis, Axis]:
+    written = ",".join(asked)
+    axes: list[Axis] = []
+    for axis in map(axis_of, asked):
+        name = known_column(axis.name, tuple(names))
+        if name not in names and name not in NUMBERS:
+            raise BadAxes(written, f"{name} is no number")
+        goal = axis.goal or _goal(connection, name, names)
+        if goal is None:
+            raise UnknownGoal(name, written)
+        axes.append(Axis(name, goal))
+    if axes[0].name == axes[1].name:
+        raise BadAxes(written, f"{axes[0].name} is named twice")
+    return axes[0], axes[1]
 
 
 def _compared(compiled: Compiled) -> tuple[str, ...]:
@@ -262,7 +338,9 @@ def _compared(compiled: Compiled) -> tuple[str, ...]:
     if compiled.tree is None:
         return ()
     names = (known.name for each in comparisons(compiled.tree) for known in FIELDS if _is(known.name, each))
-    return tuple(dict.fromkeys(name for name in names if name in FACTS and name not in ("package", "collection")))
+    return tuple(
+        dict.fromkeys(name for name in names if name in (*FACTS, *TIME_FACTS) and name not in ("package", "collection"))
+    )
 
 
 def _is(name: str, comparison: Comparison) -> bool:

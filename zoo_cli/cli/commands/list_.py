@@ -2,55 +2,64 @@
 
 from __future__ import annotations
 
-import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo_cli.catalog.database import open_catalog
 from zoo_cli.catalog.filters import FIELDS
-from zoo_cli.catalog.listing import FACTS, Query, UnknownColumn, known_column, list_models
+from zoo_cli.catalog.listing import Query, UnknownColumn, known_column, list_models
+from zoo_cli.cli.list_view import (
+    chosen_columns,
+    closing,
+    csv_lines,
+    list_document,
+    markdown_lines,
+    notes,
+    show_table,
+    why_empty,
+)
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.text import human_bytes, width
-from zoo_cli.cli.width import terminal_cells
+from zoo_cli.cli.text import printable
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from zoo_cli.catalog.listing import Listing, Row
+    from zoo_cli.catalog.listing import Listing
     from zoo_cli.cli.console import Console
-
-_NUMBERS = frozenset({"epochs", "iterations", "batch_size", "memory_gb", "params", "flops", "files", "size_bytes"})
 
 
 @click.command(
     "list",
-    epilog="Examples: zoo list mmdet --filter 'box_AP>=50 and dataset=COCO'; zoo list --name 'rtmdet*'. "
-    "Filters: zoo help filters.",
+    epilog="Examples: zoo list mmdet --filter 'box_AP>=50 and dataset=COCO'; zoo list --name 'rtmdet*'; "
+    "zoo list mmdet --filter dataset=COCO --pareto box_AP,inference_ms. Filters: zoo help filters.",
 )
 @click.argument("package", required=False)
 @click.option("-f", "--filter", "filter_", metavar="EXPR", help="Which models: zoo help filters.")
+@click.option("--condition", hidden=True, help="MIM's name for --filter.")
 @click.option("--name", metavar="GLOB", help="Names like this one: 'rtmdet*'.")
-@click.option("--sort", metavar="FIELD", help="Order: a metric is best first, a field smallest first; -FIELD turns it.")
+@click.option(
+    "--sort",
+    metavar="FIELD",
+    help="Order: a metric is best first, a field smallest first; FIELD:desc, FIELD:asc, -FIELD.",
+)
 @click.option("-n", "--limit", type=click.IntRange(min=0), metavar="N", help="At most so many.")
 @click.option("--columns", "columns_", metavar="A,B", help="Which columns, in which order: fields and metrics.")
 @click.option("--release", metavar="VERSION", help="Of this release of the package; the newest by default.")
+@click.option("--all-releases", is_flag=True, help="Of every release in the index.")
+@click.option("--installed", is_flag=True, help="Of the packages and releases that are installed in the target.")
+@click.option("--python", metavar="PATH", help="The target of --installed: an interpreter or environment.")
+@click.option(
+    "--pareto", metavar="X,Y", help="Only the front: models that none beats in both; X:max or X:min says how."
+)
+@click.option("--plot", metavar="FILE", help="Draw --pareto into FILE.png, .svg or .pdf.")
+@click.option("--csv", "form", flag_value="csv", help="As comma-separated values.")
+@click.option("--markdown", "form", flag_value="markdown", help="As a Markdown table.")
 @click.option("--metrics", "wants_metrics", is_flag=True, help="The metrics there are, with their ranges.")
 @click.option("--fields", "wants_fields", is_flag=True, help="The fields there are.")
 @common_options
 @pass_console
-def command(
-    console: Console,
-    package: str | None,
-    filter_: str | None,
-    name: str | None,
-    sort: str | None,
-    limit: int | None,
-    columns_: str | None,
-    release: str | None,
-    wants_metrics: bool,
-    wants_fields: bool,
-) -> None:
+def command(console: Console, /, wants_metrics: bool, wants_fields: bool, **given: Any) -> None:
     """Find models; nothing is fetched.
 
     PACKAGE is a package with models, such as mmdet; all of them by default.
@@ -58,16 +67,78 @@ def command(
     if wants_fields:
         _show_fields(console)
         return
-    chosen = tuple(filter(None, (each.strip() for each in (columns_ or "").split(","))))
-    query = Query(package, release, filter_, name, sort, limit, tuple(each for each in chosen if not _is_fact(each)))
+    _check_options(console, given)
+    chosen = _words(given["columns_"])
     catalog = open_catalog()
     try:
+        query = _query(console, catalog, given, chosen)
         if wants_metrics:
             _show_metrics(console, catalog, query)
         else:
-            _show(console, query, list_models(catalog, query), chosen)
+            _show(console, query, list_models(catalog, query), chosen, given)
     finally:
         catalog.close()
+
+
+def _words(text: str | None) -> tuple[str, ...]:
+    return tuple(filter(None, (each.strip() for each in (text or "").split(","))))
+
+
+def _check_options(console: Console, given: dict[str, Any]) -> None:
+    """Refuses options that contradict each other."""
+    if given["form"] and (console.json or console.quiet):
+        raise click.UsageError(f"--{given['form']} and {'--json' if console.json else '--quiet'}: say one of them.")
+    if given["condition"] is not None and given["filter_"] is not None:
+        raise click.UsageError("--condition is MIM's name for --filter: say one of them.")
+    if given["all_releases"] and (given["release"] is not None or given["installed"]):
+        raise click.UsageError("--all-releases leaves nothing for --release or --installed to choose.")
+    if given["release"] is not None and given["installed"]:
+        raise click.UsageError("--installed already says which release.")
+    if given["python"] and not given["installed"]:
+        raise click.UsageError("--python belongs to --installed.")
+    if given["pareto"] is not None and len(_words(given["pareto"])) != 2:
+        raise click.UsageError("--pareto takes two fields or metrics: --pareto box_AP,inference_ms")
+    if given["pareto"] is not None and given["sort"] is not None:
+        raise click.UsageError("--pareto has an order of its own: best of the first axis first.")
+    if given["plot"] is not None and given["pareto"] is None:
+        raise click.UsageError("--plot draws --pareto X,Y: say which two fields or metrics.")
+
+
+def _query(console: Console, catalog: sqlite3.Connection, given: dict[str, Any], chosen: tuple[str, ...]) -> Query:
+    axes = _words(given["pareto"])
+    return Query(
+        package=given["package"],
+        release=given["release"],
+        filter=given["filter_"] if given["condition"] is None else given["condition"],
+        name=given["name"],
+        sort=given["sort"],
+        limit=given["limit"],
+        metrics=tuple(each for each in chosen if not _is_fact(each)),
+        all_releases=given["all_releases"],
+        only=_installed(console, catalog, given["python"]) if given["installed"] else None,
+        pareto=(axes[0], axes[1]) if axes else None,
+    )
+
+
+def _installed(console: Console, catalog: sqlite3.Connection, python: str | None) -> tuple[tuple[str, str], ...]:
+    """The packages of the target that have models in the index, in the release that is installed."""
+    from zoo_cli.catalog.scope import packages, versions
+    from zoo_cli.machine.interpreter import default_target, find_interpreter, read_interpreter
+
+    executable = find_interpreter(python, console.environ) if python else default_target(console.environ).executable
+    interpreter = read_interpreter(executable, environ=console.environ)
+    known = frozenset(packages(catalog))
+    there = {each.name: each.version for each in reversed(interpreter.distributions) if each.name in known}
+    found: list[tuple[str, str]] = []
+    for name, version in sorted(there.items()):
+        releases = versions(catalog, name)
+        if version in releases:
+            found.append((name, version))
+        else:
+            console.warn(f"{name} {version} is installed; the index has models of {', '.join(releases)}, not of it")
+    if not there:
+        console.say(f"No package with models is installed in {printable(interpreter.executable)}.")
+    return tuple(found)
 
 
 def _is_fact(name: str) -> bool:
@@ -78,120 +149,37 @@ def _is_fact(name: str) -> bool:
     return True
 
 
-def _show(console: Console, query: Query, listing: Listing, chosen: tuple[str, ...]) -> None:
-    names = _columns(listing, chosen)
+def _show(console: Console, query: Query, listing: Listing, chosen: tuple[str, ...], given: dict[str, Any]) -> None:
+    names = chosen_columns(listing, chosen)
+    if given["plot"] is not None and listing.rows:
+        _plot(console, listing, given["plot"])
     if console.json:
-        console.document(_document(listing))
+        console.document(list_document(listing))
     elif console.quiet:
         for row in listing.rows:
             console.data(str(row.facts["model"]))
     elif not listing.rows and not listing.matched:
         for line in why_empty(listing):
             console.say(line)
+    elif given["form"]:
+        lines = csv_lines if given["form"] == "csv" else markdown_lines
+        for line in lines(names, listing):
+            console.data(line)
     else:
-        _table(console, names, listing)
+        show_table(console, names, listing)
         if console.is_terminal:
             console.say()
-            console.say(_closing(query, listing))
+            console.say(closing(query, listing))
+    if not console.json:
+        for line in notes(listing):
+            console.say(f"note: {line}")
 
 
-def _columns(listing: Listing, chosen: tuple[str, ...]) -> tuple[str, ...]:
-    """The columns asked for, else: name, package where there are several, metrics, and what tells models apart."""
-    if chosen:
-        return tuple(known_column(name, tuple(listing.labels)) for name in chosen)
-    packages = {row.facts["package"] for row in listing.rows}
-    releases = {row.facts["release"] for row in listing.rows}
-    told = (["package"] if len(packages) > 1 else []) + (["release"] if len(releases) > len(packages) else [])
-    extra = [name for name in listing.compared if name not in ("model", "release", "license")]
-    names = ("model", *told, *listing.metrics, "dataset", "collection", *extra, "checkpoint")
-    return tuple(dict.fromkeys(names))
+def _plot(console: Console, listing: Listing, path: str) -> None:
+    from zoo_cli.cli.plot import draw_front
 
-
-def cell(row: Row, name: str, *, is_terminal: bool) -> str:
-    """What stands in a row under a column: rounded for people, whole for programs."""
-    if name in row.metrics:
-        return row.metrics[name].shown
-    if name == "checkpoint":
-        size = row.facts["size_bytes"]
-        if isinstance(size, int):
-            return human_bytes(size) if is_terminal else str(size)
-        return "yes" if row.facts["files"] else "no"
-    value = row.facts.get(name)
-    if value is None:
-        return "-" if is_terminal else ""
-    return f"{value:g}" if isinstance(value, float) and abs(value) < 1e6 else str(value)
-
-
-def _table(console: Console, names: tuple[str, ...], listing: Listing) -> None:
-    header = tuple(listing.labels.get(name, name.replace("_", " ")) for name in names)
-    rows = [tuple(cell(row, name, is_terminal=console.is_terminal) for name in names) for row in listing.rows]
-    right = frozenset(at for at, name in enumerate(names) if name in listing.metrics or name in _NUMBERS)
-    kept = fitting(header, rows, terminal_cells(console.out)) if console.is_terminal else len(names)
-    console.table(header[:kept], [row[:kept] for row in rows], right=right)
-
-
-def fitting(header: tuple[str, ...], rows: list[tuple[str, ...]], cells: int | None) -> int:
-    """How many columns from the left fit into so many cells; the first always stays, whole."""
-    if cells is None:
-        return len(header)
-    used = 0
-    for at in range(len(header)):
-        used += max(width(row[at]) for row in (header, *rows)) + (2 if at else 0)
-        if used > cells and at:
-            return at
-    return len(header)
-
-
-def _closing(query: Query, listing: Listing) -> str:
-    count = f"{listing.matched} of {listing.total} models"
-    if len(listing.rows) < listing.matched:
-        count = f"{len(listing.rows)} shown, {count}"
-    with_files = next((row for row in listing.rows if row.facts["files"]), None)
-    if with_files is None:
-        return f"{count}."
-    name = str(with_files.facts["model"])
-    if query.release is not None:
-        name = f"{with_files.facts['package']}/{with_files.facts['release']}/{name}"
-    return f"{count}. Download one: zoo download {shlex.quote(name)} --dest ."
-
-
-def why_empty(listing: Listing) -> list[str]:
-    """The lines that explain an empty list."""
-    lines = ["No model matches."]
-    for each in listing.unknown:
-        near = f"; near: {', '.join(each.near)}" if each.near else ""
-        lines.append(f"There is no {each.field} {each.value}{near}.")
-    if found := listing.nearest:
-        rest = f" with {found.rest}" if found.rest else ""
-        lines[0] += f" The {found.best} {found.metric}{rest} is {found.value:g} ({found.model})."
-    return lines
-
-
-def _document(listing: Listing) -> dict[str, object]:
-    document: dict[str, object] = {
-        "ok": True,
-        "command": "list",
-        "matched": listing.matched,
-        "of": listing.total,
-        "models": [_model(row) for row in listing.rows],
-    }
-    if found := listing.nearest:
-        document["nearest"] = {
-            "metric": found.metric, found.best: found.value, "model": found.model, "with": found.rest or None,
-        }  # fmt: skip
-    return document
-
-
-def _model(row: Row) -> dict[str, object]:
-    metrics = {
-        name: {
-            "value": each.value, "unit": each.unit, "dataset": each.dataset, "task": each.task,
-            **({"text": each.text} if each.text is not None else {}),
-        }
-        for name, each in row.metrics.items()
-    }  # fmt: skip
-    facts = {name: row.facts.get(name) for name in (*FACTS, "dataset", "task")}
-    return {"name": facts.pop("model"), **facts, "metrics": metrics}
+    draw_front(listing, path)
+    console.say(f"Wrote {printable(path)}.")
 
 
 def _show_metrics(console: Console, catalog: sqlite3.Connection, query: Query) -> None:

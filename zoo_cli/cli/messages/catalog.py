@@ -9,6 +9,7 @@ from zoo_cli.catalog.database import CatalogUnusable
 from zoo_cli.catalog.filters import BadFilter
 from zoo_cli.catalog.listing import UnknownColumn
 from zoo_cli.catalog.models import AmbiguousModel, UnknownModel
+from zoo_cli.catalog.ordering import BadAxes, UnknownGoal
 from zoo_cli.catalog.scope import UnknownPackage
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.cli.text import printable, width
@@ -64,6 +65,30 @@ def _unknown_column(error: UnknownColumn) -> Message:
     facts = (f"near: {', '.join(error.near)}",) if error.near else ()
     ways = (WayOut("All fields", "zoo list --fields"), WayOut("All metrics", "zoo list --metrics"))
     return Message(f"no column is called {error.asked}", facts, ways)
+
+
+@describe.register
+def _unknown_goal(error: UnknownGoal) -> Message:
+    ways = tuple(
+        WayOut(f"{word} is better", f"zoo list --pareto {shlex.quote(_with_goal(error, goal))}")
+        for word, goal in (("More", "max"), ("Less", "min"))
+    )
+    return Message(f"zoo does not know whether more or less {error.field} is better", (), ways)
+
+
+def _with_goal(error: UnknownGoal, goal: str) -> str:
+    """The axes with that goal behind the one that lacks it."""
+    texts = error.asked.split(",")
+    return ",".join(f"{text}:{goal}" if text.strip().casefold() == error.field.casefold() else text for text in texts)
+
+
+@describe.register
+def _bad_axes(error: BadAxes) -> Message:
+    ways = (
+        WayOut("A metric against a cost", "zoo list mmdet --filter dataset=COCO --pareto box_AP,inference_ms"),
+        WayOut("All metrics", "zoo list --metrics"),
+    )
+    return Message("--pareto needs two different numbers", (f"asked: {error.asked}", error.problem), ways)
 
 
 @describe.register

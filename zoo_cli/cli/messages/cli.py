@@ -1,0 +1,21 @@
+"""Sentences for the errors that the commands themselves raise."""
+
+from __future__ import annotations
+
+import shlex
+
+from zoo_cli.cli.messages import Message, WayOut, describe
+from zoo_cli.cli.plot import CannotPlot, NeedsMatplotlib
+
+
+@describe.register
+def _needs_matplotlib(error: NeedsMatplotlib) -> Message:
+    ways = (WayOut("Install it beside zoo", f"{shlex.quote(error.python)} -m pip install matplotlib"),)
+    return Message("--plot needs matplotlib, which is not installed beside zoo", (), ways)
+
+
+@describe.register
+def _cannot_plot(error: CannotPlot) -> Message:
+    parent = error.path.rpartition("/")[0] or "."
+    ways = (WayOut("Who may write there", f"ls -ld {shlex.quote(parent)}"),)
+    return Message(f"the picture {error.path} cannot be written", (error.problem,), ways)

@@ -1,0 +1,101 @@
+"""The front of two fields or metrics as a picture: every model a dot, the front a line of squares with names.
+
+An edge: writes the picture. matplotlib is an extra (`zoo-cli[plot]`) and imported here only; it draws into a file and
+needs no screen. The same list gives the same SVG.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo_cli.errors import ExitCode, ZooError
+
+if TYPE_CHECKING:
+    from zoo_cli.catalog.listing import Listing, Row
+    from zoo_cli.catalog.ordering import Axis
+
+FORMS = (".png", ".svg", ".pdf")
+LONGEST_LABEL = 60
+MOST_LABELS = 25
+
+
+@dataclass(eq=False)
+class NeedsMatplotlib(ZooError):
+    """--plot needs matplotlib, which is not installed beside zoo."""
+
+    code = "needs-matplotlib"
+    exit_code = ExitCode.USAGE
+
+    python: str  # the interpreter zoo runs in
+
+
+@dataclass(eq=False)
+class CannotPlot(ZooError):
+    """The picture cannot be written."""
+
+    code = "cannot-plot"
+    exit_code = ExitCode.FAILED
+
+    path: str
+    problem: str
+
+
+def draw_front(listing: Listing, path: str) -> None:
+    """Draws a listing's two axes into a file; its ending says which form.
+
+    Raises:
+        NeedsMatplotlib: It is not installed.
+        CannotPlot: The file cannot be written.
+    """
+    if not path.lower().endswith(FORMS):
+        raise click.UsageError(f"--plot writes {', '.join(FORMS)}; the ending says which.")
+    matplotlib = _matplotlib()
+    first, second = listing.axes
+    # Names are text, never mathematics: a $ in one stays a $.
+    with matplotlib.rc_context({"svg.hashsalt": "zoo", "text.parse_math": False, "savefig.dpi": 150}):
+        figure = matplotlib.figure.Figure(figsize=(9, 6), layout="constrained")
+        plane = figure.add_subplot()
+        _draw(plane, listing, second, first)
+        try:
+            figure.savefig(path, metadata={"Date": None} if path.lower().endswith(".svg") else None)
+        except OSError as problem:
+            raise CannotPlot(path, problem.strerror or str(problem)) from problem
+
+
+def _matplotlib() -> Any:
+    try:
+        import matplotlib
+        import matplotlib.figure  # a figure by itself draws with Agg: no screen, no window
+    except ImportError:
+        import sys
+
+        raise NeedsMatplotlib(sys.executable) from None
+    return matplotlib
+
+
+def _draw(plane: Any, listing: Listing, across: Axis, up: Axis) -> None:
+    """Dots for all, squares joined by a line for the front; a legend that needs no colour."""
+
+    def points(rows: tuple[Row, ...]) -> tuple[list[float], list[float]]:
+        known = [(row.number(across.name), row.number(up.name)) for row in rows]
+        pairs = sorted((x, y) for x, y in known if x is not None and y is not None)
+        return [x for x, _y in pairs], [y for _x, y in pairs]
+
+    plane.plot(*points(listing.among), "o", color="0.6", markersize=4, label="models")
+    plane.plot(*points(listing.rows), "s-", color="C0", markersize=6, label="the front")
+    for row in listing.rows[:MOST_LABELS]:
+        place = (row.number(across.name), row.number(up.name))
+        name = str(row.facts["model"])[:LONGEST_LABEL]
+        plane.annotate(name, place, xytext=(5, -9), textcoords="offset points", fontsize=6)
+    plane.set_xlabel(_label(across, listing))
+    plane.set_ylabel(_label(up, listing))
+    plane.grid(visible=True, alpha=0.3)
+    plane.legend()
+
+
+def _label(axis: Axis, listing: Listing) -> str:
+    name = listing.labels.get(axis.name, axis.name)
+    return f"{name} ({'more' if axis.goal == 'max' else 'less'} is better)"

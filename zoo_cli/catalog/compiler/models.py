@@ -45,6 +45,9 @@ CREATE TABLE model (
 CREATE INDEX model_name ON model (name);
 CREATE INDEX model_config ON model (config);
 CREATE INDEX model_collection ON model (collection);
+CREATE INDEX model_params ON model (params) WHERE params IS NOT NULL;
+CREATE INDEX model_flops ON model (flops) WHERE flops IS NOT NULL;
+CREATE INDEX model_memory ON model (memory_gb) WHERE memory_gb IS NOT NULL;
 CREATE TABLE file (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL, size_bytes INTEGER, sha256 TEXT, prefix TEXT, prefix_algorithm TEXT,
   prefix_state TEXT NOT NULL, license TEXT, license_source TEXT);

@@ -29,6 +29,7 @@ __all__ = [
 ]  # fmt: skip
 
 LONGEST_NAME = 2000
+_FORKS = ("onedl-",)  # packages that carry on the models of others
 _CHECKPOINT = re.compile(r"\.(pth|pt|pkl|bin|zip|ckpt|safetensors|tar|onnx)$")
 
 
@@ -274,15 +275,23 @@ def _by_file(connection: sqlite3.Connection, url: str | None, name: str) -> Foun
 def _one(asked: str, found: Sequence[Model], others: Iterable[Model] = ()) -> tuple[Model, ...]:
     """The model meant, then the others that were found in older releases.
 
-    Entries of the same package and release with equal config and files are one model, however often upstream lists it.
+    Entries of the same package and release with equal config and files are one model, however often upstream lists it;
+    so are entries of several packages that carry the same one on: then the newest package's, a fork's last.
     """
-    first = found[0]
-    rivals = [each for each in found if each.project != first.project or each.release == first.release]
-    different = {(each.project, each.config_path, each.files): each for each in reversed(rivals)}
+    newest = {each.project: each.release for each in reversed(found)}
+    rivals = [each for each in found if each.release == newest[each.project]]
+    first = max(rivals, key=lambda each: (not each.project.startswith(_FORKS), each.release.date))
+    first = next(each for each in rivals if each.release == first.release)
+    different = {_content(each): each for each in reversed(rivals)}
     if len(different) > 1:
         raise AmbiguousModel(asked, _choices(different.values()))
-    rest = [each for each in (*found, *others) if each.release != first.release]
+    rest = [each for each in (*found, *others) if each.release not in newest.values()]
     return (first, *{each.id: each for each in rest}.values())
+
+
+def _content(model: Model) -> tuple[object, ...]:
+    """What two entries have in common that are one model, wherever a copy of a file is kept."""
+    return (model.config_path, tuple((file.name, file.sha256 or file.prefix) for file in model.files))
 
 
 def _choices(models: Iterable[Model]) -> tuple[str, ...]:

@@ -1,23 +1,30 @@
 """Old names of models: which entry of a newer release an older name now means.
 
 Pure. Two entries are the same model when they have the same checkpoint files; that is how 461 of 476 entries of mmdet
-2.28.2 find their 3.x name, and upstream's own renaming history agrees wherever both say something. Names that
-upstream itself declares as aliases count, too.
+2.28.2 find their 3.x name, and upstream's own renaming history agrees wherever both say something. Where no address is
+equal the files' names, their digests and their time stamps are compared, in this order: files move to other folders
+and hosts, are renamed, and are published again. Names that upstream itself declares as aliases count, too.
 """
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+_TIME = re.compile(r"(.*20\d{6}_\d{6})")  # with the name before it: many trainings begin in one second
+_DIGEST = re.compile(r"-([0-9a-f]{8})(?:_\d{8})?\.[a-z]+$")
 
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """One entry as far as aliases need it; rank 0 is the newest release of its project."""
+    """One entry as far as aliases need it; rank 0 is the newest release of its project, `date` that of its release."""
 
     number: int
     project: str
@@ -25,40 +32,91 @@ class KnownModel:
     name: str
     urls: tuple[str, ...]
     declared: tuple[str, ...]
+    date: str = ""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Alias:
-    """`name` stands for the entry `model`; `via` is how that is known: declared | url."""
+    """`name` stands for the entry `model`; `via` is how that is known: declared | url | file | digest | time."""
 
     name: str
     model: int
     via: str
 
 
+Key: TypeAlias = "tuple[str, ...]"
+
+
+def _file_names(urls: Key) -> Key:
+    return tuple(posixpath.basename(unquote(urlsplit(url).path)) for url in urls)
+
+
+def _parts(pattern: re.Pattern[str]) -> Callable[[Key], Key]:
+    """What a pattern finds in each file's name; nothing at all unless it is in every one."""
+
+    def key(urls: Key) -> Key:
+        found = [pattern.search(name) for name in _file_names(urls)]
+        return tuple(each[1] for each in found if each) if all(found) else ()
+
+    return key
+
+
+# In the order of their weight: the first that finds an entry decides.
+_KEYS: tuple[tuple[str, Callable[[Key], Key]], ...] = (
+    ("url", lambda urls: urls),
+    ("file", _file_names),
+    ("digest", _parts(_DIGEST)),
+    ("time", _parts(_TIME)),
+)
+
+
 def find_aliases(models: Iterable[KnownModel]) -> tuple[Alias, ...]:
     """Every alias, sorted.
 
-    An older entry points to the newest release that has its files. Where two entries there share the files, both are
-    named: whoever resolves the alias says that it is ambiguous. A name that is itself an entry of that release is
-    never an alias into it.
+    An older entry points to the newest release that has its files; an entry of a project's newest release to the
+    projects that took it over later. Where two entries there share the files, both are named: whoever resolves the
+    alias says that it is ambiguous. A name that is itself an entry of that release is never an alias into it.
     """
     models = list(models)
-    by_files: defaultdict[tuple[str, tuple[str, ...]], list[KnownModel]] = defaultdict(list)
     names: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
     for model in models:
         names[model.project, model.rank].add(model.name.casefold())
-        if model.urls:
-            by_files[model.project, model.urls].append(model)
     found: dict[tuple[str, int], str] = {}
     for model in models:
         for text in model.declared:
             if text.casefold() not in names[model.project, model.rank]:
                 found.setdefault((text, model.number), "declared")
-        newer = [each for each in by_files.get((model.project, model.urls), []) if each.rank < model.rank]
-        newest = min((each.rank for each in newer), default=0)
-        if model.name.casefold() not in names[model.project, newest]:
-            for each in newer:
-                if each.rank == newest:
-                    found.setdefault((model.name, each.number), "url")
+    for via, old, new in _carried_on(models):
+        if old.name.casefold() not in names[new.project, new.rank]:
+            found.setdefault((old.name, new.number), via)
     return tuple(sorted(Alias(name, number, via) for (name, number), via in found.items()))
+
+
+def _carried_on(models: list[KnownModel]) -> Iterable[tuple[str, KnownModel, KnownModel]]:
+    """Pairs of an entry and the newest one with its files, and how that is known."""
+    indexes = [(via, key, _by_key(models, key, sure=via in ("url", "file"))) for via, key in _KEYS]
+    for model in models:
+        for via, key, index in indexes:
+            same = index.get(key(model.urls), []) if key(model.urls) else []
+            newer = [each for each in same if each.project == model.project and each.rank < model.rank]
+            if not newer and model.rank == 0 and via == "url":
+                newer = [each for each in same if each.project != model.project and each.date > model.date]
+                newer = [each for each in newer if each.rank == 0]
+            if newer:
+                best = min(each.rank for each in newer)
+                yield from ((via, model, each) for each in newer if each.rank == best)
+                break
+
+
+def _by_key(models: Iterable[KnownModel], key: Callable[[Key], Key], *, sure: bool) -> dict[Key, list[KnownModel]]:
+    """Entries by a key of their files. Unless it is `sure`, one that different files of a release have says nothing."""
+    found: defaultdict[Key, list[KnownModel]] = defaultdict(list)
+    for model in models:
+        if model.urls and (value := key(model.urls)):
+            found[value].append(model)
+    return {value: group for value, group in found.items() if sure or _is_one_file_a_release(group)}
+
+
+def _is_one_file_a_release(group: list[KnownModel]) -> bool:
+    files = {(each.project, each.rank, _file_names(each.urls)) for each in group}
+    return len(files) == len({(project, rank) for project, rank, _names in files})

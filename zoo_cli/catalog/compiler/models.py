@@ -134,7 +134,7 @@ def _fill(documents: list[ReleaseDocument]) -> _Tables:
             number = _model(tables, package, row, _collection_of(row, collections))
             urls = tuple(each["url"] for each in row.get("weights", []))
             aliases = tuple(row.get("aliases", []))
-            known.append(KnownModel(number, release["project"], rank, row["name"], urls, aliases))
+            known.append(KnownModel(number, release["project"], rank, row["name"], urls, aliases, release["date"]))
         for row in document.issues:
             values = (package, row["kind"], row["at"], row.get("subject", ""), row["detail"], row.get("blocks", False))
             tables.rows["issue"].append(values)

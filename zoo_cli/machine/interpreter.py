@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.machine.facts import Interpreter
-from zoo_cli.machine.files import is_there, is_writable
+from zoo_cli.machine.files import is_there, is_writable, names_in
 from zoo_cli.machine.installed import read_installed
 from zoo_cli.machine.question import FLAGS, MARKER, SCRIPT
 
@@ -79,7 +79,10 @@ def find_interpreter(given: str, environ: Mapping[str, str], *, origin: str = "-
         NoInterpreter: there is none.
     """
     if re.fullmatch(r"\d\.\d{1,2}t?", given):
-        given = f"python{given}"
+        found = _of_version(given, environ)
+        if found is None:
+            raise NoInterpreter(f"python{given}", "missing", origin=origin)
+        return found
     path = Path(given) if given[:1] != "~" else Path(environ.get("HOME", "~") + given[1:])
     if not is_there(path):
         if path.name == given:  # a bare word is a command
@@ -93,6 +96,20 @@ def find_interpreter(given: str, environ: Mapping[str, str], *, origin: str = "-
     if found is None:
         raise NoInterpreter(given, "no-python-in-directory", origin=origin)
     return found.absolute()
+
+
+def _of_version(version: str, environ: Mapping[str, str]) -> Path | None:
+    """The Python of a version: on PATH, else among pyenv's. pyenv's shims are passed over: most only refuse."""
+    path = environ.get("PATH", "").split(os.pathsep)
+    real = os.pathsep.join(each for each in path if Path(each).name != "shims")
+    found = _on_path((f"python{version}",), {"PATH": real})
+    if found:
+        return found
+    root = Path(environ.get("PYENV_ROOT") or Path(environ.get("HOME", "/"), ".pyenv")) / "versions"
+    fits = [name for name in names_in(root) if re.fullmatch(re.escape(version.rstrip("t")) + r"(\.\d+)?t?", name)]
+    newest = sorted(fits, key=lambda name: [int(part) for part in re.findall(r"\d+", name)], reverse=True)
+    places = (root / name / "bin" / f"python{version}" for name in newest)
+    return next((place for place in places if is_there(place)), None)
 
 
 def _is_directory(path: Path) -> bool:

@@ -50,6 +50,18 @@ class BadRequirement(ZooError):
     reason: str
 
 
+@dataclass(eq=False)
+class UnknownChoice(ZooError):
+    """An option names something that does not exist: a provider, a variant, an ops project to build."""
+
+    code = "unknown-choice"
+    exit_code = ExitCode.USAGE
+
+    option: str
+    given: str
+    known: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Want:
     """One project that was asked for, with the versions that will do."""
@@ -120,3 +132,15 @@ def parse_wants(words: Iterable[str], projects: Mapping[str, Project]) -> tuple[
             want = Want(want.project, parse_range(f"{earlier.versions.text},{want.versions.text}"))
         wants[want.project] = want
     return tuple(wants.values())
+
+
+def check_choices(option: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuses an option's values that are not among the known ones.
+
+    Raises:
+        UnknownChoice: naming the first that is not, and all that are.
+    """
+    choices = tuple(sorted(known))
+    for value in sorted(given):
+        if value not in choices:
+            raise UnknownChoice(option, value, choices)

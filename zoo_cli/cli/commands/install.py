@@ -15,14 +15,14 @@ from zoo_cli.cli.text import printable
 from zoo_cli.packages import install as flow
 from zoo_cli.packages.decide import decide, for_providers, kept_torch, make_problem
 from zoo_cli.packages.explain import NoSolution
-from zoo_cli.packages.request import Request, parse_wants
+from zoo_cli.packages.request import Request, check_choices, parse_wants
 from zoo_cli.packages.wheels import normalise
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
-    from zoo_cli.catalog.entries import Project
+    from zoo_cli.catalog.entries import Project, Provider
     from zoo_cli.cli.console import Console
     from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.plan import Pin, Plan
@@ -106,7 +106,7 @@ def command(
     console: Console, /, python: str | None, environment: Path | None, described: str | None, **options: object
 ) -> None:
     """Install packages with the torch and compiled ops that work together on this machine."""
-    from zoo_cli.catalog.compat import official_providers, projects, read_matrix, torch_sha256
+    from zoo_cli.catalog.compat import official_providers, projects, providers, read_matrix, torch_sha256
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.packages.extensions import read_evidence
     from zoo_cli.transfer.settings import Settings
@@ -116,6 +116,7 @@ def command(
         raise click.UsageError("--machine describes another machine, so it needs --dry-run.")
     catalog = open_catalog()
     known = projects(catalog)
+    check_options(choices, known, providers(catalog))
     request = make_request(choices, known)
     target = find_target(catalog, console, python=python, environment=environment, described=described)
     settings = Settings(offline=console.offline)
@@ -133,6 +134,8 @@ def command(
         official_providers(catalog),
         sound,
     )
+    if request.cuda:
+        check_choices("--cuda", (request.cuda,), {build.variant for build in problem.facts.matrix.torch})
     words = _words(choices)
     try:
         plan = decide(problem, lambda url: torch_sha256(catalog, url), offers)
@@ -148,6 +151,13 @@ def command(
         return
     consent(console, plan, choices, words)
     act(console, plan, target, mirrors, settings, words)
+
+
+def check_options(choices: Choices, known: Mapping[str, Project], publishers: Mapping[str, Provider]) -> None:
+    """Refuses options that name what does not exist, before anything is read or solved."""
+    ops = [name for name, project in known.items() if project.kind == "ops"]
+    check_choices("--build", map(normalise, choices.build), ops)
+    check_choices("--provider", choices.providers, (each.id for each in publishers.values() if each.kind != "official"))
 
 
 def _mirrors(choices: Choices) -> Mirrors:

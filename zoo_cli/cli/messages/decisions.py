@@ -9,7 +9,7 @@ from zoo_cli.catalog.compat import OpsWheels
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.packages.explain import NoSolution, Reason, Way
 from zoo_cli.packages.install import ExternallyManaged, NeedsConsent, NotWritable, OpsBroken, WheelGone
-from zoo_cli.packages.request import BadRequirement, UnknownProject
+from zoo_cli.packages.request import BadRequirement, UnknownChoice, UnknownProject
 
 
 @describe.register
@@ -35,6 +35,14 @@ def bad_requirement(error: BadRequirement) -> Message:
         (error.reason,),
         (WayOut("Write it so", "zoo install 'mmdet>=3,<3.3'"),),
     )
+
+
+@describe.register
+def unknown_choice(error: UnknownChoice) -> Message:
+    """An option whose value does not exist."""
+    known = ", ".join(error.known) or "none here"
+    ways = (WayOut("For example", f"zoo install mmdet {error.option} {error.known[0]}"),) if error.known else ()
+    return Message(f"{error.option} {error.given}: there is no such thing", (f"known: {known}",), ways)
 
 
 @describe.register
@@ -130,7 +138,8 @@ def _way(error: NoSolution, number: int, way: Way) -> WayOut:
     frameworks = [f"{project} {release.version}" for project, release in sorted(stack.frameworks.items())]
     parts = [f"torch {torch.version}+{torch.variant}", *([ops] if ops else []), *frameworks]
     note = "" if all(isinstance(each, OpsWheels) for each in stack.ops) else "; nobody publishes this pair"
-    command = _command(error, way.options) if way.options or "driver" in way.corrections else None
+    needs_no_option = {"driver", "torch", "cuda"}  # what is typed is enough once something else is left out or done
+    command = _command(error, way.options) if way.options or needs_no_option & set(way.corrections) else None
     return WayOut(f"{number}  {' and '.join(texts)}: {', '.join(parts)}{note}", command)
 
 

@@ -52,6 +52,7 @@ _SINGLE = {
     "has_checkpoint": "m.files > 0",
     "has_config": "m.config IS NOT NULL",
 }
+_INDEXED = ("m.name", "m.collection", "m.config")  # without case
 # A field of several values is a query of (model, value).
 _SEVERAL = {
     "dataset": "SELECT r.model, r.dataset AS value FROM result r WHERE r.dataset IS NOT NULL",
@@ -210,8 +211,15 @@ class _Compiler:
         if isinstance(node, And):
             parts = _conjuncts(node)
             binding = self._binding(parts, binding)
-            return _joined(" AND ", [self._node(part, binding) for part in parts])
+            return _joined(" AND ", [self._node(part, binding) for part in self._telling(parts)])
         return _joined(" OR ", [self._node(part, binding) for part in node.parts])
+
+    def _telling(self, parts: tuple[Node, ...]) -> list[Node]:
+        """The parts without those that others imply: a metric that is bound to a dataset was measured on it."""
+        simple = [part for part in parts if isinstance(part, Comparison) and part.op != "!="]
+        if not any(part.field.casefold() not in _FIELDS for part in simple):
+            return list(parts)
+        return [part for part in parts if not (part in simple and part.field.casefold() in _BINDING)]
 
     def _binding(self, parts: tuple[Node, ...], outer: Binding) -> Binding:
         """What the parts that speak of nothing but dataset and task (or hardware ...) ask of one row."""
@@ -293,8 +301,7 @@ class _Compiler:
         if node.op == "in":
             return Sql(f"{expression} IN ({', '.join('?' * len(values))})", values)
         if node.op == "~":
-            pattern = re.sub(r"[^\x00-\x7f]|[A-Z]", lambda found: found[0].lower(), node.values[0])
-            return Sql(f"lower({expression}) GLOB ?", (pattern,))
+            return glob(expression, re.sub(r"[^\x00-\x7f]|[A-Z]", lambda found: found[0].lower(), node.values[0]))
         return Sql(f"{expression} {node.op} ?", values)
 
     def _check_operator(self, node: Comparison, field: Field) -> None:
@@ -316,6 +323,15 @@ class _Compiler:
         if value is None:
             raise BadFilter(self._text, node.op_at, len(node.op), f"{node.field} is =yes or =no", node.field)
         return value == (node.op == "=")
+
+
+def glob(expression: str, pattern: str) -> Sql:
+    """Whether a text matches a pattern of small letters; an index serves what is before its first wildcard."""
+    start = re.match(r"[^*?\[]*", pattern)
+    if expression not in _INDEXED or not start or not start[0]:
+        return Sql(f"lower({expression}) GLOB ?", (pattern,))
+    text = f"(lower({expression}) GLOB ? AND {expression} >= ? AND {expression} < ?)"
+    return Sql(text, (pattern, start[0], start[0] + "\U0010ffff"))
 
 
 def _joined(word: str, parts: list[Sql]) -> Sql:

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from zoo_cli.catalog.filter_sql import EVERYTHING, Compiled, Sql, comparisons, compile_filter
+from zoo_cli.catalog.filter_sql import EVERYTHING, Compiled, Sql, comparisons, compile_filter, glob
 from zoo_cli.catalog.filters import FIELDS
 from zoo_cli.catalog.names import near, query_name, storable
 from zoo_cli.catalog.ordering import Axis, BadAxes, UnknownGoal, axis_of, front, goal_of, sorted_rows
@@ -216,8 +216,9 @@ def search_scope(connection: sqlite3.Connection, query: Query, compiled: Compile
     elif not compiled.names_release and not query.all_releases:
         parts.append("p.rank = 0")
     if query.name is not None:
-        parts.append("lower(m.name) GLOB ?")
-        parameters.append(storable(query.name).casefold())
+        named = glob("m.name", storable(query.name).casefold())
+        parts.append(named.text)
+        parameters += named.parameters
     return Sql(" AND ".join(parts), tuple(parameters))
 
 

@@ -24,6 +24,8 @@ COMMANDS = {
     "check-env": ("check_env", "What this machine is, what fits, what is broken."),
     "install": ("install", "Install packages that work together here."),
     "list": ("list_", "Find models; works offline."),
+    "show": ("show", "All that is known of a model, and from where."),
+    "compare": ("compare", "Models side by side."),
     "download": ("download", "Fetch a checkpoint and its flattened config."),
     "fetch": ("fetch", "Fetch any file: resumed, verified, atomic."),
     "build": ("build", "Compile a wheel of an ops package from its sdist."),

@@ -23,6 +23,7 @@ MAY_IMPORT = {
 
 # Modules that may open a file, a socket or a process, or read the clock or the environment, and why.
 EDGES = {
+    "cli/releases.py": "looks for the index directory",
     "cli/commands/index.py": "looks for the index directory",
     "cli/width.py": "the terminal's width",
     "cli/plot.py": "writes a picture",

@@ -11,7 +11,7 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from zoo_cli.errors import ZooError
 from zoo_cli.models.build import BUILDER, Built, build
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from zoo_cli.transfer.sources import Mirrors
 
 MOST_AT_ONCE = 8
+_Done = TypeVar("_Done")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,20 +74,21 @@ def build_releases(
     requests: Sequence[Request], index: Path, sources: Sources, *, again: bool = False, jobs: int = 4
 ) -> Iterator[Outcome]:
     """Each release as it is done, in the order asked; `again` also builds what would be kept."""
-    calm = replace(sources, listen=_one_at_a_time(sources.listen))
-    return each_release(requests, lambda one: _build(one, index, calm, again=again), jobs)
+    calm = replace(sources, listen=one_at_a_time(sources.listen))
+    done = each_release(requests, lambda one: _build(one, index, calm, again=again), jobs)
+    return (Outcome(request, result) for request, result in done)
 
 
 def each_release(
-    requests: Sequence[Request], work: Callable[[Request], Built | Kept], jobs: int = 4
-) -> Iterator[Outcome]:
-    """Does some work for each release, several at once; an error of one is its outcome."""
+    requests: Sequence[Request], work: Callable[[Request], _Done], jobs: int = 4
+) -> Iterator[tuple[Request, _Done | ZooError]]:
+    """Does some work for each release, several at once; an error of one is what comes of it."""
 
-    def guarded(request: Request) -> Outcome:
+    def guarded(request: Request) -> tuple[Request, _Done | ZooError]:
         try:
-            return Outcome(request, work(request))
+            return request, work(request)
         except ZooError as exc:
-            return Outcome(request, exc)
+            return request, exc
 
     pool = ThreadPoolExecutor(max(1, min(jobs, MOST_AT_ONCE)))
     try:
@@ -95,7 +97,8 @@ def each_release(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _one_at_a_time(listen: Listener) -> Listener:
+def one_at_a_time(listen: Listener) -> Listener:
+    """The listener for several threads."""
     lock = threading.Lock()
 
     def guarded(event: Event) -> None:

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ZooError
+from zoo_cli.models.figures import BadExpectation, read_expectation
+from zoo_cli.models.safe_yaml import UnreadableYaml, read_yaml
 
 if TYPE_CHECKING:
     from zoo_cli.models.build import Built
+    from zoo_cli.models.figures import Expectation
 
 
 @dataclass(eq=False)
@@ -41,6 +44,22 @@ def current(index: Path, project: str, version: str) -> str | None:
         return None
     except (OSError, UnicodeDecodeError) as exc:
         raise CannotKeepIndex(str(path), str(exc)) from exc
+
+
+def read_expected(path: Path, *, must_exist: bool = True) -> Expectation | None:
+    """Figures to compare releases with; None when there is no such file and there need not be.
+
+    Raises:
+        BadExpectation: It cannot be read, or has another form.
+    """
+    try:
+        return read_expectation(read_yaml(path.read_bytes()).value, str(path))
+    except FileNotFoundError as exc:
+        if must_exist:
+            raise BadExpectation(str(path), "there is no such file") from exc
+        return None
+    except (OSError, UnreadableYaml) as exc:
+        raise BadExpectation(str(path), str(exc)) from exc
 
 
 def write(index: Path, built: Built) -> Path:

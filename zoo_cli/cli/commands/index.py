@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from zoo_cli.cli.commands.index_verify import verify_command
 from zoo_cli.cli.options import common_options, pass_console
+from zoo_cli.cli.releases import index_directory, parse_release, sources_of
 from zoo_cli.cli.text import printable
 from zoo_cli.errors import ExitCode
 
 if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
-    from zoo_cli.cli.progress import Progress
-    from zoo_cli.models.batch import Outcome, Request, Sources
+    from zoo_cli.models.batch import Outcome
     from zoo_cli.models.build import Built
 
-_SPEC = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([0-9][0-9A-Za-z.!+-]*)")
 _SHOWN_PROBLEMS = 10
 
 
 @click.group("index", epilog="Example: zoo index build mmdet==3.3.0 --dry-run")
 def command() -> None:
     """Build and inspect the index (maintainers)."""
+
+
+command.add_command(verify_command)
 
 
 @command.command("build", epilog="Example: zoo index build mmdet==3.3.0 mmdet==2.28.2 --dry-run")
@@ -56,48 +58,15 @@ def build_command(
     from zoo_cli.cli.progress import Progress
     from zoo_cli.models.batch import build_releases
 
-    index = _index_directory(directory)
-    requests = tuple(dict.fromkeys(map(_release, releases)))
+    index = index_directory(directory)
+    requests = tuple(dict.fromkeys(map(parse_release, releases)))
     with Progress(console) as progress:
-        sources = _sources(console, mirrors, progress)
+        sources = sources_of(console, mirrors, progress)
         made = build_releases(requests, index, sources, again=again, jobs=jobs)
         outcomes = [_kept_in_index(console, each, index, dry_run, len(requests)) for each in made]
     if not dry_run and (index / "compat").is_dir():  # else it is a directory of documents only
         open_catalog(directory).close()  # compiled anew, because the documents changed
     context.exit(_tell(console, outcomes, dry_run))
-
-
-def _index_directory(directory: Path | None) -> Path:
-    from zoo_cli.catalog.database import CHECKOUT
-
-    index = directory or CHECKOUT / "index"
-    if not index.is_dir():
-        raise click.UsageError(f"There is no index directory {index}; name one with --index DIR.")
-    return index
-
-
-def _release(text: str) -> Request:
-    from packaging.version import InvalidVersion, Version
-
-    from zoo_cli.models.batch import Request
-
-    match = _SPEC.fullmatch(text)
-    try:
-        if match and Version(match[2]):
-            return Request(match[1], match[2])
-    except InvalidVersion:
-        pass
-    raise click.UsageError(f"'{printable(text, 80)}' is not PROJECT==VERSION, such as mmdet==3.3.0.")
-
-
-def _sources(console: Console, mirror_options: tuple[str, ...], progress: Progress) -> Sources:
-    from zoo_cli.directories import cache_directory
-    from zoo_cli.models.batch import Sources
-    from zoo_cli.transfer.mirrors import load_mirrors
-    from zoo_cli.transfer.settings import Settings
-
-    settings = Settings(offline=console.offline)
-    return Sources(cache_directory(), load_mirrors(mirror_options), settings, progress)
 
 
 def _kept_in_index(console: Console, outcome: Outcome, index: Path, dry_run: bool, requests: int) -> Outcome:

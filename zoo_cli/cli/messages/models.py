@@ -18,6 +18,7 @@ from zoo_cli.models.config_errors import (
     OtherPackage,
 )
 from zoo_cli.models.download import CheckpointChanged, NothingToFetch, NotInRelease, SameDestination
+from zoo_cli.models.figures import BadExpectation
 from zoo_cli.models.indexfiles import CannotKeepIndex
 from zoo_cli.models.release import BadWheel
 from zoo_cli.models.upstream import BadRelease, NoRelease
@@ -173,3 +174,9 @@ def _no_model_index(error: NoModelIndex) -> Message:
 def _cannot_keep_index(error: CannotKeepIndex) -> Message:
     ways = (WayOut("Who may write there", f"ls -ld {shlex.quote(error.path.rpartition('/')[0] or '.')}"),)
     return Message("the index directory cannot be read or written", (error.path, error.problem), ways)
+
+
+@describe.register
+def _bad_expectation(error: BadExpectation) -> Message:
+    ways = (WayOut("With the figures of the index", "zoo index verify"),)
+    return Message("the file of expected figures cannot be used", (error.path, error.problem), ways)

@@ -8,12 +8,12 @@ and hosts, are renamed, and are published again. Names that upstream itself decl
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,8 +47,9 @@ class Alias:
 Key: TypeAlias = "tuple[str, ...]"
 
 
+@lru_cache(maxsize=2**16)
 def _file_names(urls: Key) -> Key:
-    return tuple(posixpath.basename(unquote(urlsplit(url).path)) for url in urls)
+    return tuple(unquote(url.partition("?")[0].rpartition("/")[2]) for url in urls)
 
 
 def _parts(pattern: re.Pattern[str]) -> Callable[[Key], Key]:
@@ -97,7 +98,7 @@ def _carried_on(models: list[KnownModel]) -> Iterable[tuple[str, KnownModel, Kno
     indexes = [(via, key, _by_key(models, key, sure=via in ("url", "file"))) for via, key in _KEYS]
     for model in models:
         for via, key, index in indexes:
-            same = index.get(key(model.urls), []) if key(model.urls) else []
+            same = index.get(key(model.urls), []) if model.urls else []
             newer = [each for each in same if each.project == model.project and each.rank < model.rank]
             if not newer and model.rank == 0 and via == "url":
                 newer = [each for each in same if each.project != model.project and each.date > model.date]

@@ -182,6 +182,7 @@ def test_a_bad_release_does_not_stop_the_others(site: Site, tmp_path: Path, caps
     ]
     assert "error[bad-release]" in err
     assert "error[no-release]" in err
+    assert "4 of 5  zoolet==1.2: 2 models, read" in err
     assert site.files() == [f"models/zoolet/1.{minor}.json" for minor in (0, 2, 3)]
     assert site.build("zoolet==1.1", "zoolet==1.2", "--json") == 6
     document = json.loads(capsys.readouterr().out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from zoo_cli.errors import ExitCode
 
 if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
+    from zoo_cli.cli.progress import Progress
     from zoo_cli.models.batch import Outcome
     from zoo_cli.models.build import Built
 
@@ -63,30 +65,49 @@ def build_command(
     with Progress(console) as progress:
         sources = sources_of(console, mirrors, progress)
         made = build_releases(requests, index, sources, again=again, jobs=jobs)
-        outcomes = [_kept_in_index(console, each, index, dry_run, len(requests)) for each in made]
+        done = _Done(console, progress, index, dry_run, len(requests))
+        outcomes = [done.take(each) for each in made]
     if not dry_run and (index / "compat").is_dir():  # else it is a directory of documents only
         open_catalog(directory).close()  # compiled anew, because the documents changed
     context.exit(_tell(console, outcomes, dry_run))
 
 
-def _kept_in_index(console: Console, outcome: Outcome, index: Path, dry_run: bool, requests: int) -> Outcome:
-    """Writes what was built at once: an interrupted run keeps it. The only error of the only release is the run's."""
-    from zoo_cli.cli.app import show_error
-    from zoo_cli.errors import ZooError
-    from zoo_cli.models.build import Built
-    from zoo_cli.models.indexfiles import write
+@dataclass
+class _Done:
+    """Takes outcomes as they come: writes what was built at once, so that an interrupted run keeps it, and tells."""
 
-    result = outcome.result
-    if isinstance(result, ZooError):
-        if requests == 1:
-            raise result
-        if not console.json:
-            show_error(console, result)
-    elif isinstance(result, Built):
-        _talk(console, result)
-        if not dry_run:
-            write(index, result)
-    return outcome
+    console: Console
+    progress: Progress
+    index: Path
+    dry_run: bool
+    requests: int
+    count: int = 0
+
+    def take(self, outcome: Outcome) -> Outcome:
+        """One outcome, given back. The error of the only release is the run's."""
+        from zoo_cli.cli.app import show_error
+        from zoo_cli.errors import ZooError
+        from zoo_cli.models.build import Built
+        from zoo_cli.models.indexfiles import write
+
+        self.count += 1
+        result = outcome.result
+        if isinstance(result, ZooError):
+            if self.requests == 1:
+                raise result
+            if not self.console.json:
+                self.progress.close()
+                show_error(self.console, result)
+            return outcome
+        if isinstance(result, Built) and not self.dry_run:
+            write(self.index, result)
+        if self.requests > 1:
+            models = len(result.records.models) if isinstance(result, Built) else result.models
+            how = "read" if isinstance(result, Built) else "as before"
+            self.progress.step(f"{self.count} of {self.requests}  {outcome.request}: {models} models, {how}")
+        if isinstance(result, Built) and (self.requests == 1 or result.is_blocked):
+            _talk(self.console, result)
+        return outcome
 
 
 def _talk(console: Console, built: Built) -> None:

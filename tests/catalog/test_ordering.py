@@ -17,7 +17,7 @@ from zoo_cli.catalog.ordering import Axis, axis_of, front, goal_of, sorted_rows
         ("SSIM", False, "max"), ("FID", False, "min"), ("EPE", False, "min"), ("SAD", False, "min"),
         ("Set5_PSNR", False, "max"), ("FID50k", False, "min"), ("MPJPE", False, "min"), ("P_MPJPE", False, "min"),
         ("mATE", False, "min"), ("memory_gb", False, "min"), ("inference_ms", False, "min"), ("year", False, None),
-        ("files", False, None), ("something_new", False, None),
+        ("files", False, None), ("FID_Iter", False, None), ("something_new", False, None),
     ],
 )  # fmt: skip
 def test_what_is_better(name: str, is_share: bool, goal: str | None) -> None:

@@ -173,6 +173,14 @@ def test_markdown_keeps_its_columns(capsys: pytest.CaptureFixture[str]) -> None:
     assert any(r"pipe\|star\*\<b>" in line for line in lines)
 
 
+def test_fractions_in_a_filter_are_asked_about(capsys: pytest.CaptureFixture[str]) -> None:
+    note = "AP>0.7: shares are compared in percent; what upstream writes as 0.7 is 70 here."
+    assert f"note: {note}\n" in zoo(capsys, "mmpose", "--filter", "AP>0.7", "-n", "1")[2]
+    assert json.loads(zoo(capsys, "mmpose", "--filter", "ap > 0.7", "--json", "-n", "1")[1])["notes"] == [note]
+    assert zoo(capsys, "mmpose", "--filter", "AP>70", "-n", "1")[2] == ""
+    assert zoo(capsys, "mmdet", "--filter", "box_AP>0.7", "-n", "1")[2] == ""  # upstream writes percent only
+
+
 # -- releases and MIM --------------------------------------------------------------------------------------------------
 
 

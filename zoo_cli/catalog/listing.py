@@ -130,6 +130,7 @@ class Listing(NamedTuple):
     unknown: tuple[UnknownValue, ...] = ()
     axes: tuple[Axis, ...] = ()  # of the front asked for
     among: tuple[Row, ...] = ()  # the rows of which these are the front
+    small: tuple[str, ...] = ()  # shares compared with at most 1, as `AP>0.7`: fractions in place of percent?
 
 
 @dataclass(eq=False)
@@ -170,6 +171,7 @@ def list_models(connection: sqlite3.Connection, query: Query) -> Listing:
         metrics=shown,
         labels=dict(connection.execute("SELECT name, label FROM metric_name")),
         compared=_compared(compiled),
+        small=_small_shares(connection, compiled, names),
     )
     if query.pareto:
         axes = _axes(connection, query.pareto, names)
@@ -342,6 +344,27 @@ def _compared(compiled: Compiled) -> tuple[str, ...]:
     return tuple(
         dict.fromkeys(name for name in names if name in (*FACTS, *TIME_FACTS) and name not in ("package", "collection"))
     )
+
+
+def _small_shares(connection: sqlite3.Connection, compiled: Compiled, names: dict[str, int]) -> tuple[str, ...]:
+    """Comparisons as written, of a metric that upstream also publishes as a fraction, with a number above 0 up to 1."""
+    found: list[str] = []
+    folded = {name.casefold(): name for name in compiled.metrics}
+    for each in comparisons(compiled.tree) if compiled.tree else ():
+        name = folded.get(query_name(each.field).casefold())
+        if name is None or each.op == "is" or not all(_is_at_most_one(value) for value in each.values):
+            continue
+        query = "SELECT 1 FROM metric WHERE name = ? AND published IS NOT NULL LIMIT 1"
+        if connection.execute(query, (names[name],)).fetchone():
+            found.append(f"{name}{each.op}{each.values[0]}")
+    return tuple(dict.fromkeys(found))
+
+
+def _is_at_most_one(text: str) -> bool:
+    try:
+        return 0 < float(text) <= 1
+    except ValueError:  # 1k, 5%
+        return False
 
 
 def _is(name: str, comparison: Comparison) -> bool:

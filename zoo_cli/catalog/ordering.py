@@ -26,6 +26,7 @@ _LESS = re.compile(
     re.IGNORECASE,
 )
 _MORE = re.compile(r"(?:^|_)(?:PSNR|SSIM|IS|NDS|R2|VIF|CLIP_?score)(?=_|$|@|\d)", re.IGNORECASE)
+_NO_SCORE = re.compile(r"(?:^|_)(?:Iters?|Version|Steps?)$", re.IGNORECASE)  # FID_Iter: the iteration, not the FID
 _GOALS = {"max": "max", "desc": "max", "descending": "max", "min": "min", "asc": "min", "ascending": "min"}
 GOALS = ("min", "max")
 
@@ -68,6 +69,8 @@ def axis_of(text: str) -> Axis:
 
 def goal_of(name: str, is_share: bool) -> str | None:
     """What is better of a field or metric; None when that is not known. `is_share`: it is a share of a whole."""
+    if _NO_SCORE.search(name):
+        return None
     if name in COSTS or _LESS.search(name):
         return "min"
     return "max" if is_share or _MORE.search(name) else None

@@ -139,7 +139,9 @@ def closing(query: Query, listing: Listing) -> str:
 
 def notes(listing: Listing) -> list[str]:
     """What makes the compared values less comparable than they look, or left models out of a front."""
-    lines: list[str] = []
+    lines = [
+        f"{text}: shares are compared in percent; what upstream writes as 0.7 is 70 here." for text in listing.small
+    ]
     for axis in listing.axes:
         known = [row for row in listing.among if row.number(axis.name) is not None]
         if missing := len(listing.among) - len(known):
@@ -182,9 +184,10 @@ def list_document(listing: Listing) -> dict[str, object]:
         "of": listing.total,
         "models": [_model(row) for row in listing.rows],
     }
+    if lines := notes(listing):
+        document["notes"] = lines
     if listing.axes:
         document["front"] = [{"field": axis.name, "better": axis.goal} for axis in listing.axes]
-        document["notes"] = notes(listing)
     if found := listing.nearest:
         document["nearest"] = {
             "metric": found.metric, found.best: found.value, "model": found.model, "with": found.rest or None,

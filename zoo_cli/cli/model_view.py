@@ -6,6 +6,7 @@ Pure but for the console it writes to. A row is a field, its value and where the
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.cli.text import columns, human_bytes, printable
@@ -182,17 +183,24 @@ class Compared(NamedTuple):
 
 def compared(models: Sequence[Details]) -> tuple[Compared, ...]:
     """The models field by field, in the order of the first that has a field."""
-    found = [dict(_compared_fields(each)) for each in models]
+    several = {name for each in models for name, count in Counter(map(_short, each.model.metrics)).items() if count > 1}
+    found = [dict(_compared_fields(each, several)) for each in models]
     names = dict.fromkeys(name for fields in found for name in fields)
     return tuple(Compared(name, tuple(fields.get(name, "") for fields in found)) for name in names)
 
 
-def _compared_fields(details: Details) -> Iterator[tuple[str, str]]:
+def _short(metric: Metric) -> str:
+    """A metric by its dataset alone, which tells it apart where it was measured in one task."""
+    return f"{metric.label} ({metric.dataset or 'dataset unknown'})"
+
+
+def _compared_fields(details: Details, several: set[str]) -> Iterator[tuple[str, str]]:
     model = details.model
     yield "release", f"{model.project} {model.release.version}"
     yield "collection", model.collection or ""
     for metric in model.metrics:
-        yield _metric_label(metric), metric_text(metric)
+        short = _short(metric)
+        yield _metric_label(metric) if short in several else short, metric_text(metric)
     for time in details.times:
         yield f"inference_ms on {time.hardware or 'unknown hardware'}", f"{time.value_ms:g}"
         yield "measured with", time_text(time).partition(" on ")[2]

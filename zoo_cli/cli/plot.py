@@ -98,4 +98,8 @@ def _draw(plane: Any, listing: Listing, across: Axis, up: Axis) -> None:
 
 def _label(axis: Axis, listing: Listing) -> str:
     name = listing.labels.get(axis.name, axis.name)
+    fact = "hardware" if axis.name == "inference_ms" else "dataset"
+    kinds = {row.facts.get(fact) for row in listing.among if row.number(axis.name) is not None}
+    if len(kinds) == 1 and (axis.name in listing.metrics or fact == "hardware") and (kind := kinds.pop()):
+        name += f" on {kind}"
     return f"{name} ({'more' if axis.goal == 'max' else 'less'} is better)"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ import pytest
 
 from tests.support.cli import zoo
 from tests.support.raw_metafiles import MEMORY, Entry, entries
+from zoo_cli.catalog.database import open_catalog
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "questions.md").read_text(encoding="utf-8")
 ASKED = dict(re.findall(r"### (\d+)\. [^\n]*\n\n<!-- tested -->\n```console\n\$ (zoo [^\n]*)\n", PAGE))
@@ -101,10 +103,24 @@ def independent(question: Question) -> list[Answer]:
 
 
 def of_zoo(home: Path, command: str) -> list[Answer]:
-    """The answer of the command, whole, by name."""
+    """The answer of the command, whole, by name, without the models that no metafile has."""
     words = shlex.split(re.sub(r" --limit \d+", "", command))[1:]
-    document = zoo(home, *words, "--json").document
-    return sorted(((row["name"], _value(row["metrics"])) for row in document["models"]), key=str)
+    rows = zoo(home, *words, "--json").document["models"]
+    readme = models_of_readmes()
+    found = (row for row in rows if (row["package"], row["release"], row["name"]) not in readme)
+    return sorted(((row["name"], _value(row["metrics"])) for row in found), key=str)
+
+
+def models_of_readmes() -> frozenset[tuple[str, str, str]]:
+    """The models that stand in READMEs alone."""
+    with closing(open_catalog()) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'readme_checkpoint'").fetchone():
+            return frozenset()
+        query = (
+            "SELECT p.project, p.version, m.name FROM readme_checkpoint r JOIN model m ON m.id = r.model "
+            "JOIN package p ON p.id = m.package"
+        )
+        return frozenset(connection.execute(query).fetchall())
 
 
 def _value(metrics: dict[str, Any]) -> float | None:

@@ -178,7 +178,7 @@ def test_fractions_in_a_filter_are_asked_about(capsys: pytest.CaptureFixture[str
     assert f"note: {note}\n" in zoo(capsys, "mmpose", "--filter", "AP>0.7", "-n", "1")[2]
     assert json.loads(zoo(capsys, "mmpose", "--filter", "ap > 0.7", "--json", "-n", "1")[1])["notes"] == [note]
     assert zoo(capsys, "mmpose", "--filter", "AP>70", "-n", "1")[2] == ""
-    assert zoo(capsys, "mmdet", "--filter", "box_AP>0.7", "-n", "1")[2] == ""  # upstream writes percent only
+    assert zoo(capsys, "mmdet", "--filter", "PQ>0.7", "-n", "1")[2] == ""  # upstream writes percent only
 
 
 # -- releases and MIM --------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@
 The models are made by `synthetic.py` and compiled by zoo's own tables. A search is timed in this process on an open
 database, the best of several runs (the page cache is warm); what it does is what `zoo list` or `zoo download` does
 with the answer left unprinted. "sql" is the time until the rows are counted in SQLite alone: the goal is < 50 ms at
-a million. A million takes some 10 minutes and 12 GB of memory to build.
+a million. A million takes some 5 minutes and 5 GB of memory to build.
 """
 
 from __future__ import annotations

@@ -59,9 +59,12 @@ def _filters() -> list[str]:
     return [
         "zoo list mmdet --filter \"box_AP>=50 and collection=DDQ and not dataset='LVIS v1'\"",
         "",
-        "Comparisons   =  !=  <  <=  >  >=   in (a, b)   ~ 'glob*'",
+        "Comparisons   =  !=  <  <=  >  >=   in (a, b)   ~ 'glob*'   also 40<box_AP<=50",
         "Joined with   and, or, not, parentheses; a comma is an and",
         "Metrics       any metric of the index by name: box_AP, mask_AP, mIoU ... (zoo list --metrics)",
+        "              shares are compared in percent, also where upstream publishes 0.723",
+        "Bound         box_AP>=50 and dataset=COCO: that box_AP was measured on COCO (dataset, task);",
+        "              inference_ms<30 and hardware=V100: that time was taken on a V100 (hardware, resolution, mode)",
         "",
         *columns(rows),
     ]

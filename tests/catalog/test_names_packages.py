@@ -1,0 +1,67 @@
+"""Names that several packages share, on the real index: copies are one model, different models are asked about."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+
+import pytest
+
+from zoo_cli.catalog.database import open_catalog
+from zoo_cli.catalog.models import AmbiguousModel, find_models
+
+FORK = "onedl-"
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[sqlite3.Connection]:
+    connection = open_catalog()
+    yield connection
+    connection.close()
+
+
+def shared(real: sqlite3.Connection) -> dict[str, dict[str, set[tuple[str, str]]]]:
+    """Name -> package -> (config, files), for names that newest releases of several packages have; forks left out."""
+    query = (
+        "SELECT m.name, p.project, coalesce(m.config, ''), coalesce((SELECT group_concat(f.name) FROM model_file x "
+        "JOIN file f ON f.id = x.file WHERE x.model = m.id), '') FROM model m JOIN package p ON p.id = m.package "
+        "WHERE p.rank = 0"
+    )
+    found: defaultdict[str, defaultdict[str, set[tuple[str, str]]]] = defaultdict(lambda: defaultdict(set))
+    for name, project, *content in real.execute(query):
+        if not project.startswith(FORK):
+            found[name][project].add(tuple(content))
+    return {name: dict(packages) for name, packages in found.items() if len(packages) > 1}
+
+
+def test_a_shared_name_is_one_model_or_asked_about(real: sqlite3.Connection) -> None:
+    names = shared(real)
+    assert len([name for name, packages in names.items() if {"mmpretrain", "mmselfsup"} <= packages.keys()]) >= 20
+    for name, packages in names.items():
+        contents = set.union(*packages.values())
+        try:
+            found = find_models(real, name)
+        except AmbiguousModel as ambiguous:
+            assert len(contents) > 1
+            assert {choice.partition("/")[0] for choice in ambiguous.choices} <= packages.keys() | {
+                f"{FORK}{project}" for project in packages
+            }
+            for choice in ambiguous.choices:
+                assert find_models(real, choice).models[0].name == name
+        else:
+            assert len(contents) == 1, (name, packages)
+            assert found.models[0].project in packages
+
+
+def test_with_its_package_a_shared_name_is_that_package_s(real: sqlite3.Connection) -> None:
+    for name, packages in shared(real).items():
+        for project, contents in packages.items():
+            if len(contents) == 1:
+                assert find_models(real, f"{project}/{name}").models[0].project == project
+
+
+def test_a_fork_never_hides_the_original(real: sqlite3.Connection) -> None:
+    for name in ("rtmdet_tiny_8xb32-300e_coco", "RTMDET_tiny_8xb32-300e_COCO", "rtmdet_tiny_8xb32-300e_coco.py"):
+        assert find_models(real, name).models[0].project == "mmdet"
+    assert find_models(real, "onedl-mmdetection/rtmdet_tiny_8xb32-300e_coco").models[0].project == "onedl-mmdetection"

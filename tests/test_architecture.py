@@ -28,6 +28,7 @@ EDGES = {
     "cli/width.py": "the terminal's width",
     "cli/plot.py": "writes a picture",
     "catalog/compiler/releases.py": "documents of models in index/",
+    "catalog/compiler/readmes.py": "what READMEs say of models, in index/extras",
     "catalog/database.py": "opens zoo.db; in a checkout compares the index with it",
     "catalog/compiler/__init__.py": "reads the index, writes zoo.db",
     "catalog/compiler/sources.py": "reads the files of the index",

@@ -237,14 +237,14 @@ def _by_name(connection: sqlite3.Connection, asked: str, project: str | None, re
 
 def _part(name: str) -> tuple[str, str, str]:
     """Name, mark and rest of `name@<8 hex>` and `name#2`; the last two empty when there is no such ending."""
-    found = re.fullmatch(r"(.+)([@#])((?<=@)[0-9a-f]{8}|(?<=#)[1-9][0-9]{0,3})", name)
+    found = re.fullmatch(r"(.+)([@#])((?<=@)(?:[0-9a-f]{8}|[0-9a-f]{6})|(?<=#)[1-9][0-9]{0,3})", name)
     return (found[1], found[2], found[3]) if found else (name, "", "")
 
 
 def _is_that(model: Model, which: str) -> bool:
     """Whether it is the entry of that number, or has a checkpoint with that digest."""
     digests = ((file.sha256 or file.prefix or "")[:8] for file in model.files)
-    return which == str(model.ordinal) or (len(which) == 8 and which in digests)
+    return which == str(model.ordinal) or (len(which) >= 6 and which in digests)
 
 
 def _newest(connection: sqlite3.Connection) -> frozenset[Release]:

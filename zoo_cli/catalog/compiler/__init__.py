@@ -16,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 from zoo_cli.catalog.compiler.compat import load_compat
+from zoo_cli.catalog.compiler.extras import EXTRAS, EXTRAS_SCHEMA, load_extras
 from zoo_cli.catalog.compiler.models import load_models
 from zoo_cli.catalog.compiler.rows import BrokenRow
 from zoo_cli.catalog.compiler.sources import read_source
@@ -43,6 +44,8 @@ def compile_index(index_directory: Path, destination: Path) -> None:
     """
     names = sorted(path for path in (index_directory / "compat").glob("*.yaml"))
     collector = load_compat({path.stem: read_source(path, f"compat/{path.name}") for path in names})
+    extras = {name: index_directory / "extras" / f"{name}.yaml" for name in EXTRAS}
+    load_extras({k: read_source(v, f"extras/{v.name}") for k, v in extras.items() if v.is_file()}, collector)
     handle, temporary = tempfile.mkstemp(dir=destination.parent, prefix=f".{destination.name}.")
     os.close(handle)
     try:
@@ -58,7 +61,7 @@ def _write(path: Path, collector: Collector, index_directory: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA page_size=4096;")
         connection.execute("BEGIN")
-        for statement in SCHEMA.split(";"):
+        for statement in (SCHEMA + EXTRAS_SCHEMA).split(";"):
             connection.execute(statement)
         for name, rows in collector.tables():
             places = ",".join("?" * len(rows[0])) if rows else ""

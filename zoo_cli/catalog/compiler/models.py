@@ -14,6 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_cli.catalog.compiler.aliases import KnownModel, find_aliases
 from zoo_cli.catalog.compiler.derived import load_derived
+from zoo_cli.catalog.compiler.readmes import (
+    load_logs,
+    mark_readme_models,
+    read_readme_checkpoints,
+    with_readme_models,
+)
 from zoo_cli.catalog.compiler.releases import ReleaseDocument, read_releases
 from zoo_cli.catalog.names import query_name
 
@@ -93,13 +99,16 @@ def load_models(connection: sqlite3.Connection, index_directory: Path) -> None:
     """
     for statement in SCHEMA.split(";"):
         connection.execute(statement)
-    tables = _fill(list(read_releases(index_directory)))
+    readme = read_readme_checkpoints(index_directory)
+    tables = _fill(with_readme_models(list(read_releases(index_directory)), readme))
     for name, rows in tables.rows.items():
         places = ",".join("?" * len(rows[0]))
         connection.executemany(f"INSERT INTO {name} VALUES ({places})", rows)  # noqa: S608 - names are ours
     for name in tables.rows:
         connection.execute(f"ANALYZE {name}")  # how selective each index is: a search begins at the right one
     load_derived(connection)
+    mark_readme_models(connection, readme)
+    load_logs(connection, index_directory)
 
 
 @dataclass
@@ -125,9 +134,9 @@ def _fill(documents: list[ReleaseDocument]) -> _Tables:
         release = document.release
         package = tables.add(
             "package", release["project"], release["version"], rank, release["file"], release["url"],
-            release["sha256"], release.get("size_bytes"), release["date"], release["source"], release["evidence"],
-            release.get("config_root", ""), release.get("record_sha256"), _main_metric(tables, document),
-            len(document.models),
+            release.get("sha256", ""), release.get("size_bytes"), release["date"], release["source"],
+            release["evidence"], release.get("config_root", ""), release.get("record_sha256"),
+            _main_metric(tables, document), len(document.models),
         )  # fmt: skip
         collections = _collections(tables, package, document)
         for row in document.models:
@@ -225,7 +234,7 @@ def _file(tables: _Tables, weights: dict[str, Any]) -> int:
     url = weights["url"]
     if url not in tables.files:
         prefix = weights.get("prefix")
-        algorithm = "sha256" if prefix else None
+        algorithm = weights.get("prefix_algorithm", "sha256") if prefix else None
         number = tables.add("file", weights["name"], None, None, prefix, algorithm, "unknown", None, None)
         tables.files[url] = number
         tables.rows["file_url"].append((url, number, 0))

@@ -61,12 +61,18 @@ _METRIC = Fields(
     {"name": str, "value": float, "unit": Words(("percent", "fraction", "none")), "text": str}, ("name", "unit")
 )
 _RESULT = Fields({"task": str, "dataset": str, "metrics": Many(_METRIC)})
-_WEIGHTS = Fields({"url": str, "name": str, "prefix": re.compile(r"[0-9a-f]{6,64}")}, ("url", "name"))
+_WEIGHTS = Fields(
+    {
+        "url": str, "name": str, "prefix": re.compile(r"[0-9a-f]{6,64}"),
+        "prefix_algorithm": Words(("md5",)),  # else SHA-256
+    },
+    ("url", "name"),
+)  # fmt: skip
 _SHARED: dict[str, Form] = {
     "name": str, "at": str, "paper": _PAPER, "readme": str, "code": str, "license": str, "training": _TRAINING,
 }  # fmt: skip
 _COLLECTION = Fields(_SHARED, ("name", "at"))
-_MODEL = Fields(
+MODEL = Fields(
     {
         **_SHARED, "ordinal": int, "collection": str, "config": str,
         "config_state": Words(("found", "repaired", "missing", "none")), "weights": Many(_WEIGHTS),
@@ -81,9 +87,9 @@ _RELEASE = Fields(
         "size_bytes": int, "date": DATE, "source": URL, "evidence": Words(EVIDENCE), "config_root": str,
         "metafiles": int, "record_sha256": SHA256, "builder": int,
     },
-    ("project", "version", "file", "url", "sha256", "date", "source", "evidence"),
+    ("project", "version", "file", "url", "date", "source", "evidence"),  # a page of a repository has no sha256
 )  # fmt: skip
-_SECTIONS: dict[str, Form] = {"collections": _COLLECTION, "models": _MODEL, "issues": _ISSUE}
+_SECTIONS: dict[str, Form] = {"collections": _COLLECTION, "models": MODEL, "issues": _ISSUE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +154,7 @@ def _no_constant(name: str) -> float:
 
 
 def _checked(row: object, form: Form, text: str, file: str, section: str) -> None:
-    problem = _problem(row, form)
+    problem = problem_of(row, form)
     if problem:
         name = str(row.get("name", row.get("at", ""))) if isinstance(row, dict) else ""
         raise BrokenRow(file, _line_of(text, row), f"{section}: {name[:80]}".rstrip(": "), problem)
@@ -161,7 +167,7 @@ def _line_of(text: str, row: object) -> int:
     return next((number for number, line in lines if line.rstrip(",").endswith(wanted)), 0)
 
 
-def _problem(value: object, form: Form) -> str | None:
+def problem_of(value: object, form: Form) -> str | None:
     """What is wrong with a value; None when it has the form."""
     if isinstance(form, Fields):
         if not isinstance(value, dict):
@@ -170,11 +176,11 @@ def _problem(value: object, form: Form) -> str | None:
         missing = [key for key in form.needed if key not in value]
         if unknown or missing:
             return f"unknown key {unknown[0]}" if unknown else f"{missing[0]} is missing"
-        return _first(f"{key}: {problem}" for key in value if (problem := _problem(value[key], form.forms[key])))
+        return _first(f"{key}: {problem}" for key in value if (problem := problem_of(value[key], form.forms[key])))
     if isinstance(form, Many):
         if not isinstance(value, list):
             return "must be a list"
-        return _first(problem for each in value if (problem := _problem(each, form.of)))
+        return _first(problem for each in value if (problem := problem_of(each, form.of)))
     if isinstance(form, Words):
         return None if value in form.allowed else f"{str(value)[:40]!r} is none of {', '.join(form.allowed)}"
     if isinstance(form, re.Pattern):

@@ -6,6 +6,7 @@ import shlex
 
 from zoo_cli.catalog.compiler.rows import BrokenRow
 from zoo_cli.catalog.database import CatalogUnusable
+from zoo_cli.catalog.extras import UnknownBackbone
 from zoo_cli.catalog.filters import BadFilter
 from zoo_cli.catalog.listing import UnknownColumn
 from zoo_cli.catalog.models import AmbiguousModel, UnknownModel
@@ -118,3 +119,10 @@ def _unknown_package(error: UnknownPackage) -> Message:
     ways = tuple(WayOut("Did you mean", f"zoo list {each}") for each in error.near[:3])
     what = f"the index has no models of a package {error.asked}"
     return Message(what, (f"packages with models: {', '.join(error.known) or 'none'}",), ways)
+
+
+@describe.register
+def _unknown_backbone(error: UnknownBackbone) -> Message:
+    what = f"the index has no backbone {printable(error.asked, 120)}"
+    facts = (f"near it: {', '.join(error.near)}",) if error.near else ()
+    return Message(what, facts, (WayOut("Fields that models have", "zoo list --fields"),))

@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from zoo_cli.catalog.cpu import Verdict, cpu_verdict
+from zoo_cli.catalog.extras import readme_origin
 
 if TYPE_CHECKING:
     import sqlite3
@@ -68,7 +69,7 @@ class Details(NamedTuple):
     cpu: Verdict
     problems: tuple[Oddity, ...]
     aliases: tuple[tuple[str, str], ...]  # another name, and how it is known
-    logs: tuple[str, ...]
+    logs: tuple[tuple[str, str], ...]  # address, and the kind of text it stands in: metafile | readme
     is_newest: bool
     namesakes: int  # entries of this release with this name, itself included
 
@@ -102,7 +103,7 @@ def details_of(connection: sqlite3.Connection, model: Model) -> Details:
         cpu=cpu_verdict(connection, release.project, release.version, model.config_path),
         problems=_problems(connection, package, model),
         aliases=tuple(connection.execute("SELECT name, via FROM alias WHERE model = ? ORDER BY name", (model.id,))),
-        logs=tuple(url for (url,) in connection.execute("SELECT url FROM log WHERE model = ?", (model.id,))),
+        logs=tuple(connection.execute("SELECT url, source FROM log WHERE model = ? ORDER BY rowid", (model.id,))),
         is_newest=rank == 0,
         namesakes=_namesakes(connection, package, model.name),
     )
@@ -112,6 +113,11 @@ def _facts(connection: sqlite3.Connection, model: Model, package: int, rest: lis
     iterations, batch_size, resources, extra, converted_from, paper_year, stamp_year, schedule, backbone, _digest = rest
     at = model.at
     shared = _of_collection(connection, package, model)
+    if readme := readme_origin(connection, model.id):
+        words = f"{readme.why.replace('_', ' ')}, {readme.kind.replace('_', ' ')}"
+        yield Fact(
+            "known_from", words + (f": {readme.remark}" if readme.remark else ""), f"{readme.source}, {readme.date}"
+        )
     if model.collection:
         yield Fact("collection", model.collection, at)
     if model.config_path:

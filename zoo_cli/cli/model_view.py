@@ -54,7 +54,7 @@ def sections(details: Details, others: Sequence[Model]) -> dict[str, list[Line]]
         "Problems of upstream's data": [Line(each.kind, each.detail, each.at) for each in details.problems],
         "Other names": [Line("alias", name, f"known by {via}") for name, via in details.aliases],
         "Other releases": [Line(f"{each.project} {each.release.version}", each.name, each.at) for each in others],
-        "Logs": [Line("log", url) for url in details.logs],
+        "Logs": [Line("log", url, source) for url, source in details.logs],
         "Unknown": [Line("fields", ", ".join(details.unknown))] if details.unknown else [],
         "Get it": [Line("", command) for command in commands(details)],
     }
@@ -164,7 +164,7 @@ def model_document(details: Details, others: Sequence[Model]) -> dict[str, objec
         "problems": [each._asdict() for each in details.problems],
         "aliases": [{"name": name, "via": via} for name, via in details.aliases],
         "releases": [each.identity for each in others],
-        "logs": list(details.logs),
+        "logs": [{"url": url, "from": source} for url, source in details.logs],
         "commands": list(commands(details)),
     }  # fmt: skip
 

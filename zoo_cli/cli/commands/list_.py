@@ -56,10 +56,11 @@ if TYPE_CHECKING:
 @click.option("--csv", "form", flag_value="csv", help="As comma-separated values.")
 @click.option("--markdown", "form", flag_value="markdown", help="As a Markdown table.")
 @click.option("--metrics", "wants_metrics", is_flag=True, help="The metrics there are, with their ranges.")
+@click.option("--backbones", "wants_backbones", is_flag=True, help="Pretrained backbones: what an alias means.")
 @click.option("--fields", "wants_fields", is_flag=True, help="The fields there are.")
 @common_options
 @pass_console
-def command(console: Console, /, wants_metrics: bool, wants_fields: bool, **given: Any) -> None:
+def command(console: Console, /, wants_metrics: bool, wants_fields: bool, wants_backbones: bool, **given: Any) -> None:
     """Find models; nothing is fetched.
 
     PACKAGE is a package with models, such as mmdet; all of them by default.
@@ -71,6 +72,9 @@ def command(console: Console, /, wants_metrics: bool, wants_fields: bool, **give
     chosen = _words(given["columns_"])
     catalog = open_catalog()
     try:
+        if wants_backbones:
+            _show_backbones(console, catalog, given["name"])
+            return
         query = _query(console, catalog, given, chosen)
         if wants_metrics:
             _show_metrics(console, catalog, query)
@@ -173,6 +177,14 @@ def _show(console: Console, query: Query, listing: Listing, chosen: tuple[str, .
     if not console.json:
         for line in notes(listing):
             console.say(f"note: {line}")
+
+
+def _show_backbones(console: Console, catalog: sqlite3.Connection, glob: str | None) -> None:
+    from zoo_cli.catalog.extras import backbones
+    from zoo_cli.cli.backbones_view import matching, show_backbones
+
+    found = backbones(catalog)
+    show_backbones(console, matching(found, glob), len(found))
 
 
 def _plot(console: Console, listing: Listing, path: str) -> None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def command(console: Console, model: str) -> None:
     """Tell all that is known of a model, and from where; nothing is fetched.
 
-    MODEL is a name (old ones work, too), package/name, package::configs/x.py, a checkpoint's file name or its address.
+    MODEL is a name (old ones work, too), package/name, package::configs/x.py, a checkpoint's file name or its address;
+    or a backbone: open-mmlab://resnet50_caffe.
     """
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.catalog.details import details_of
@@ -32,6 +33,12 @@ def command(console: Console, model: str) -> None:
 
     catalog = open_catalog()
     try:
+        if "://" in model and not model.startswith(("http://", "https://")):
+            from zoo_cli.catalog.extras import find_backbone
+            from zoo_cli.cli.backbones_view import show_backbone
+
+            show_backbone(console, find_backbone(catalog, model))
+            return
         found = find_models(catalog, model)
         details, others = details_of(catalog, found.models[0]), found.models[1:]
     finally:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DOCS = Path(__file__).parent
+COUNTED = DOCS.parent / "index" / "extras" / "baselines.yaml"
 BLOCK = re.compile(r"(<!-- tested -->\n```console\n\$ )(zoo [^\n]*)\n.*?```", re.DOTALL)
 RELEASES = ("2.25.0", "2.28.2", "3.3.0")
 
@@ -33,7 +34,7 @@ HEAD = """# The baselines of MMDetection's model zoo
 MMDetection's model-zoo page names 57 baselines and 4 further datasets. This page is made from zoo's index by
 `docs/make_pages.py`: for each of them, how many models with a checkpoint zoo has in a release of mmdet, by the folder
 of their metafile: 2.25.0 is of the page's time, 2.28.2 is the last 2.x, 3.3.0 the last 3.x. A number in brackets is
-what an independent count of the same wheels ([baselines.yaml]({yaml}), {date}) gives where it is another.
+what an independent count of the same wheels ([baselines.yaml](../index/extras/baselines.yaml), {date}) gives where it is another.
 
 The one of Faster R-CNN in 2.25.0 is `faster_rcnn_r50_fpn_tnr-pretrain_1x_coco`: upstream wrote its `Weights` among its
 metrics, the independent count went by the right place only, and zoo's builder puts it where it belongs
@@ -51,16 +52,22 @@ def with_answers(text: str) -> str:
 
 def baselines_page(connection: sqlite3.Connection) -> str:
     """The page of baselines, from the database."""
-    known = yaml.safe_load((DOCS / "baselines.yaml").read_text(encoding="utf-8"))
-    lines = [HEAD.format(yaml="baselines.yaml", date=known["date"])]
+    known = yaml.safe_load(COUNTED.read_text(encoding="utf-8"))
+    lines = [HEAD.format(date=known["origins"]["counted"]["date"])]
     counts: list[tuple[int, int]] = []
     for title, section in (("Baselines", "baselines"), ("Further datasets", "datasets")):
         lines += [f"## {title}", "", "| name | " + " | ".join(RELEASES) + " | README only |"]
         lines += ["|---" * (len(RELEASES) + 2) + "|"]
         for each in known[section]:
-            pairs = [(count(connection, each["folders"], release), each["models"][release]) for release in RELEASES]
+            folders = {release: each["folders_2x" if release < "3" else "folders_3x"] for release in RELEASES}
+            pairs = [
+                (count(connection, folders[release], release), int(each["in_metafiles"][release]))
+                for release in RELEASES
+            ]
             counts += pairs
-            lines.append(f"| {each['name']} | {' | '.join(map(_cell, pairs))} | {_readme(each.get('readme', {}))} |")
+            lines.append(
+                f"| {each['name']} | {' | '.join(map(_cell, pairs))} | {_readme(each.get('readme_only', {}))} |"
+            )
         lines.append("")
     equal = sum(ours == theirs for ours, theirs in counts)
     lines.append(f"{equal} of {len(counts)} counts are those of the independent one.")

@@ -29,7 +29,8 @@ def on_terminal(command: str, columns: int = 160) -> str:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     words = command.replace("zoo ", f"{sys.executable} -m zoo_cli ", 1)
     environ = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
-    environ.pop("ZOO_INDEX", None)
+    for name in ("ZOO_INDEX", "COLUMNS", "LINES"):  # the terminal alone says how wide it is
+        environ.pop(name, None)
     child = subprocess.Popen(["sh", "-c", words], stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=environ)
     os.close(theirs)
     chunks = []

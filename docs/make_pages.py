@@ -34,7 +34,8 @@ HEAD = """# The baselines of MMDetection's model zoo
 MMDetection's model-zoo page names 57 baselines and 4 further datasets. This page is made from zoo's index by
 `docs/make_pages.py`: for each of them, how many models with a checkpoint zoo has in a release of mmdet, by the folder
 of their metafile: 2.25.0 is of the page's time, 2.28.2 is the last 2.x, 3.3.0 the last 3.x. A number in brackets is
-what an independent count of the same wheels ([baselines.yaml](../index/extras/baselines.yaml), {date}) gives where it is another.
+what an independent count of the same wheels ([baselines.yaml](../index/extras/baselines.yaml), {date}) gives
+where it is another.
 
 The one of Faster R-CNN in 2.25.0 is `faster_rcnn_r50_fpn_tnr-pretrain_1x_coco`: upstream wrote its `Weights` among its
 metrics, the independent count went by the right place only, and zoo's builder puts it where it belongs

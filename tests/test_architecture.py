@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "zoo_cli"
 MAY_IMPORT = {
     "errors": set[str](),
     "directories": {"errors"},  # like errors, a module that every room may import
+    "atomic": set[str](),  # and another
     "machine": {"errors"},
     "transfer": {"errors"},
     "trust": {"transfer", "errors"},
@@ -37,6 +38,7 @@ EDGES = {
     "models/upstream.py": "releases on the package index and in the cache",
     "models/batch.py": "threads: several releases at once",
     "models/indexfiles.py": "the index directory of the maintainers",
+    "atomic.py": "small files, written whole",
     "directories.py": "the cache and state directories and the environment",
     "__main__.py": "the exit code of the process",
     "machine/files.py": "bounded reads of small files",
@@ -153,7 +155,9 @@ def test_rooms_import_one_way(path: Path) -> None:
     for module in all_imports_of(path):
         if module.startswith("zoo_cli."):
             other = module.split(".")[1]
-            assert other in {room, "errors", "directories", *MAY_IMPORT[room]}, f"{name_of(path)} imports {module}"
+            assert other in {room, "errors", "directories", "atomic", *MAY_IMPORT[room]}, (
+                f"{name_of(path)} imports {module}"
+            )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

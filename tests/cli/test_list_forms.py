@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import re
@@ -134,6 +135,24 @@ def test_a_plot_that_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_p
     code, _out, err = zoo(capsys, "mmdet", "--filter", V100, "--pareto", "box_AP,memory_gb", "--plot", path)
     assert code == 1
     assert "error[cannot-plot]" in err
+
+
+def test_a_plot_that_breaks_off_leaves_the_old_picture(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    old = tmp_path / "a.png"
+    old.write_bytes(b"old")
+
+    def no_space(_self: Path, _target: Path) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", no_space)
+    arguments = ("mmdet", "--filter", V100, "--pareto", "box_AP,memory_gb", "--plot", str(old))
+    code, _out, err = zoo(capsys, *arguments)
+    assert code == 1
+    assert "No space left" in err
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("a.png", b"old")]
 
 
 def test_without_matplotlib_a_plot_names_the_command(tmp_path: Path) -> None:

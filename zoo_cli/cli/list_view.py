@@ -92,15 +92,19 @@ def fitting(header: tuple[str, ...], rows: list[tuple[str, ...]], cells: int | N
 
 def csv_lines(names: tuple[str, ...], listing: Listing) -> list[str]:
     """The list as CSV (RFC 4180). What a spreadsheet would take for a formula gets an apostrophe."""
+    import csv  # rarely asked for, and not free
+    from io import StringIO
+
     rows = [names, *_cells(listing, names, is_terminal=False)]
-    return [",".join(_csv_cell(each) for each in row) for row in rows]
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows([_csv_cell(each) for each in row] for row in rows)
+    return text.getvalue().splitlines()
 
 
 def _csv_cell(text: str) -> str:
     if text.startswith(("=", "+", "-", "@", "\t", "\r")) and not _NUMBER.fullmatch(text):
         text = f"'{text}"
-    text = printable(text)
-    return '"' + text.replace('"', '""') + '"' if re.search(r'[",\n\r]', text) else text
+    return printable(text)
 
 
 def markdown_lines(names: tuple[str, ...], listing: Listing) -> list[str]:

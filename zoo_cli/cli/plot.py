@@ -7,10 +7,13 @@ needs no screen. The same list gives the same SVG.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo_cli.atomic import write_whole
 from zoo_cli.errors import ExitCode, ZooError
 
 if TYPE_CHECKING:
@@ -60,7 +63,10 @@ def draw_front(listing: Listing, path: str) -> None:
         plane = figure.add_subplot()
         _draw(plane, listing, second, first)
         try:
-            figure.savefig(path, metadata={"Date": None} if path.lower().endswith(".svg") else None)
+            picture = BytesIO()
+            form = path.lower().rpartition(".")[2]
+            figure.savefig(picture, format=form, metadata={"Date": None} if form == "svg" else None)
+            write_whole(Path(path), picture.getvalue())
         except OSError as problem:
             raise CannotPlot(path, problem.strerror or str(problem)) from problem
 

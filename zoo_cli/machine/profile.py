@@ -5,12 +5,11 @@ Edge: reads and writes one file. The format is that of `zoo_cli.machine.document
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from zoo_cli.atomic import write_whole
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.machine.document import machine_from_json, machine_to_json
 from zoo_cli.machine.files import is_there, read_head
@@ -71,11 +70,7 @@ def save_machine(machine: Machine, path: Path) -> None:
         CannotSaveMachine: with the system's reason.
     """
     text = json.dumps(machine_to_json(machine), indent=1, sort_keys=True) + "\n"
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_text(text, encoding="ascii")
-        part.replace(path)
+        write_whole(path, text.encode("ascii"))
     except OSError as exc:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
         raise CannotSaveMachine(str(path), exc.strerror or str(exc)) from exc

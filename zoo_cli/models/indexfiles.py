@@ -5,18 +5,17 @@ Edge: reads and writes them. A document is replaced whole or not at all.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_cli.atomic import write_whole
 from zoo_cli.errors import ZooError
 from zoo_cli.models.figures import BadExpectation, read_expectation
 from zoo_cli.models.safe_yaml import UnreadableYaml, read_yaml
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from zoo_cli.models.build import Built
     from zoo_cli.models.figures import Expectation
 
@@ -71,15 +70,7 @@ def write(index: Path, built: Built) -> Path:
     path = index / built.path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(built.text)
-            Path(part).chmod(0o644)
-            Path(part).replace(path)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                Path(part).unlink()
+        write_whole(path, built.text.encode())
     except OSError as exc:
         raise CannotKeepIndex(str(path), str(exc)) from exc
     return path

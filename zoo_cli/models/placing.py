@@ -5,10 +5,10 @@ Edge: the destination directory.
 
 from __future__ import annotations
 
-import os
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from zoo_cli.atomic import write_whole
 from zoo_cli.transfer.failures import DestinationExists, DestinationUnusable
 
 if TYPE_CHECKING:
@@ -43,18 +43,13 @@ def is_placed(path: Path, text: str, *, replace: bool = False) -> bool:
 
 
 def place(path: Path, text: str) -> None:
-    """Writes the text under a temporary name beside the file, then renames it.
+    """Writes a config, whole or not at all.
 
     Raises:
         DestinationUnusable: The directory cannot be made or written.
     """
-    part = path.with_name(f".{path.name[:80]}.{os.getpid()}.zoo-new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_bytes(text.encode())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(path, text.encode())
     except OSError as exc:
         raise DestinationUnusable(str(path), exc.strerror or str(exc)) from exc

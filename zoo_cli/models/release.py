@@ -9,7 +9,6 @@ config is noticed and passed over. Where the index has no such digest a member i
 
 from __future__ import annotations
 
-import os
 import posixpath
 import zipfile
 import zlib
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from zoo_cli.atomic import write_whole
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.transfer.failures import Failed
 from zoo_cli.transfer.fetch import RemoteFile
@@ -113,11 +113,9 @@ class Release:
         if self._kept is None:
             return
         target = self._kept / path
-        part = target.with_name(f".{target.name[:80]}.{os.getpid()}")
         with suppress(OSError):
             target.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(body)
-            part.replace(target)
+            write_whole(target, body)
 
     def _from_wheel(self, path: str) -> bytes | None:
         archive = self._archive or self._opened()

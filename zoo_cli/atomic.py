@@ -1,0 +1,29 @@
+"""Small files written whole or not at all.
+
+An edge. Large files that arrive over the network are the transfer room's.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write_whole(path: Path, body: bytes) -> None:
+    """Writes a file under a temporary name beside its place and renames it; what stood there is replaced.
+
+    Raises:
+        OSError: The directory is missing or cannot be written; then nothing was changed and nothing is left behind.
+    """
+    # 40 characters are at most 160 bytes: the name stays below the 255 of common file systems.
+    part = path.with_name(f".{path.name[:40]}.{os.getpid()}.{secrets.token_hex(4)}.zoo-new")
+    try:
+        with part.open("xb") as file:
+            file.write(body)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -65,7 +65,7 @@ EDGES = {
     "trust/archive.py": "unpacks sdists",
     "trust/wheel.py": "reads wheels",
     "cli/commands/build.py": "the output directory",
-    "cli/messages/transfer.py": "argv, for commands to paste",
+    "cli/messages/transfer.py": "argv and the environment, for commands to paste",
     "cli/progress.py": "the clock: rates and lines every 30 s",
     "transfer/attempt.py": "network and files, through http and part",
     "transfer/body.py": "a thread and the clock",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from zoo_cli.catalog.database import open_catalog
-from zoo_cli.catalog.models import AmbiguousModel, find_models
+from zoo_cli.catalog.models import AmbiguousModel, UnknownModel, UnknownPackage, find_models
 
 FORK = "onedl-"
 
@@ -65,3 +65,24 @@ def test_a_fork_never_hides_the_original(real: sqlite3.Connection) -> None:
     for name in ("rtmdet_tiny_8xb32-300e_coco", "RTMDET_tiny_8xb32-300e_COCO", "rtmdet_tiny_8xb32-300e_coco.py"):
         assert find_models(real, name).models[0].project == "mmdet"
     assert find_models(real, "onedl-mmdetection/rtmdet_tiny_8xb32-300e_coco").models[0].project == "onedl-mmdetection"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "COCO-Detection/faster_rcnn_R_50_FPN_1x.yaml",
+        "coco-detection/faster_rcnn_R_50_FPN_1x",
+        "detectron2/COCO-Detection/faster_rcnn_R_50_FPN_1x",
+    ],
+)
+def test_a_name_of_detectron2_has_a_slash(real: sqlite3.Connection, text: str) -> None:
+    found = find_models(real, text)
+    assert (found.models[0].project, found.models[0].name) == ("detectron2", "faster_rcnn_R_50_FPN_1x")
+    assert found.via == "alias"
+
+
+def test_a_package_before_such_a_name_must_be_one(real: sqlite3.Connection) -> None:
+    with pytest.raises(UnknownPackage):
+        find_models(real, "nope/Cityscapes/mask_rcnn_R_50_FPN")
+    with pytest.raises(UnknownModel):
+        find_models(real, "mmdet/Cityscapes/mask_rcnn_R_50_FPN")

@@ -72,6 +72,14 @@ def test_one_json_document(zoo: Zoo, server: Server) -> None:
     assert error["code"] == "http-status" and error["facts"]["status"] == 404 and error["ways_out"]
 
 
+def test_the_way_back_to_the_network_undoes_what_forbade_it(zoo: Zoo, server: Server) -> None:
+    address = server.url("/a.pth")
+    assert f":  zoo fetch {address} -o a.pth\n" in zoo(address, "-o", "a.pth", "--offline").err
+    zoo.monkeypatch.setenv("ZOO_OFFLINE", "1")
+    assert f":  env -u ZOO_OFFLINE zoo fetch {address} -o a.pth\n" in zoo(address, "-o", "a.pth").err
+    assert server.requests == []
+
+
 def test_another_mirror_takes_over(zoo: Zoo, server: Server) -> None:
     server.always("/a.pth", WrongBytes(7))
     ran = zoo(server.url("/a.pth"), "--mirror", server.url("/b.pth"), "-o", "a.pth", "--sha256", DIGEST)

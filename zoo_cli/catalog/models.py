@@ -174,7 +174,8 @@ def find_models(connection: sqlite3.Connection, text: str) -> Found:
 
     Understood are: a name, `package/name`, `package/release/name`, `package@release/name`; of several entries of one
     name `name@<8 hex>` (the one with that checkpoint) and `name#2` (the second); `package::configs/x.py`, a config
-    path, a checkpoint's file name and its address. A trailing `.py` of a name is not minded.
+    path, a checkpoint's file name and its address. A trailing `.py` of a name is not minded. A name of another zoo may
+    hold a slash: `COCO-Detection/faster_rcnn_R_50_FPN_1x.yaml`.
 
     Raises:
         UnknownModel: Nothing is called so.
@@ -193,6 +194,8 @@ def find_models(connection: sqlite3.Connection, text: str) -> Found:
         return _by_config(connection, asked, None, asked)
     if _CHECKPOINT.search(asked) and "/" not in asked:
         return _by_file(connection, None, asked)
+    if found := _by_path(connection, asked):
+        return found
     project, release, name = _split(asked)
     if project:
         _known_package(connection, project, release or None)
@@ -212,6 +215,17 @@ def _split(asked: str) -> tuple[str, str, str]:
         project, _, release = parts[0].partition("@")
         return project, release, parts[1]
     return "", "", asked
+
+
+def _by_path(connection: sqlite3.Connection, asked: str) -> Found | None:
+    """By another name that itself has a slash, alone or behind its package; None when there is none."""
+    whole = asked.removesuffix(".yaml")
+    project, _, rest = whole.partition("/")
+    for owner, name in ((None, whole), (project, rest)):
+        bare = _part(name)[0]
+        if "/" in bare and connection.execute("SELECT 1 FROM alias WHERE name = ?", (bare,)).fetchone():
+            return _by_name(connection, asked, owner and _known_package(connection, owner), None, name)
+    return None
 
 
 def _known_package(connection: sqlite3.Connection, project: str, release: str | None = None) -> str:

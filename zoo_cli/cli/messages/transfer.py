@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import PurePath
@@ -72,10 +73,11 @@ def unreachable(error: Unreachable) -> Message:
 def offline(error: OfflineRefused) -> Message:
     """The network is needed and not allowed."""
     words = [redacted(word) for word in sys.argv[1:] if word != "--offline"]
+    unset = ["env", "-u", "ZOO_OFFLINE"] if os.environ.get("ZOO_OFFLINE") else []
     return Message(
         f"{place_of(error.url)} would have to be asked, and no connection may be made",
         (f"address  {error.url}",),
-        (WayOut("With the network", shlex.join(["env", "-u", "ZOO_OFFLINE", "zoo", *words])),),
+        (WayOut("With the network", shlex.join([*unset, "zoo", *words])),),
     )
 
 

@@ -45,6 +45,11 @@ def test_base_href_moves_relative_links() -> None:
     assert link.url == f"https://download.openmmlab.com/other/place/{WHEEL}"
 
 
+def test_a_broken_base_is_no_listing() -> None:
+    with pytest.raises(NotAListing):
+        read(f'<head><base href="http://[::1"></head><a href="{WHEEL}">x</a>')
+
+
 def test_attributes_of_the_simple_index() -> None:
     first, second, third = read(
         f'<a href="a-1-py3-none-any.whl" data-yanked="broken &amp; wrong">1</a>'

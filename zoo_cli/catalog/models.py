@@ -13,7 +13,7 @@ import posixpath
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from zoo_cli.catalog.names import near
 from zoo_cli.catalog.scope import UnknownPackage, packages, versions
@@ -186,7 +186,7 @@ def find_models(connection: sqlite3.Connection, text: str) -> Found:
     if not asked or len(asked) > LONGEST_NAME or not _is_text(asked):
         raise UnknownModel(asked[:200].encode(errors="replace").decode(), ())
     if asked.startswith(("http://", "https://")):
-        return _by_file(connection, asked, posixpath.basename(unquote(urlsplit(asked).path)))
+        return _by_file(connection, asked, posixpath.basename(unquote(re.split(r"[?#]", asked)[0])))
     project, separator, path = asked.partition("::")
     if separator:
         return _by_config(connection, asked, _known_package(connection, project), path)

@@ -54,9 +54,9 @@ def find_target(
     """The target that the options name; without any, the active environment, else the python on PATH."""
     from zoo_cli.machine.files import is_there
 
-    if described and (python or environment):
+    if described is not None and (python or environment):
         raise click.UsageError("--machine already says which Python; leave --python and --env out.")
-    if described:
+    if described is not None:
         from zoo_cli.machine.profile import load_machine
 
         return Target(load_machine(described, _gpu_names(catalog)), None)

@@ -345,10 +345,12 @@ def _wheel_reasons(problem: Problem, conflict: tuple[str, ...]) -> Iterator[Reas
     """How far the official wheels reach, inside the ranges that belong to the conflict."""
     newest = _newest_framework(problem)
     spans: dict[str, list[str]] = {}
+    asked: dict[str, str] = {}  # import name -> the project of that import name that was asked for: mmcv or mmcv-full
     for want in problem.request.wants:
         project = problem.facts.projects.get(want.project)
         if project and project.kind == "ops":
             spans.setdefault(project.import_name, []).append(want.versions.text)
+            asked[project.import_name] = project.name
     if newest:
         for group, ranges in (("asserted", newest.asserted), ("declared", newest.declared)):
             for name, span in ranges.items():
@@ -358,12 +360,13 @@ def _wheel_reasons(problem: Problem, conflict: tuple[str, ...]) -> Iterator[Reas
             row
             for row in problem.facts.matrix.ops
             if row.import_name == name
+            and row.project == asked.get(name, row.project)
             and row.provider == OFFICIAL
             and (not is_cuda(row.variant)) != problem.wants_gpu
             and all(parse_range(text).admits(row.version) for text in texts)
         ]
         if rows:
-            yield _reach(name, rows)
+            yield _reach(asked.get(name, name), rows)
 
 
 def _reach(name: str, rows: list[OpsWheels]) -> Reason:

@@ -118,7 +118,10 @@ def _from_html(text: str, url: str) -> list[Link]:
         page.close()
     except AssertionError as exc:  # html.parser's answer to malformed declarations in Python 3.10 to 3.12
         raise NotAListing(url, "broken HTML") from exc
-    base = urljoin(url, page.base) if page.base else url
+    try:
+        base = urljoin(url, page.base) if page.base else url
+    except ValueError as exc:
+        raise NotAListing(url, "HTML with a broken base address") from exc
     links = [link for link in (_link(anchor, base, url) for anchor in page.anchors) if link]
     if not links and not _may_be_empty(page):
         raise NotAListing(url, _looks_like(page, text))

@@ -10,11 +10,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.findlinks import MAX_LINKS, MAX_PAGE, Link, is_file_name, is_site_root, page_address, read_links
+from zoo_cli.transfer.addresses import file_name_of, local_path, parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,6 +59,9 @@ def read_listing(places: Sequence[str], settings: Settings, wanted: Sequence[tup
             (`https://host/mmcv/dist/`), whose pages are then named by `wanted`.
         settings: of the transfer.
         wanted: (variant, torch) pairs, such as ("cu121", "2.1.2"), to read on a whole site.
+
+    Raises:
+        BadAddress: One of the places is an address that cannot be read.
     """
     links: list[Link] = []
     skipped: list[Skipped] = []
@@ -73,10 +75,12 @@ def read_listing(places: Sequence[str], settings: Settings, wanted: Sequence[tup
 
 
 def _pages_of(place: str, wanted: Sequence[tuple[str, str]]) -> Iterator[str]:
-    if _is_address(place) and is_site_root(place) and wanted:
-        yield from dict.fromkeys(page_address(place, variant, torch) for variant, torch in wanted)
-    else:
-        yield place
+    if _is_address(place):
+        parse_address(place)  # one that cannot be read is the user's slip, no dead page
+        if is_site_root(place) and wanted:
+            yield from dict.fromkeys(page_address(place, variant, torch) for variant, torch in wanted)
+            return
+    yield place
 
 
 def _is_address(place: str) -> bool:
@@ -86,7 +90,7 @@ def _is_address(place: str) -> bool:
 def _read(place: str, settings: Settings) -> Sequence[Link]:
     if not _is_address(place):
         return _read_local(_local_path(place))
-    filename = unquote(urlsplit(place).path.rpartition("/")[2])
+    filename = file_name_of(place)
     if is_file_name(filename):
         return (Link(filename, place.partition("#")[0], page=place),)
     from zoo_cli.transfer.fetch import read_document
@@ -96,9 +100,8 @@ def _read(place: str, settings: Settings) -> Sequence[Link]:
 
 
 def _local_path(place: str) -> Path:
-    if place.lower().startswith("file:"):
-        return Path(url2pathname(urlsplit(place).path))
-    return Path(place).expanduser()
+    path = local_path(place)
+    return Path(place).expanduser() if path in (None, place) else Path(path)
 
 
 def _read_local(path: Path) -> list[Link]:

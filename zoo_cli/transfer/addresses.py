@@ -137,10 +137,15 @@ def local_path(text: str) -> str | None:
         BadAddress: A file: address that names another host.
     """
     if text.lower().startswith("file:"):
-        parts = urlsplit(text)
+        from urllib.request import url2pathname  # costs 50 ms, and files are rare
+
+        try:
+            parts = urlsplit(text)
+        except ValueError as exc:
+            raise BadAddress(text[:300], str(exc)) from exc
         if parts.netloc not in ("", "localhost"):
             raise BadAddress(text[:300], "a file: address names a file of this computer: file:///path")
-        return unquote(parts.path)
+        return url2pathname(parts.path)
     return None if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text) else text
 
 
@@ -159,6 +164,12 @@ def place_of(url: str) -> str:
 
 
 def file_name_of(url: str) -> str:
-    """The last part of the address's path, decoded; empty when there is none."""
+    """The last part of the address's path, decoded; empty when there is none.
+
+    Raises:
+        BadAddress: It cannot be read.
+    """
     path = local_path(url)
-    return unquote(urlsplit(url).path if path is None else path).rpartition("/")[2]
+    if path is None:
+        path = unquote(parse_address(url).target.partition("?")[0])
+    return path.rpartition("/")[2]

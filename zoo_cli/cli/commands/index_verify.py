@@ -86,6 +86,7 @@ def _tell(
 
 
 def _show(console: Console, verified: list[tuple[Request, Verified | ZooError]]) -> None:
+    from zoo_cli.cli.app import show_error
     from zoo_cli.models.figures import COLUMNS
 
     cells: list[tuple[str, ...]] = []
@@ -98,7 +99,10 @@ def _show(console: Console, verified: list[tuple[Request, Verified | ZooError]])
     header = ("release", "document", *(name.replace("_", " ") for name in COLUMNS), "repaired", "missing", "figures")
     console.table(header, cells, right=frozenset(range(2, len(COLUMNS) + 4)))
     for request, each in verified:
-        for line in [str(each)] if isinstance(each, ZooError) else _remarks(each):
+        if isinstance(each, ZooError):
+            show_error(console, each)
+            continue
+        for line in _remarks(each):
             console.say(f"  {request}: {printable(line)}")
 
 

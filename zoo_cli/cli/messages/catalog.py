@@ -48,8 +48,9 @@ def _bad_filter(error: BadFilter) -> Message:
     before = ("..." if start else "") + printable(before)
     after = error.text[error.column + error.length :]
     rest = printable(after[:_WINDOW]) + ("..." if len(after) > _WINDOW else "")
-    pointer = " " * width(before) + "^" * max(1, min(_WINDOW, width(printable(fault))))
-    facts = [f"{before}{printable(fault)}{rest}", f"{pointer} {error.problem}"]
+    fault = printable(fault, 4 * _WINDOW)
+    pointer = " " * width(before) + "^" * max(1, min(_WINDOW, width(fault)))
+    facts = [f"{before}{fault}{rest}", f"{pointer} {error.problem}"]
     ways: list[WayOut] = []
     if error.is_unknown:
         near = f"; near: {', '.join(error.near)}" if error.near else ""
@@ -117,6 +118,7 @@ def _unknown_package(error: UnknownPackage) -> Message:
         ways = tuple(WayOut(f"Of {each}", f"zoo list {error.asked} --release {each}") for each in error.known[:3])
         return Message(what, (f"releases with models: {', '.join(error.known[:20])}",), ways)
     ways = tuple(WayOut("Did you mean", f"zoo list {each}") for each in error.near[:3])
+    ways += (WayOut("What the index holds", "zoo index stats"),)
     what = f"the index has no models of a package {error.asked}"
     return Message(what, (f"packages with models: {', '.join(error.known) or 'none'}",), ways)
 
@@ -125,4 +127,4 @@ def _unknown_package(error: UnknownPackage) -> Message:
 def _unknown_backbone(error: UnknownBackbone) -> Message:
     what = f"the index has no backbone {printable(error.asked, 120)}"
     facts = (f"near it: {', '.join(error.near)}",) if error.near else ()
-    return Message(what, facts, (WayOut("Fields that models have", "zoo list --fields"),))
+    return Message(what, facts, (WayOut("All backbones", "zoo list --backbones"),))

@@ -51,6 +51,7 @@ def no_solution(error: NoSolution) -> Message:
     facts = [_fact(reason) for reason in error.reasons]
     so = _so(error)
     ways = tuple(_way(error, number, way) for number, way in enumerate(error.ways, 1))
+    ways += tuple(_any_version(error, reason) for reason in error.reasons if reason.group == "asked")
     last = WayOut("Where these facts come from", _command(error, ("--dry-run", "-v")))
     return Message(
         f"no set of versions fits {' '.join(error.words)} on this machine",
@@ -58,6 +59,14 @@ def no_solution(error: NoSolution) -> Message:
         (*ways, last),
         tuple(f"{reason.source}, read {reason.date}" for reason in error.reasons if reason.source),
     )
+
+
+def _any_version(error: NoSolution, reason: Reason) -> WayOut:
+    project = reason.get("project")
+    typed = (project + reason.get("range")).replace(" ", "")
+    words = error.command or ("zoo", "install", *error.words)
+    kept = [project if word.replace(" ", "").lower() == typed else word for word in words]
+    return WayOut(f"With any version of {project}", shlex.join(kept))
 
 
 _FACTS = {

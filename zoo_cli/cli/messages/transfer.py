@@ -243,7 +243,9 @@ def took_too_long(error: TookTooLong) -> Message:
 @describe.register
 def bad_address(error: BadAddress) -> Message:
     """No address."""
-    return Message(f"cannot fetch from {error.url or 'nowhere'}: {error.why}", (), (WayOut("How", "zoo fetch --help"),))
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "fetch")
+    way = WayOut("How", shlex.join(["zoo", command, "--help"]))
+    return Message(f"cannot fetch from {error.url or 'nowhere'}: {error.why}", (), (way,))
 
 
 @describe.register

@@ -77,6 +77,8 @@ EDGES = {
     "transfer/part.py": "the part file, its lock and the clock",
     "transfer/remote.py": "network and a temporary file",
     "transfer/rounds.py": "the clock: waits between rounds",
+    "transfer/store.py": "the cache directory, owners and modes, the clock",
+    "transfer/cache.py": "the cache directory and the clock",
     "transfer/writeback.py": "a thread that syncs the part file",
 }
 

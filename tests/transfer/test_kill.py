@@ -12,10 +12,11 @@ from pathlib import Path
 from tests.support.server import Server, Slow
 from tests.transfer.conftest import BODY, DIGEST
 from zoo_cli.transfer.part import part_path
+from zoo_cli.transfer.store import Store
 
 
 def zoo(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    environ = {**os.environ, "HOME": str(folder), "NO_PROXY": "*"}
+    environ = {**os.environ, "ZOO_CACHE": str(folder / "cache"), "NO_PROXY": "*"}
     return subprocess.Popen(
         [sys.executable, "-m", "zoo_cli", "fetch", *arguments, "--sha256", DIGEST],
         env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -29,10 +30,15 @@ def wait_for_bytes(path: Path, count: int) -> None:
         time.sleep(0.01)
 
 
+def kept_bytes(folder: Path) -> Path:
+    """What the digest makes known is fetched in the store."""
+    return part_path(Store(folder / "cache").path_of(DIGEST))
+
+
 def stop_in_the_middle(server: Server, destination: Path, how: signal.Signals) -> subprocess.Popen[str]:
     server.misbehave("/a.pth", Slow(200_000))
     process = zoo(destination.parent, server.url("/a.pth"), "-o", str(destination))
-    wait_for_bytes(part_path(destination), 50_000)
+    wait_for_bytes(kept_bytes(destination.parent), 50_000)
     process.send_signal(how)
     return process
 
@@ -43,21 +49,21 @@ def test_a_killed_fetch_goes_on_and_ends_right(server: Server, tmp_path: Path) -
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert not destination.exists()
-    kept = part_path(destination).stat().st_size
+    kept = kept_bytes(tmp_path).stat().st_size
     again = zoo(tmp_path, server.url("/a.pth"), "-o", str(destination))
     out, err = again.communicate(timeout=30)
     assert again.returncode == 0 and out == f"{destination}\n"
     assert "going on from there" in err
     assert server.requests_for("/a.pth")[1].range == f"bytes={kept}-"
     assert destination.read_bytes() == BODY
-    assert not part_path(destination).exists()
+    assert not kept_bytes(tmp_path).exists() and not part_path(destination).exists()
 
 
 def test_an_interrupted_fetch_says_so_and_keeps_its_bytes(server: Server, tmp_path: Path) -> None:
     process = stop_in_the_middle(server, tmp_path / "a.pth", signal.SIGINT)
     _out, err = process.communicate(timeout=30)
     assert process.returncode == 130 and "Stopped" in err and "Traceback" not in err
-    assert part_path(tmp_path / "a.pth").stat().st_size >= 50_000
+    assert kept_bytes(tmp_path).stat().st_size >= 50_000
 
 
 def test_two_processes_fetch_one_file_once(server: Server, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ COMMANDS = {
     "compare": ("compare", "Models side by side."),
     "download": ("download", "Fetch a checkpoint and its flattened config."),
     "fetch": ("fetch", "Fetch any file: resumed, verified, atomic."),
+    "cache": ("cache", "What is kept between runs; making room."),
     "build": ("build", "Compile a wheel of an ops package from its sdist."),
     "index": ("index", "Build and inspect the index (maintainers)."),
     "help": ("help_", "Topics: filters, machine, mirrors, environment, exit-codes."),

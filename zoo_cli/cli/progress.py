@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 from zoo_cli.cli.text import human_bytes, printable
-from zoo_cli.transfer.events import Advanced, Event, Finished, Noted, SourceFailed, Started
+from zoo_cli.transfer.events import CACHE, Advanced, Event, Finished, Noted, SourceFailed, Started
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -155,6 +155,9 @@ class Progress:
         evidence = EVIDENCE.get(event.evidence, event.evidence)
         if event.already_here:
             self.step(f"{event.name}: already here, {evidence}")
+            return
+        if event.source == CACHE:
+            self.step(f"{event.name}: {human_bytes(event.size_bytes)} from the cache, {evidence}")
             return
         spent = f" in {max(time.monotonic() - flow.began, 0.0):.1f} s" if flow else ""
         self.step(f"{event.name}: {human_bytes(event.size_bytes)}{spent}, {evidence}")

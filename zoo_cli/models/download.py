@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from zoo_cli.transfer.settings import Settings
     from zoo_cli.transfer.sources import Mirrors
+    from zoo_cli.transfer.store import Store
     from zoo_cli.trust.seen import Seen
 
 Parts = Literal["both", "config", "weights"]
@@ -130,12 +131,13 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a download may use: rules for addresses, limits, the cache (None: none), and the record of digests."""
+    """What a download may use: rules, limits, the cache of configs, the record of digests, the store (None: none)."""
 
     mirrors: Mirrors
     settings: Settings
     cache: Path | None = None
     seen: Seen | None = None
+    store: Store | None = None
 
 
 def select(
@@ -280,7 +282,8 @@ def _checkpoint(file: ModelFile, destination: Path, access: Access, listen: List
         prefix=_prefix(file),
     )
     try:
-        received = fetch(wanted, destination / file.name, access.settings, listen, replace=replace_others)
+        path = destination / file.name
+        received = fetch(wanted, path, access.settings, listen, store=access.store, replace=replace_others)
     except (Failed, AllSourcesFailed) as error:
         mismatch = _mismatch(error)
         if seen is None or mismatch is None or access.seen is None:

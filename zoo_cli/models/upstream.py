@@ -20,6 +20,7 @@ from zoo_cli.transfer.events import Listener, nothing
 from zoo_cli.transfer.fetch import fetch, read_document
 from zoo_cli.transfer.hashes import parse_sha256
 from zoo_cli.transfer.sources import Mirrors, Wanted
+from zoo_cli.transfer.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,7 +149,7 @@ def fetch_release(
         sha256=parse_sha256(release.sha256),
         max_bytes=MAX_FILE_BYTES,
     )
-    return fetch(wanted, cache / "releases" / release.name, settings, listen).path
+    return fetch(wanted, cache / "releases" / release.name, settings, listen, store=Store(cache)).path
 
 
 class Tree:

@@ -219,11 +219,12 @@ class _Build:
     def _fetch(self, sdist: Link) -> Path:
         from zoo_cli.transfer.fetch import Wanted, fetch
         from zoo_cli.transfer.hashes import parse_sha256
+        from zoo_cli.transfer.store import Store
 
         assert sdist.sha256 is not None
         wanted = Wanted(sdist.filename, (sdist.url,), sdist.size_bytes, parse_sha256(sdist.sha256))
         place = self.cache / "sdists" / sdist.sha256 / sdist.filename
-        return fetch(wanted, place, self.settings, self.listen, replace=True).path
+        return fetch(wanted, place, self.settings, self.listen, store=Store(self.cache), replace=True).path
 
     def _environment(self, directory: Path, target: Target, index: UserIndex) -> str:
         """An environment with the build tools, in which the target's packages are visible behind them."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from zoo_cli.transfer.events import Listener
     from zoo_cli.transfer.fetch import Settings
     from zoo_cli.transfer.sources import Mirrors
+    from zoo_cli.transfer.store import Store
     from zoo_cli.trust.seen import Seen
     from zoo_cli.trust.wheel import WheelReport
 
@@ -149,7 +150,7 @@ class Work:
 
     python: str  # the target interpreter
     python_version: str
-    cache: Path
+    store: Store
     seen: Seen  # digests as they first came
     mirrors: Mirrors
     settings: Settings
@@ -192,7 +193,10 @@ def execute(plan: Plan, work: Work) -> Receipt:
 
 
 def wheel_place(cache: Path, url: str) -> Path:
-    """Where a fetched wheel is kept: under its host and path, which tell what it was built for."""
+    """The name of a fetched wheel in the cache: its host and path, which tell what it was built for.
+
+    uv and pip record it, and check-env names its directory as find-links; the bytes are the store's, by a hard link.
+    """
     parts = urlsplit(url)
     host = (parts.hostname or "local") + (f"_{parts.port}" if parts.port else "")
     segments = [segment for segment in unquote(parts.path).split("/") if segment not in ("", ".", "..")]
@@ -210,7 +214,8 @@ def _fetch_wheel(pin: Pin, work: Work) -> Path:
         return Path(unquote(urlsplit(url).path))
     digest = parse_sha256(pin.sha256) if pin.sha256 else work.seen.digest_of(url)
     wanted = Wanted(pin.file_name, work.mirrors.all_addresses(pin.urls, "wheels"), pin.size_bytes, digest)
-    received = fetch(wanted, wheel_place(work.cache, url), work.settings, work.listen, replace=True)
+    place = wheel_place(work.store.root, url)
+    received = fetch(wanted, place, work.settings, work.listen, store=work.store, replace=True)
     work.seen.record(url, received.sha256)
     return received.path
 

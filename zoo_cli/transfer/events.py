@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+CACHE = "cache"  # the source of a file that the store had
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -16,7 +18,7 @@ class Started:
     name: str
     size_bytes: int | None
     have_bytes: int
-    source: str  # the host, or file:
+    source: str  # the host, file:, or CACHE
 
 
 @dataclass(frozen=True, slots=True)

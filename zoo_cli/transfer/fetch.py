@@ -1,31 +1,34 @@
 """The engine: one wanted file from the first address that delivers it to its final name.
 
-Edge: the destination. Order of things: a right file that is there already costs no bytes; the part file is locked;
-addresses are tried in rounds and kept bytes gone on from (`rounds`, `attempt`); size and digest are checked before the
-final name exists. What one address does wrong is an event; only when all failed is it an error.
+Edge: the destination. Order of things: a right file that is there already costs no bytes; the part file is locked; a
+file the store has is linked or copied; else addresses are tried in rounds and kept bytes gone on from (`rounds`,
+`attempt`), into the store when the digest is known; size and digest are checked before the final name exists. What one
+address does wrong is an event; only when all failed is it an error.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import sha256
+from dataclasses import replace as dataclass_replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from zoo_cli.transfer.addresses import place_of
 from zoo_cli.transfer.attempt import Attempt, Delivered
 from zoo_cli.transfer.documents import Document, read_document
-from zoo_cli.transfer.events import Finished, Listener, Noted, nothing
-from zoo_cli.transfer.failures import DestinationExists, DestinationUnusable
-from zoo_cli.transfer.hashes import Sha256
+from zoo_cli.transfer.events import CACHE, Event, Finished, Listener, Noted, Started, nothing
+from zoo_cli.transfer.failures import DestinationExists, DestinationUnusable, Failed, LocalFileFailed, NoSpace
 from zoo_cli.transfer.part import Part
 from zoo_cli.transfer.remote import RemoteFile
 from zoo_cli.transfer.rounds import Rounds
 from zoo_cli.transfer.settings import Settings
 from zoo_cli.transfer.sources import Wanted
+from zoo_cli.transfer.store import digest_of
 
 if TYPE_CHECKING:
-    from zoo_cli.transfer.hashes import Evidence
+    from zoo_cli.transfer.hashes import Evidence, Sha256
+    from zoo_cli.transfer.store import Store
 
 __all__ = ["Document", "Received", "RemoteFile", "Settings", "Wanted", "fetch", "read_document"]
 
@@ -40,6 +43,7 @@ class Received:
     url: str  # where it came from, to show; the path itself when it was here already
     evidence: Evidence
     already_here: bool
+    from_cache: bool = False  # the store had it: no byte came over the network
 
 
 def fetch(
@@ -48,6 +52,7 @@ def fetch(
     settings: Settings | None = None,
     listen: Listener = nothing,
     *,
+    store: Store | None = None,
     replace: bool = False,
     make_directory: bool = True,
 ) -> Received:
@@ -58,6 +63,7 @@ def fetch(
         destination: The final path of the file, never a directory.
         settings: Limits; the defaults when None.
         listen: Gets events while it runs.
+        store: Where a file of this digest may be already, and is kept for the next time.
         replace: Whether another file at the destination may be replaced (atomically, after verification).
         make_directory: Whether a missing directory is made.
 
@@ -70,29 +76,117 @@ def fetch(
     """
     destination, settings = Path(destination).absolute(), settings or Settings()
     _prepare(destination, make_directory)
-    here = _already_here(wanted, destination, replace)
+    here = _already_here(wanted, destination, replace, store)
     if here is None:
         waiting = Noted(f"another process is fetching {wanted.name}: waiting for it")
         with Part(destination, lambda: listen(waiting), settings.total_seconds) as part:
-            here = _already_here(wanted, destination, replace, part.finished_meanwhile)
+            here = _already_here(wanted, destination, replace, store, part.finished_meanwhile)
             if here is None:
-                return _bring(wanted, part, settings, listen, replace)
+                received = Delivery(wanted, settings, listen, store).into(part, replace=replace)
+                source = CACHE if received.from_cache else place_of(received.url)
+                listen(Finished(wanted.name, received.size_bytes, received.evidence, source, already_here=False))
+                return received
     listen(Finished(wanted.name, here.size_bytes, here.evidence, place_of(here.url), already_here=True))
     return here
 
 
-def _bring(wanted: Wanted, part: Part, settings: Settings, listen: Listener, replace: bool) -> Received:
-    def deliver(url: str, limits: Settings) -> Delivered:
-        return Attempt(wanted, url, part, limits, listen, rounds.check_time).run()
+class Delivery:
+    """One wanted file on its way into a locked, unfinished place: from the store, or from its addresses through it."""
 
-    rounds = Rounds(wanted.name, wanted.urls, settings, deliver, listen, lambda: part.size_bytes)
-    delivered = rounds.run()
-    size, evidence = part.size_bytes, evidence_of(wanted)
-    if not part.publish(replace=replace, sync=settings.sync):
-        _already_here(wanted, part.destination, replace=False)  # what appeared meanwhile is another file
-        part.publish(replace=True, sync=settings.sync)  # or the same one, or a dangling link
-    listen(Finished(wanted.name, size, evidence, place_of(delivered.url), already_here=False))
-    return Received(part.destination, size, delivered.sha256, delivered.url, evidence, already_here=False)
+    def __init__(self, wanted: Wanted, settings: Settings, listen: Listener, store: Store | None) -> None:
+        self._wanted, self._settings, self._listen, self._store = wanted, settings, listen, store
+
+    def into(self, part: Part, *, replace: bool) -> Received:
+        """Completes the part under its final name.
+
+        Raises:
+            Failed, AllSourcesFailed, TookTooLong, DestinationExists, DestinationUnusable, NoSpace: As `fetch`.
+        """
+        store, digest = self._store, self._wanted.sha256
+        if store is not None and digest is not None:
+            received = self._from_store(store, digest, part, replace)
+            if received is None:
+                delivered = self._into_store(store, digest, part)
+                received = self._from_store(store, digest, part, replace) if delivered is not None else None
+                if received is not None and delivered:
+                    received = dataclass_replace(received, url=delivered.url, from_cache=False)
+            if received is not None:
+                return received
+        return self._directly(part, replace)
+
+    def _from_store(self, store: Store, digest: Sha256, part: Part, replace: bool) -> Received | None:
+        """The file as the store has it, linked or copied; None when it has none that is right."""
+        stored = store.look(digest)
+        if stored is None or self._wanted.size_bytes not in (None, stored.about.st_size):
+            return None
+        sync = self._settings.sync
+        if not (stored.is_sealed and store.place(stored, part, replace=replace, sync=sync)):
+            try:
+                self._run(part, (str(stored.path),), lambda event: self._listen(_from_cache(event)), once=True)
+            except LocalFileFailed:
+                return None
+            except Failed:
+                store.discard(digest)
+                return None
+            self._publish(part, replace)
+            store.seal(stored, digest)
+        store.touch(stored)
+        evidence = evidence_of(self._wanted)
+        return Received(part.destination, stored.about.st_size, digest, str(stored.path), evidence, False, True)
+
+    def _into_store(self, store: Store, digest: Sha256, part: Part) -> Delivered | Literal[False] | None:
+        """Fetches into the store; False: another process did meanwhile; None: the store cannot take the file."""
+        wanted = self._wanted
+        waiting = Noted(f"another process is fetching {wanted.name}: waiting for it")
+        try:
+            target = store.prepare(digest)
+            with Part(target, lambda: self._listen(waiting), self._settings.total_seconds) as kept:
+                if store.look(digest) is not None:
+                    return False
+                try:
+                    delivered = self._run(kept, wanted.urls, self._listen)
+                except NoSpace as exc:
+                    kept.restart()
+                    if target.parent.stat().st_dev == part.destination.parent.stat().st_dev:
+                        raise NoSpace(str(part.destination), exc.needed_bytes, exc.free_bytes) from exc
+                    raise DestinationUnusable(str(target), "there is no room for it") from exc
+                store.publish(kept, digest, sync=self._settings.sync)
+                store.note(digest, wanted.name, delivered.url)
+                return delivered
+        except DestinationUnusable as exc:
+            self._listen(Noted(f"{wanted.name} is not kept in the cache: {exc.reason}"))
+        except OSError as exc:
+            self._listen(Noted(f"{wanted.name} is not kept in the cache: {exc.strerror or exc}"))
+        return None
+
+    def _directly(self, part: Part, replace: bool) -> Received:
+        """Fetches to the destination, and keeps what came in the store."""
+        delivered = self._run(part, self._wanted.urls, self._listen)
+        size = part.size_bytes
+        if self._store is not None and self._wanted.sha256 is None:
+            with suppress(OSError, DestinationUnusable, NoSpace):  # the file itself is what was asked for
+                self._store.adopt(part, delivered.sha256, sync=self._settings.sync)
+                self._store.note(delivered.sha256, self._wanted.name, delivered.url)
+        self._publish(part, replace)
+        return Received(part.destination, size, delivered.sha256, delivered.url, evidence_of(self._wanted), False)
+
+    def _run(self, part: Part, urls: tuple[str, ...], listen: Listener, *, once: bool = False) -> Delivered:
+        settings = dataclass_replace(self._settings, retries=0) if once else self._settings
+
+        def deliver(url: str, limits: Settings) -> Delivered:
+            return Attempt(self._wanted, url, part, limits, listen, rounds.check_time).run()
+
+        rounds = Rounds(self._wanted.name, urls, settings, deliver, listen, lambda: part.size_bytes)
+        return rounds.run()
+
+    def _publish(self, part: Part, replace: bool) -> None:
+        if not part.publish(replace=replace, sync=self._settings.sync):
+            _already_here(self._wanted, part.destination, replace=False)  # what appeared meanwhile is another file
+            part.publish(replace=True, sync=self._settings.sync)  # or the same one, or a dangling link
+
+
+def _from_cache(event: Event) -> Event:
+    return dataclass_replace(event, source=CACHE) if isinstance(event, Started) else event
 
 
 def evidence_of(wanted: Wanted) -> Evidence:
@@ -115,7 +209,11 @@ def _prepare(destination: Path, make_directory: bool) -> None:
 
 
 def _already_here(
-    wanted: Wanted, destination: Path, replace: bool, finished_meanwhile: bool = False
+    wanted: Wanted,
+    destination: Path,
+    replace: bool,
+    store: Store | None = None,
+    finished_meanwhile: bool = False,
 ) -> Received | None:
     """The file at the destination, when it is the wanted one.
 
@@ -127,7 +225,11 @@ def _already_here(
             return None
         if not destination.is_file():
             raise DestinationUnusable(str(destination), "it is there and is no plain file")
-        size, digest = digest_of(destination)
+        about = destination.lstat()
+        if store and wanted.sha256 and store.is_same(wanted.sha256, about):
+            size, digest = about.st_size, wanted.sha256
+        else:
+            size, digest = digest_of(destination)
     except OSError as exc:
         raise _unusable(destination, exc) from exc
     is_right = digest.startswith(wanted.digest) if wanted.digest else finished_meanwhile
@@ -136,16 +238,6 @@ def _already_here(
     if not replace:
         raise DestinationExists(str(destination), wanted.digest, digest)
     return None
-
-
-def digest_of(path: Path) -> tuple[int, Sha256]:
-    """Size and SHA-256 of a file, read once."""
-    digest, size = sha256(), 0
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-            size += len(block)
-    return size, Sha256(digest.hexdigest())
 
 
 def _unusable(destination: Path, exc: OSError | ValueError) -> DestinationUnusable:

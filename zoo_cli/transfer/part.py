@@ -45,6 +45,22 @@ def part_path(destination: Path) -> Path:
     return destination.with_name(f".{name}.zoo-part")
 
 
+def is_free(path: Path) -> bool:
+    """Whether nobody is writing a part file at this moment."""
+    try:
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False
+    try:
+        if fcntl is not None:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
 class Part:
     """The locked part file of one destination; a context manager that releases it.
 
@@ -78,6 +94,11 @@ class Part:
         except OSError as exc:
             self.close()
             raise self._unusable(exc) from exc
+
+    @property
+    def fd(self) -> int:
+        """The open file."""
+        return self._fd
 
     def _acquire(self, waiting: Callable[[], None], deadline: float | None) -> None:
         """Opens and locks; starts again when the file was finished or removed by the one who held it."""
@@ -147,9 +168,8 @@ class Part:
     def start(self, state: State) -> None:
         """Drops the kept bytes and records what the new ones are; in this order, so a crash between loses nothing."""
         try:
-            self._state_path.unlink(missing_ok=True)
-            os.ftruncate(self._fd, 0)
-            self.size_bytes, self.state = 0, state
+            self.restart()
+            self.state = state
             fresh = self._state_path.with_name(self._state_path.name + ".new")
             fresh.unlink(missing_ok=True)
             with fresh.open("xb") as file:  # never through a link
@@ -188,6 +208,46 @@ class Part:
         while block := os.read(self._fd, _BLOCK):
             take(memoryview(block))
 
+    def restart(self) -> None:
+        """Drops the kept bytes, of which nothing is known."""
+        try:
+            self._state_path.unlink(missing_ok=True)
+            os.ftruncate(self._fd, 0)
+            self.size_bytes, self.state = 0, None
+        except OSError as exc:
+            raise self._unusable(exc) from exc
+
+    def sync(self) -> None:
+        """Waits until the disk has every byte."""
+        try:
+            self._writeback.close()
+            os.fsync(self._fd)
+        except OSError as exc:
+            raise self._unusable(exc) from exc
+
+    def publish_link(self, source: Path, *, replace: bool, sync: bool = True) -> bool:
+        """Gives the final name to a hard link of another file; what the part has is dropped.
+
+        Returns:
+            False when there can be no link here, or something is there that may not be replaced; nothing was done.
+        """
+        link = self.path.with_name(self.path.name + "-link")  # only who has the lock makes it
+        try:
+            link.unlink(missing_ok=True)
+            os.link(source, link, follow_symlinks=False)
+            if replace:
+                link.replace(self.destination)
+            else:
+                os.link(link, self.destination, follow_symlinks=False)
+        except OSError:
+            return False
+        finally:
+            link.unlink(missing_ok=True)
+        self.restart()
+        if sync:
+            self._sync_directory()
+        return True
+
     def publish(self, *, replace: bool, sync: bool = True) -> bool:
         """Gives the bytes their final name, durably; the only place where that name appears.
 
@@ -199,9 +259,9 @@ class Part:
             False when something is there that may not be replaced; then nothing was done.
         """
         try:
-            self._writeback.close()
             if sync:
-                os.fsync(self._fd)
+                self.sync()
+            self._writeback.close()
             if not self._rename(replace):
                 return False
             self._state_path.unlink(missing_ok=True)

@@ -100,6 +100,7 @@ def _access(console: Console, mirrors: Mirrors) -> Access:
     from zoo_cli.directories import CacheUnusable, cache_directory, state_directory
     from zoo_cli.models.download import Access
     from zoo_cli.transfer.settings import Settings
+    from zoo_cli.transfer.store import users_store
     from zoo_cli.trust.seen import Seen
 
     try:
@@ -107,7 +108,7 @@ def _access(console: Console, mirrors: Mirrors) -> Access:
     except CacheUnusable as error:
         console.warn(f"nothing is kept between runs: {error.path}: {error.reason}")
         cache = None
-    return Access(mirrors, Settings(offline=console.offline), cache, Seen(state_directory()))
+    return Access(mirrors, Settings(offline=console.offline), cache, Seen(state_directory()), users_store())
 
 
 def introduction(pick: Pick) -> str:
@@ -190,6 +191,7 @@ def _document(receipt: PickReceipt, dest: Path) -> dict[str, object]:
                 "evidence": each.evidence,
                 "url": each.url,
                 "already_here": each.already_here,
+                "from_cache": each.from_cache,
             }
             for each in receipt.checkpoints
         ],

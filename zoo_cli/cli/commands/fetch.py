@@ -15,6 +15,7 @@ from zoo_cli.transfer.fetch import Settings, Wanted, fetch
 from zoo_cli.transfer.hashes import parse_sha256, prefix_in_name
 from zoo_cli.transfer.mirrors import load_mirrors
 from zoo_cli.transfer.sources import kind_of
+from zoo_cli.transfer.store import users_store
 
 if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
@@ -51,8 +52,10 @@ def command(
     if not name and output is None:
         raise BadAddress(url[:300], "it has no file name; choose one with -o FILE")
     wanted = wanted_file(name or str(output), (url, *others), sha256_text, size_bytes)
+    store = users_store() if sha256_text else None  # without a digest nobody could ask for the file again
+    settings = Settings(offline=console.offline)
     with Progress(console) as progress:
-        received = fetch(wanted, output or Path(name), Settings(offline=console.offline), progress, replace=force)
+        received = fetch(wanted, output or Path(name), settings, progress, store=store, replace=force)
     _tell(console, received, output or Path(name))
 
 
@@ -86,4 +89,5 @@ def _tell(console: Console, received: Received, shown: Path) -> None:
         "evidence": received.evidence,
         "url": received.url,
         "already_here": received.already_here,
+        "from_cache": received.from_cache,
     })  # fmt: skip

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Every environment variable that zoo reads by name, and what it does; tests compare this with the source.
 ENVIRONMENT = (
     ("ZOO_CACHE", "directory for fetched and built files (else XDG_CACHE_HOME/zoo, ~/.cache/zoo)"),
+    ("ZOO_LINK", "copy: files leave the cache as copies of their own, never as hard links (else auto)"),
     ("ZOO_STATE", "directory for logs and first-seen digests (else XDG_STATE_HOME/zoo, ~/.local/state/zoo)"),
     ("ZOO_INDEX", "another index: a directory like index/, or a compiled zoo.db"),
     ("ZOO_MIRRORS", "another mirrors.yaml instead of the one in the user's configuration directory"),

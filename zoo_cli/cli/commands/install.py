@@ -251,8 +251,10 @@ def act(
     from zoo_cli.cli.progress import BuildProgress, Progress
     from zoo_cli.directories import cache_directory, state_directory
     from zoo_cli.packages.builder import BuildRequest, build_wheel
+    from zoo_cli.transfer.store import users_store
     from zoo_cli.trust.seen import Seen
 
+    cache_directory()  # wheels must have a place before anything is changed
     python = target.make(console)
     if target.machine.python:
         flow.check_target(target.machine.python, words)
@@ -264,7 +266,7 @@ def act(
         work = flow.Work(
             python=python,
             python_version=target.machine.python.version if target.machine.python else "",
-            cache=cache_directory(),
+            store=users_store(),
             seen=Seen(state_directory()),
             mirrors=mirrors,
             settings=settings,

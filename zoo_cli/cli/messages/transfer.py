@@ -35,6 +35,7 @@ from zoo_cli.transfer.failures import (
 )
 from zoo_cli.transfer.hashes import BadDigest
 from zoo_cli.transfer.mirrors import BadMirrorOption, BadMirrors
+from zoo_cli.transfer.store import BadLinking
 
 
 def same_command(*more: str) -> str:
@@ -310,6 +311,16 @@ def cache_unusable(error: CacheUnusable) -> Message:
         f"cannot use the cache directory {error.path}: {error.reason}",
         (),
         (WayOut("Choose another one", "export ZOO_CACHE=/path/with/room"),),
+    )
+
+
+@describe.register
+def bad_linking(error: BadLinking) -> Message:
+    """ZOO_LINK cannot be read."""
+    return Message(
+        f"ZOO_LINK is {error.text}, not one of {', '.join(error.known)}",
+        ("it says how files leave the cache: by links where that is possible, or as copies",),
+        (WayOut("As usual", "unset ZOO_LINK"),),
     )
 
 

@@ -300,6 +300,7 @@ def test_truncated_body_goes_on_where_it_ended(site: Site) -> None:
 def test_another_file_than_the_first_time_is_refused(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     assert download("plain", "--weights-only") == 0
     Path("plain.pth").unlink()
+    assert run(["cache", "prune", "--all"]) == 0  # else the first one would be taken from the cache
     site.server.always("/zoo/plain.pth", OtherFile(checkpoint("other")))
     assert download("plain", "--weights-only") == 6
     output = capsys.readouterr()
@@ -317,7 +318,8 @@ def test_second_download_rests_on_the_first(site: Site, capsys: pytest.CaptureFi
     assert download("net_r50", "--weights-only", "--dest", "one") == 0
     assert download("net_r50", "--weights-only", "--dest", "two", "--json") == 0
     (model,) = json.loads(capsys.readouterr().out.splitlines()[-1])["models"]
-    assert model["checkpoints"][0]["evidence"] == "locked"
+    assert model["checkpoints"][0]["evidence"] == "locked" and model["checkpoints"][0]["from_cache"] is True
+    assert len(site.server.requests_for(site.path_of(CHECKPOINT))) == 1
 
 
 # -- the destination -------------------------------------------------------------------------------------------------

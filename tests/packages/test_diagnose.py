@@ -10,7 +10,8 @@ from tests.support.solving import CATALOG_PROJECTS, OFFICIAL_PROVIDERS, describe
 from zoo_cli.cli.findings_view import finding_document, fix, sentence
 from zoo_cli.machine.facts import Distribution, Interpreter, Machine, TorchFacts
 from zoo_cli.packages.check import check_environment
-from zoo_cli.packages.diagnose import OpsEvidence, diagnose
+from zoo_cli.packages.diagnose import diagnose
+from zoo_cli.packages.evidence import OpsEvidence
 from zoo_cli.packages.findings import FAIL, NOTE, OK, WARN, Finding
 from zoo_cli.packages.request import parse_want
 
@@ -121,7 +122,7 @@ def test_lite_without_a_framework_is_a_note_and_with_one_a_fault() -> None:
 
 def test_an_assertion_is_a_fault_and_a_declaration_a_warning() -> None:
     newer = {**GOOD, "mmcv": "2.2.0"}
-    evidence = {"mmcv": replace(OPS["mmcv"], module_version="2.2.0")}
+    evidence = {"mmcv": OPS["mmcv"]._replace(module_version="2.2.0")}
     found = findings(machine("gpu=none", "2.4.1+cpu", None, **newer), evidence)
     finding = one(found, "asserted")
     assert (finding.status, finding.subject) == (FAIL, "mmdet")

@@ -13,7 +13,7 @@ from zoo_cli.packages.pages import NoSuchPlace
 from zoo_cli.packages.toolchain import MissingTool, TargetUnreadable
 from zoo_cli.packages.wheels import BadWheelName
 from zoo_cli.trust.archive import UnsafeArchive
-from zoo_cli.trust.elf import BadElf
+from zoo_cli.trust.bounded import BadBinary
 from zoo_cli.trust.wheel import Problem, UnreadableWheel, UnsoundWheel
 
 PROBLEMS = tuple(Problem("record-mismatch", f"file{number} is not what RECORD promises") for number in range(9))
@@ -42,7 +42,7 @@ PROBLEMS = tuple(Problem("record-mismatch", f"file{number} is not what RECORD pr
         (UnsoundWheel("/w/mmcv.whl", (Problem("op-less", "no library"),)), "no compiled ops", None),
         (UnsoundWheel("/w/mmcv.whl", PROBLEMS), "and 3 more", None),
         (UnsafeArchive("x.tar.gz", "../x", "has the part '..'"), "'../x'", None),
-        (BadElf("no ELF file"), "no ELF file", None),
+        (BadBinary("no ELF file"), "no ELF file", None),
     ],
 )
 def test_an_error_is_told_with_its_facts(error: ZooError, words: str, command: str | None) -> None:

@@ -48,6 +48,20 @@ def wheel(project: str, version: str) -> Path:
     raise LookupError(f"PyPI has no wheel or sdist of {project} {version}")
 
 
+def file(name: str) -> Path:
+    """Any file of a release by its own name, such as a wheel for one platform; sha256 as PyPI states it.
+
+    Raises:
+        LookupError: PyPI has no file of that name.
+    """
+    if (CACHE / name).is_file():
+        return CACHE / name
+    row = next((row for row in release_files(name.split("-")[0]) if row["filename"] == name), None)
+    if row is None:
+        raise LookupError(f"PyPI has no {name}")
+    return _download(name, row["url"], row["hashes"]["sha256"])
+
+
 def _download(name: str, url: str, sha256: str) -> Path:
     CACHE.mkdir(parents=True, exist_ok=True)
     with urllib.request.urlopen(url, timeout=60) as answer:

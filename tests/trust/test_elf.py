@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.libraries import compile_library
-from zoo_cli.trust.elf import BadElf, Elf, read_elf
+from zoo_cli.trust.bounded import BadBinary
+from zoo_cli.trust.elf import Elf, read_elf
 from zoo_cli.trust.wheel import unresolved
 
 TORCH = """
@@ -129,7 +130,7 @@ def test_unknown_libraries_prove_nothing(library: Path, folder: Path, tmp_path: 
     ],
 )
 def test_other_files(data: bytes) -> None:
-    with pytest.raises(BadElf):
+    with pytest.raises(BadBinary):
         read_elf(io.BytesIO(data))
 
 
@@ -140,7 +141,7 @@ def test_huge_claims_are_not_believed(library: Path) -> None:
     (count,) = struct.unpack_from("<H", data, 60)
     for index in range(count):
         struct.pack_into("<Q", data, start + index * 64 + 32, 1 << 60)
-    with pytest.raises(BadElf):
+    with pytest.raises(BadBinary):
         read_elf(io.BytesIO(bytes(data)))
 
 
@@ -153,7 +154,7 @@ def test_damage_gives_a_value_or_one_error(library: Path, changes: list[tuple[in
         data[(base + place) % len(data)] = value
     try:
         elf = read_elf(io.BytesIO(bytes(data[: cut or None])))
-    except BadElf as error:
+    except BadBinary as error:
         assert error.reason
     else:
         assert isinstance(elf.cxx11_abi, bool | None)

@@ -7,7 +7,6 @@ told once, at its cause. Each failure carries the words of the one command that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo_cli.machine.cuda import Coverage, cuda_to_variant
@@ -21,22 +20,7 @@ if TYPE_CHECKING:
 
     from zoo_cli.catalog.entries import FrameworkRelease, Matrix, Project, TorchBuild
     from zoo_cli.machine.facts import Distribution, Interpreter, Machine
-
-
-@dataclass(frozen=True, slots=True)
-class OpsEvidence:
-    """What was read from the files of an installed compiled-ops project."""
-
-    project: str
-    extensions: tuple[str, ...]  # compiled files that are on disk
-    missing_libraries: tuple[str, ...] = ()  # torch and CUDA libraries it links that the target's torch lacks
-    unresolved: tuple[str, ...] = ()  # torch symbols that the target's torch does not export
-    module_version: str | None = None  # what the import package says of itself
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether there are compiled files and nothing speaks against them."""
-        return bool(self.extensions) and not self.missing_libraries and not self.unresolved
+    from zoo_cli.packages.evidence import OpsEvidence
 
 
 def diagnose(

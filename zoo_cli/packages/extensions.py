@@ -1,6 +1,6 @@
-"""What the compiled extensions of installed ops projects say, read as files and never imported.
+"""What the compiled extensions of installed projects say, read as files and never imported.
 
-Edge: opens the extensions (ELF) and version files of the target's site-packages.
+Edge: opens the extensions and version files of the target's site-packages, and torch's libraries beside them.
 """
 
 from __future__ import annotations
@@ -9,65 +9,122 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo_cli.packages.diagnose import OpsEvidence
+from zoo_cli.packages.evidence import OpsEvidence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from zoo_cli.catalog.entries import Project
     from zoo_cli.machine.facts import Distribution, Interpreter
-    from zoo_cli.trust.elf import Elf
+    from zoo_cli.trust.binary import Binary
+    from zoo_cli.trust.fatbin import DeviceCode
 
+COMPILED_KINDS = ("ops", "companion")  # projects whose compiled files are read
+_COMPILED = re.compile(r"\.(so|pyd|dylib)\Z|\.so\.\d")
+_VENDORED = re.compile(r"[^/]+\.(libs|dylibs)/")
+_FOR_PYTHON = re.compile(r"\.(?:cpython-(\d{2,3}t?)-|(cp\d{2,3}t?)-win)")
 _VERSION_LINE = re.compile(r"^__version__\s*=\s*['\"]([^'\"]+)['\"]", re.MULTILINE)
 _MAX_SOURCE = 1 << 16  # bytes of a version.py that are looked at
+_LIBRARY_PLACES = ("lib64", "usr/lib64", "lib", "usr/lib", "usr/local/lib", "usr/lib/wsl/lib")
 
 
-def read_evidence(python: Interpreter, projects: Mapping[str, Project]) -> dict[str, OpsEvidence]:
-    """Project -> what its files say, for every installed project with compiled ops."""
+def read_evidence(
+    python: Interpreter, projects: Mapping[str, Project], root: Path = Path("/")
+) -> dict[str, OpsEvidence]:
+    """Project -> what its files say, for every installed project with compiled files; `root` is for tests."""
     return {
-        here.name: _read_ops(here, projects[here.name], python)
+        here.name: _read_ops(here, projects[here.name], python, root)
         for here in python.distributions
-        if here.name in projects and projects[here.name].kind == "ops"
+        if here.name in projects and projects[here.name].kind in COMPILED_KINDS
     }
 
 
-def _read_ops(here: Distribution, project: Project, python: Interpreter) -> OpsEvidence:
-    from zoo_cli.trust.wheel import unresolved
-
+def own_libraries(here: Distribution) -> list[Path]:
+    """The compiled files of an installed distribution that are on disk, without libraries it brings from others."""
     root = Path(here.location)
-    names = [name for name in here.files if re.search(r"\.(so|pyd)$|\.so\.", name)]
-    files = [path for name in names if (path := root / name).is_file()]
-    torch_lib = Path(python.torch.source).parent / "lib" if python.torch else None
-    missing: list[str] = []
-    symbols: list[str] = []
-    for path in files:
-        elf = _elf(path)
-        if elf and torch_lib:
-            missing += [
-                name
-                for name in elf.needed
-                if name.startswith(("libtorch", "libc10")) and not (torch_lib / name).exists()
-            ]
-            symbols += unresolved(elf, torch_lib)
+    names = [name for name in here.files if _COMPILED.search(name) and not _VENDORED.match(name)]
+    return [path for name in names if (path := root / name).is_file()]
+
+
+def read_library(path: Path) -> Binary:
+    """One compiled file; what cannot be read is told in its `problem`."""
+    from zoo_cli.trust.binary import Binary, read_binary
+
+    try:
+        with path.open("rb") as stream:
+            return read_binary(stream)
+    except OSError as exc:
+        return Binary("unknown", problem=str(exc.strerror or type(exc).__name__))
+
+
+def _read_ops(here: Distribution, project: Project, python: Interpreter, root: Path) -> OpsEvidence:
+    files = own_libraries(here)
+    binaries = [read_library(path) for path in files]
+    missing, symbols = _against_torch(binaries, python)
+    glibcxx = _newest(each.elf.glibcxx for each in binaries if each.elf)
+    bad = [(path.name, each.problem) for path, each in zip(files, binaries, strict=True) if each.problem]
     return OpsEvidence(
         here.name,
         tuple(path.name for path in files),
-        tuple(dict.fromkeys(missing)),
-        tuple(dict.fromkeys(symbols)),
-        _module_version(root / project.import_name / "version.py"),
+        missing,
+        symbols,
+        _module_version(Path(here.location) / project.import_name / "version.py"),
+        problem=f"{bad[0][0]}: {bad[0][1]}" if bad else "",
+        machines=tuple(sorted({machine for each in binaries for machine in each.machines})),
+        pythons=tuple(sorted({f"cp{hit[1]}" if hit[1] else hit[2] for hit in map(_for_python, files) if hit})),
+        code=_code(binaries),
+        cuda_major=next((each.elf.cuda_major for each in binaries if each.elf and each.elf.cuda_major), None),
+        needs_cuda=any(each.elf.needs_cuda for each in binaries if each.elf),
+        glibc=_newest(each.elf.glibc for each in binaries if each.elf),
+        glibcxx=glibcxx,
+        glibcxx_here=_libstdcxx(root, python) if glibcxx else None,
     )
 
 
-def _elf(path: Path) -> Elf | None:
-    from zoo_cli.trust.elf import BadElf, read_elf
+def _for_python(path: Path) -> re.Match[str] | None:
+    return _FOR_PYTHON.search(path.name)
 
-    if ".so" not in path.name:
-        return None
-    try:
-        with path.open("rb") as stream:
-            return read_elf(stream)
-    except (BadElf, OSError):
-        return None
+
+def _code(binaries: Iterable[Binary]) -> DeviceCode | None:
+    from zoo_cli.trust.fatbin import merged
+
+    codes = [each.code for each in binaries if each.code]
+    return merged(codes) if codes else None
+
+
+def _newest(versions: Iterable[str | None]) -> str | None:
+    known = [each for each in versions if each]
+    return max(known, key=lambda each: [int(part) for part in each.split(".")], default=None)
+
+
+def _against_torch(binaries: Iterable[Binary], python: Interpreter) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The torch libraries that are linked and missing, and the torch symbols that are needed and not exported."""
+    from zoo_cli.trust.wheel import unresolved
+
+    if python.torch is None:
+        return (), ()
+    torch_lib = Path(python.torch.source).parent / "lib"
+    missing: dict[str, None] = {}
+    symbols: dict[str, None] = {}
+    for each in binaries:
+        if each.elf:
+            linked = [name for name in each.needed if name.startswith(("libtorch", "libc10"))]
+            missing |= dict.fromkeys(name for name in linked if not (torch_lib / name).exists())
+            symbols |= dict.fromkeys(unresolved(each.elf, torch_lib))
+    return tuple(missing), tuple(symbols)
+
+
+def _libstdcxx(root: Path, python: Interpreter) -> str | None:
+    """The newest GLIBCXX of the C++ library that the target would load; None when none is found."""
+    from zoo_cli.trust.elf import newest_version
+
+    triplet = re.sub(r"^linux-", "", python.platform) + "-linux-gnu"
+    places = [root / place / sub for place in _LIBRARY_PLACES for sub in ("", triplet)]
+    for place in ([Path(python.prefix, "lib")] if python.is_conda else []) + places:
+        elf = read_library(place / "libstdc++.so.6").elf
+        if elf:
+            return newest_version(elf.offered_versions, "GLIBCXX")
+    return None
 
 
 def _module_version(path: Path) -> str | None:

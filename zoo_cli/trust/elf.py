@@ -9,34 +9,20 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.trust.bounded import BadBinary, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MAX_SECTIONS = 100_000
-MAX_TABLE = 256 << 20  # bytes of one symbol or string table; libtorch_cpu.so has about 20 MB
 _MACHINES = {3: "i686", 40: "armv7l", 62: "x86_64", 183: "aarch64", 243: "riscv64", 21: "ppc64le", 22: "s390x"}
-_DYNAMIC, _DYNSYM, _VERNEED, _NOBITS = 6, 11, 0x6FFFFFFE, 8
+_DYNAMIC, _DYNSYM, _VERDEF, _VERNEED, _NOBITS = 6, 11, 0x6FFFFFFD, 0x6FFFFFFE, 8
 _TORCH_NAMESPACE = re.compile(r"_Z(?:T[ISV])?N[KVrRO]*(?:3c10|2at|5torch|6caffe2)")
-_VERSION = re.compile(r"GLIBC_(\d+(?:\.\d+)+)")
 
 
-@dataclass(eq=False)
-class BadElf(ZooError):
-    """A library cannot be read as a 64-bit little-endian ELF file."""
-
-    code = "bad-elf"
-    exit_code = ExitCode.INTEGRITY
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Elf:
+class Elf(NamedTuple):
     """One shared library. Weak undefined symbols are not counted as needed."""
 
     machine: str  # "x86_64", or "machine-<number>"
@@ -45,12 +31,17 @@ class Elf:
     undefined: frozenset[str]  # symbols it needs
     defined: frozenset[str]  # symbols it offers
     versions: frozenset[str]  # symbol versions it needs, such as GLIBC_2.34
+    offered_versions: frozenset[str] = frozenset()  # symbol versions it has, such as GLIBCXX_3.4.30 in libstdc++
 
     @property
     def glibc(self) -> str | None:
         """The lowest glibc that has every symbol it needs, such as "2.34"."""
-        found = [tuple(map(int, hit[1].split("."))) for hit in map(_VERSION.fullmatch, self.versions) if hit]
-        return ".".join(map(str, max(found))) if found else None
+        return newest_version(self.versions, "GLIBC")
+
+    @property
+    def glibcxx(self) -> str | None:
+        """The symbol version that its libstdc++ must have, such as "3.4.30"."""
+        return newest_version(self.versions, "GLIBCXX")
 
     @property
     def cuda_major(self) -> int | None:
@@ -78,7 +69,15 @@ class Elf:
         return False if any(symbol.endswith("Ss") for symbol in self.torch_symbols) else None
 
 
+def newest_version(versions: Iterable[str], family: str) -> str | None:
+    """The highest of the symbol versions of a family: "2.34" of GLIBC_2.17 and GLIBC_2.34; None without any."""
+    form = re.compile(rf"{family}_(\d{{1,9}}(?:\.\d{{1,9}})+)")
+    found = [tuple(map(int, hit[1].split("."))) for hit in map(form.fullmatch, versions) if hit]
+    return ".".join(map(str, max(found))) if found else None
+
+
 class _Section(NamedTuple):
+    name: int  # place in the table of section names
     kind: int
     offset: int
     size: int
@@ -86,69 +85,78 @@ class _Section(NamedTuple):
     entry_size: int
 
 
-class _Reader:
-    """Bounded reads of one file."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self.size = stream.seek(0, 2)
-
-    def bytes_at(self, offset: int, size: int) -> bytes:
-        if size > MAX_TABLE or offset + size > self.size:
-            raise BadElf("a table lies outside the file or is too large")
-        self._stream.seek(offset)
-        data = self._stream.read(size)
-        if len(data) != size:
-            raise BadElf("the file ends inside a table")
-        return data
-
-
 def read_elf(stream: IO[bytes]) -> Elf:
     """What a shared library says about itself.
 
     Raises:
-        BadElf: it is not a 64-bit little-endian ELF file, or its tables make no sense.
+        BadBinary: it is not a 64-bit little-endian ELF file, or its tables make no sense.
     """
-    reader = _Reader(stream)
-    if reader.size < 64:
-        raise BadElf("shorter than an ELF header")
-    header = reader.bytes_at(0, 64)
-    if header[:4] != b"\x7fELF":
-        raise BadElf("no ELF file")
-    if header[4:6] != b"\x02\x01":
-        raise BadElf("not 64-bit little-endian")
+    reader = Reader(stream)
+    header = _header(reader)
     (machine,) = struct.unpack_from("<H", header, 18)
     sections = _sections(reader, header)
     needed, soname = _dynamic(reader, sections)
     undefined, defined = _symbols(reader, sections)
     versions = frozenset(_needed_versions(reader, sections))
     name = _MACHINES.get(machine, f"machine-{machine}")
-    return Elf(name, needed, soname, undefined, defined, versions)
+    return Elf(name, needed, soname, undefined, defined, versions, frozenset(_offered_versions(reader, sections)))
 
 
-def _sections(reader: _Reader, header: bytes) -> list[_Section]:
-    (start,) = struct.unpack_from("<Q", header, 40)
-    entry_size, count = struct.unpack_from("<HH", header, 58)
-    if not start or not count:
-        raise BadElf("no section table")
-    if entry_size != 64 or count > MAX_SECTIONS:
-        raise BadElf("a section table of unknown form")
-    table = reader.bytes_at(start, entry_size * count)
+def find_sections(reader: Reader, names: Iterable[bytes]) -> list[tuple[bytes, int, int]]:
+    """The sections of these names: (name, offset in the file, size in bytes), in the order of the file.
+
+    Raises:
+        BadBinary: it is not a 64-bit little-endian ELF file, or its section table makes no sense.
+    """
+    header = _header(reader)
+    sections = _sections(reader, header)
+    (index,) = struct.unpack_from("<H", header, 62)
+    if index >= len(sections):
+        raise BadBinary("no names of sections")
+    texts = reader.bytes_at(sections[index].offset, sections[index].size)
+    wanted = set(names)
     found = []
-    for index in range(count):
-        _name, kind, _flags, _address, offset, size, link, _info, _align, entry = struct.unpack_from(
-            "<IIQQQQIIQQ", table, index * 64
-        )
-        found.append(_Section(kind, offset, size, link, entry))
+    for section in sections:
+        name = texts[section.name : section.name + 64].partition(b"\0")[0]
+        if name in wanted and section.kind != _NOBITS:
+            found.append((name, section.offset, section.size))
     return found
 
 
-def _with_strings(reader: _Reader, sections: list[_Section], kind: int) -> Iterator[tuple[bytes, bytes]]:
+def _header(reader: Reader) -> bytes:
+    if reader.size < 64:
+        raise BadBinary("shorter than an ELF header")
+    header = reader.bytes_at(0, 64)
+    if header[:4] != b"\x7fELF":
+        raise BadBinary("no ELF file")
+    if header[4:6] != b"\x02\x01":
+        raise BadBinary("not 64-bit little-endian")
+    return header
+
+
+def _sections(reader: Reader, header: bytes) -> list[_Section]:
+    (start,) = struct.unpack_from("<Q", header, 40)
+    entry_size, count = struct.unpack_from("<HH", header, 58)
+    if not start or not count:
+        raise BadBinary("no section table")
+    if entry_size != 64 or count > MAX_SECTIONS:
+        raise BadBinary("a section table of unknown form")
+    table = reader.bytes_at(start, entry_size * count)
+    found = []
+    for index in range(count):
+        name, kind, _flags, _address, offset, size, link, _info, _align, entry = struct.unpack_from(
+            "<IIQQQQIIQQ", table, index * 64
+        )
+        found.append(_Section(name, kind, offset, size, link, entry))
+    return found
+
+
+def _with_strings(reader: Reader, sections: list[_Section], kind: int) -> Iterator[tuple[bytes, bytes]]:
     """Each section of a kind with the string table it links to."""
     for section in sections:
         if section.kind == kind:
             if section.link >= len(sections) or sections[section.link].kind == _NOBITS:
-                raise BadElf("a table without its strings")
+                raise BadBinary("a table without its strings")
             strings = sections[section.link]
             yield reader.bytes_at(section.offset, section.size), reader.bytes_at(strings.offset, strings.size)
 
@@ -156,11 +164,11 @@ def _with_strings(reader: _Reader, sections: list[_Section], kind: int) -> Itera
 def _text(strings: bytes, offset: int) -> str:
     end = strings.find(b"\0", offset)
     if not 0 <= offset < len(strings) or end < 0:
-        raise BadElf("a name outside its string table")
+        raise BadBinary("a name outside its string table")
     return strings[offset : min(end, offset + 100_000)].decode("utf-8", "replace")
 
 
-def _dynamic(reader: _Reader, sections: list[_Section]) -> tuple[tuple[str, ...], str | None]:
+def _dynamic(reader: Reader, sections: list[_Section]) -> tuple[tuple[str, ...], str | None]:
     needed: list[str] = []
     soname = None
     for data, strings in _with_strings(reader, sections, _DYNAMIC):
@@ -174,7 +182,7 @@ def _dynamic(reader: _Reader, sections: list[_Section]) -> tuple[tuple[str, ...]
     return tuple(needed), soname
 
 
-def _symbols(reader: _Reader, sections: list[_Section]) -> tuple[frozenset[str], frozenset[str]]:
+def _symbols(reader: Reader, sections: list[_Section]) -> tuple[frozenset[str], frozenset[str]]:
     undefined: set[str] = set()
     defined: set[str] = set()
     for data, strings in _with_strings(reader, sections, _DYNSYM):
@@ -189,7 +197,7 @@ def _symbols(reader: _Reader, sections: list[_Section]) -> tuple[frozenset[str],
     return frozenset(undefined), frozenset(defined)
 
 
-def _needed_versions(reader: _Reader, sections: list[_Section]) -> Iterator[str]:
+def _needed_versions(reader: Reader, sections: list[_Section]) -> Iterator[str]:
     """Walks `.gnu.version_r`: a chain of libraries, each with a chain of version names."""
     for data, strings in _with_strings(reader, sections, _VERNEED):
         offset, steps = 0, 0
@@ -198,10 +206,24 @@ def _needed_versions(reader: _Reader, sections: list[_Section]) -> Iterator[str]
             entry = offset + first
             for _ in range(min(count, 10_000)):
                 if entry + 16 > len(data):
-                    raise BadElf("a version entry outside its section")
+                    raise BadBinary("a version entry outside its section")
                 _hash, _flags, _index, name, ahead = struct.unpack_from("<IHHII", data, entry)
                 yield _text(strings, name)
                 entry += ahead
+            if not following:
+                break
+            offset, steps = offset + following, steps + 1
+
+
+def _offered_versions(reader: Reader, sections: list[_Section]) -> Iterator[str]:
+    """Walks `.gnu.version_d`: a chain of versions, each with its own name first."""
+    for data, strings in _with_strings(reader, sections, _VERDEF):
+        offset, steps = 0, 0
+        while steps < 10_000 and offset + 20 <= len(data):
+            first, following = struct.unpack_from("<II", data, offset + 12)
+            if offset + first + 4 > len(data):
+                raise BadBinary("a version entry outside its section")
+            yield _text(strings, struct.unpack_from("<I", data, offset + first)[0])
             if not following:
                 break
             offset, steps = offset + following, steps + 1

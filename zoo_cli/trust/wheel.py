@@ -22,13 +22,16 @@ from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.trust.archive import MAX_ENTRIES, collisions, name_problem
-from zoo_cli.trust.elf import BadElf, Elf, missing_symbols, read_elf
+from zoo_cli.trust.binary import Binary, read_binary
+from zoo_cli.trust.elf import Elf, missing_symbols, read_elf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from email.message import Message
     from pathlib import Path
     from typing import IO
+
+    from zoo_cli.trust.fatbin import DeviceCode
 
 MAX_TOTAL = 16 << 30  # bytes unpacked; CUDA builds of torch have about 5 GB
 MAX_METADATA = 16 << 20  # bytes of METADATA, WHEEL or RECORD
@@ -79,11 +82,25 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """One compiled library in a wheel; `elf` is None for Windows and macOS files, and for ELF files not understood."""
+    """One compiled library in a wheel."""
 
     path: str  # inside the wheel
-    kind: str  # elf | pe | mach-o | unknown
-    elf: Elf | None
+    binary: Binary
+
+    @property
+    def is_vendored(self) -> bool:
+        """Whether it is somebody else's library that the wheel brings along, where auditwheel puts them."""
+        return bool(re.match(r"[^/]+\.(libs|dylibs)/", self.path))
+
+    @property
+    def kind(self) -> str:
+        """Its form: elf | pe | mach-o | unknown."""
+        return self.binary.kind
+
+    @property
+    def elf(self) -> Elf | None:
+        """Its symbols; None for Windows and macOS files, and for ELF files not understood."""
+        return self.binary.elf
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +139,13 @@ class WheelReport:
         """Whether a library in it needs the CUDA parts of torch."""
         return any(each.elf.needs_cuda for each in self.extensions if each.elf)
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The code targets of its own CUDA code as published lists write them, ascending."""
+        return merged_targets(
+            [each.binary.code for each in self.extensions if each.binary.code and not each.is_vendored]
+        )
+
 
 def inspect_wheel(path: Path, *, expects_ops: bool = False) -> WheelReport:
     """Reads a wheel whole and reports what it is and what is wrong with it.
@@ -152,6 +176,13 @@ def require_sound(report: WheelReport) -> WheelReport:
     if report.fatal:
         raise UnsoundWheel(str(report.path), report.fatal)
     return report
+
+
+def merged_targets(codes: Iterable[DeviceCode]) -> tuple[str, ...]:
+    """The code targets of several libraries as one list."""
+    from zoo_cli.trust.fatbin import merged
+
+    return merged(codes).targets
 
 
 def unresolved(extension: Elf, torch_lib: Path) -> tuple[str, ...]:
@@ -255,15 +286,10 @@ class _Inspection:
         self.digests[member.filename] = base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
 
     def _add_extension(self, name: str, stream: IO[bytes]) -> None:
-        stream.seek(0)
-        kind = _kind(stream.read(4))
-        elf = None
-        if kind == "elf":
-            try:
-                elf = read_elf(stream)
-            except BadElf as error:
-                self.say("bad-extension", f"{name}: {error.reason}")
-        self.extensions.append(Extension(name, kind, elf))
+        binary = read_binary(stream)
+        if binary.problem and binary.kind != "unknown":
+            self.say("bad-extension", f"{name}: {binary.problem}")
+        self.extensions.append(Extension(name, binary))
 
     def _dist_info(self, members: list[zipfile.ZipInfo]) -> str:
         found = sorted({top for each in members if (top := each.filename.split("/")[0]).endswith(".dist-info")})
@@ -302,9 +328,8 @@ class _Inspection:
                 self.say("version-mismatch", f"{where} says {told!r}, the file name {parts[1]!r}")
         claimed = _expand(["-".join(parts[-3:])])
         if tags != claimed:
-            self.say(
-                "tag-mismatch", f"WHEEL says {', '.join(tags[:3]) or 'none'}, the file name {', '.join(claimed[:3])}"
-            )
+            told = f"WHEEL says {', '.join(tags[:3]) or 'none'}, the file name {', '.join(claimed[:3])}"
+            self.say("tag-mismatch", told, is_fatal=_renamed(tags) != _renamed(claimed))
 
     def _check_record(self, info: str) -> None:
         record = f"{info}/RECORD"
@@ -321,7 +346,9 @@ class _Inspection:
             if told is None:
                 self.say("record-incomplete", f"RECORD does not list {name}")
             elif told.startswith("sha256=") and told[7:].rstrip("=") != digest:
-                self.say("record-mismatch", f"{name} is not what RECORD promises")
+                # torchvision 0.12.0 on PyPI: its METADATA was mended after RECORD was written, and nothing runs it.
+                is_fatal = name != f"{info}/METADATA"
+                self.say("record-mismatch", f"{name} is not what RECORD promises", is_fatal=is_fatal)
             elif not told.startswith(("sha256=", "sha384=", "sha512=")):
                 self.say("record-incomplete", f"RECORD has no strong digest of {name}")
         for name in sorted(listed.keys() - self.digests.keys())[:20] if self.digests else ():
@@ -347,14 +374,6 @@ def _digest(stream: IO[bytes]) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def _kind(magic: bytes) -> str:
-    if magic == b"\x7fELF":
-        return "elf"
-    if magic[:2] == b"MZ":
-        return "pe"
-    return "mach-o" if magic in (b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf") else "unknown"
-
-
 def _expand(tags: Iterable[object]) -> tuple[str, ...]:
     """Compressed tag sets as simple tags, sorted."""
     found: set[str] = set()
@@ -368,6 +387,11 @@ def _expand(tags: Iterable[object]) -> tuple[str, ...]:
                 for platform in parts[2].split(".")
             }
     return tuple(sorted(found))
+
+
+def _renamed(tags: Iterable[str]) -> set[str]:
+    """Tags without the standing of a Linux wheel: torch and torchvision were renamed from linux to manylinux only."""
+    return {re.sub(r"-(manylinux\w*?|linux)_(?=x86_64|aarch64)", "-linux_", tag) for tag in tags}
 
 
 def _plain(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.trust.archive import UnsafeArchive
-from zoo_cli.trust.elf import BadElf
+from zoo_cli.trust.bounded import BadBinary
 from zoo_cli.trust.wheel import UnreadableWheel, UnsoundWheel
 
 _MOST = 6  # problems shown; --json has all
@@ -46,7 +46,7 @@ def _(error: UnsafeArchive) -> Message:
 
 
 @describe.register
-def _(error: BadElf) -> Message:
+def _(error: BadBinary) -> Message:
     return Message("a compiled library cannot be read", (error.reason,))
 
 

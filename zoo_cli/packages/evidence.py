@@ -1,0 +1,40 @@
+"""What was read from the files of one installed project with compiled code, as a value.
+
+Pure. `extensions` reads it, `diagnose` judges it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from zoo_cli.trust.fatbin import DeviceCode
+
+
+class OpsEvidence(NamedTuple):
+    """What the files of an installed project with compiled code say."""
+
+    project: str
+    extensions: tuple[str, ...]  # its own compiled files that are on disk
+    missing_libraries: tuple[str, ...] = ()  # torch libraries it links that the target's torch lacks
+    unresolved: tuple[str, ...] = ()  # torch symbols that the target's torch does not export
+    module_version: str | None = None  # what the import package says of itself
+    problem: str = ""  # the first compiled file that cannot be read, and why
+    machines: tuple[str, ...] = ()  # processors its files are for
+    pythons: tuple[str, ...] = ()  # tags in its file names, such as "cp311"; () when they fit every Python
+    code: DeviceCode | None = None  # its CUDA code
+    cuda_major: int | None = None  # it was linked with the CUDA runtime of this major
+    needs_cuda: bool = False  # it links the CUDA parts of torch
+    glibc: str | None = None  # the lowest glibc it runs on
+    glibcxx: str | None = None  # the symbol version its C++ library must have
+    glibcxx_here: str | None = None  # the newest that the target's C++ library has
+
+    @property
+    def is_cpu_only(self) -> bool:
+        """Whether it has no code for any GPU."""
+        return bool(self.extensions) and self.code is None and not self.needs_cuda
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether there are compiled files and nothing in them speaks against the target's torch."""
+        return bool(self.extensions) and not (self.missing_libraries or self.unresolved or self.problem)

@@ -27,8 +27,6 @@ def library_with(directory: Path, sections: dict[str, bytes], name: str = "_ext.
     """A real shared library with these sections."""
     lines = [code]
     for number, (section, data) in enumerate(sections.items()):
-        numbers = ",".join(map(str, data))
-        lines.append(
-            f'extern "C" {{ __attribute__((section("{section}"), used)) const unsigned char d{number}[] = {{{numbers}}}; }}'
-        )
+        attribute = f'__attribute__((section("{section}"), used))'
+        lines.append(f'extern "C" {attribute} const unsigned char d{number}[] = {{{",".join(map(str, data))}}};')
     return compile_library(directory, name, "\n".join(lines))

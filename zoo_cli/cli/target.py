@@ -81,6 +81,22 @@ def find_target(
     return Target(reader.machine(fresh, "--env"), None, environment, base.executable)
 
 
+def read_target_interpreter(
+    catalog: sqlite3.Connection, console: Console, given: str | None
+) -> tuple[Interpreter, str]:
+    """The interpreter that was named, else the user's own, and who named it; with the files of compiled projects."""
+    from zoo_cli.catalog.compat import projects
+    from zoo_cli.machine.interpreter import TargetChoice, default_target, find_interpreter, read_interpreter
+    from zoo_cli.packages.evidence import COMPILED_KINDS
+
+    choice = (
+        TargetChoice(find_interpreter(given, console.environ), "--python") if given else default_target(console.environ)
+    )
+    compiled = frozenset(name for name, project in projects(catalog).items() if project.kind in COMPILED_KINDS)
+    found = read_interpreter(choice.executable, environ=console.environ, record_for=compiled, origin=choice.origin)
+    return found, choice.origin
+
+
 @dataclass(frozen=True)
 class _Reader:
     """Reads this machine and the interpreters on it."""
@@ -90,14 +106,7 @@ class _Reader:
 
     def interpreter(self, given: str | None) -> tuple[Interpreter, str]:
         """The interpreter that was named, else the user's own, and who named it."""
-        from zoo_cli.catalog.compat import projects
-        from zoo_cli.machine.interpreter import TargetChoice, default_target, find_interpreter, read_interpreter
-
-        environ = self.console.environ
-        choice = TargetChoice(find_interpreter(given, environ), "--python") if given else default_target(environ)
-        ops = frozenset(name for name, project in projects(self.catalog).items() if project.kind in ("ops", "lite"))
-        found = read_interpreter(choice.executable, environ=environ, record_for=ops, origin=choice.origin)
-        return found, choice.origin
+        return read_target_interpreter(self.catalog, self.console, given)
 
     def machine(self, interpreter: Interpreter, origin: str) -> Machine:
         """This machine with that interpreter."""

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from zoo_cli.trust.fatbin import DeviceCode
 
 
+COMPILED_KINDS = ("ops", "companion", "lite")  # projects whose files matter
+
+
 class OpsEvidence(NamedTuple):
     """What the files of an installed project with compiled code say."""
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from zoo_cli.trust.binary import Binary
     from zoo_cli.trust.fatbin import DeviceCode
 
-COMPILED_KINDS = ("ops", "companion")  # projects whose compiled files are read
 _COMPILED = re.compile(r"\.(so|pyd|dylib)\Z|\.so\.\d")
 _VENDORED = re.compile(r"[^/]+\.(libs|dylibs)/")
 _FOR_PYTHON = re.compile(r"\.(?:cpython-(\d{2,3}t?)-|(cp\d{2,3}t?)-win)")
@@ -35,7 +34,7 @@ def read_evidence(
     return {
         here.name: _read_ops(here, projects[here.name], python, root)
         for here in python.distributions
-        if here.name in projects and projects[here.name].kind in COMPILED_KINDS
+        if here.name in projects and projects[here.name].kind in ("ops", "companion")
     }
 
 
@@ -44,6 +43,15 @@ def own_libraries(here: Distribution) -> list[Path]:
     root = Path(here.location)
     names = [name for name in here.files if _COMPILED.search(name) and not _VENDORED.match(name)]
     return [path for name in names if (path := root / name).is_file()]
+
+
+def read_torch_code(python: Interpreter) -> DeviceCode | None:
+    """The CUDA code of the target's torch; None for a build without any."""
+    if python.torch is None or not python.torch.cuda:
+        return None
+    directory = Path(python.torch.source).parent / "lib"
+    libraries = [read_library(directory / name) for name in ("libtorch_cuda.so", "torch_cuda.dll")]
+    return next((each.code for each in libraries if each.code), None)
 
 
 def read_library(path: Path) -> Binary:

@@ -1,0 +1,174 @@
+"""What `zoo inspect` found, as documents and as lines. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zoo_cli.cli.text import columns, human_bytes, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from zoo_cli.machine.facts import Interpreter
+    from zoo_cli.packages.evidence import OpsEvidence
+    from zoo_cli.trust.binary import Binary
+    from zoo_cli.trust.fatbin import DeviceCode
+    from zoo_cli.trust.wheel import WheelReport
+
+_SHOWN = 12  # compiled files of a wheel that are shown without -v
+
+
+def wheel_document(report: WheelReport) -> dict[str, object]:
+    """A wheel: what it says, what it holds, what is wrong."""
+    return {
+        "ok": not report.fatal,
+        "kind": "wheel",
+        "path": str(report.path),
+        "name": report.name,
+        "version": report.version,
+        "size_bytes": report.size_bytes,
+        "sha256": report.sha256,
+        "tags": list(report.tags),
+        "requires": list(report.requires),
+        "requires_python": report.requires_python,
+        "targets": list(report.targets),
+        "cuda_major": report.cuda_major,
+        "libraries": [
+            {"path": each.path, "is_vendored": each.is_vendored, **_binary(each.binary)} for each in report.extensions
+        ],
+        "problems": [{"code": each.code, "detail": each.detail, "is_fatal": each.is_fatal} for each in report.problems],
+    }
+
+
+def file_document(path: str, binary: Binary) -> dict[str, object]:
+    """One compiled file."""
+    return {"ok": not binary.problem, "kind": "file", "path": path, **_binary(binary)}
+
+
+def environment_document(
+    python: Interpreter, torch_code: DeviceCode | None, evidence: Mapping[str, OpsEvidence]
+) -> dict[str, object]:
+    """The compiled packages of an environment."""
+    torch = python.torch
+    return {
+        "ok": all(each.is_sound for each in evidence.values()),
+        "kind": "environment",
+        "path": python.executable,
+        "python": python.version,
+        "torch": {"version": torch.version, "cuda": torch.cuda, **_code(torch_code)} if torch else None,
+        "packages": [_evidence(python, each) for each in evidence.values()],
+    }
+
+
+def _binary(binary: Binary) -> dict[str, object]:
+    elf = binary.elf
+    return {
+        "format": binary.kind,
+        "machines": list(binary.machines),
+        "needed": list(binary.needed),
+        "glibc": elf.glibc if elf else None,
+        "glibcxx": elf.glibcxx if elf else None,
+        "cuda_major": elf.cuda_major if elf else None,
+        "torch_symbols": len(elf.torch_symbols) if elf else None,
+        **_code(binary.code),
+        "problem": binary.problem or None,
+    }
+
+
+def _code(code: DeviceCode | None) -> dict[str, object]:
+    if code is None:
+        return {"targets": [], "cuda_code": None}
+    counts = {"parts": code.parts, "sass": dict(code.sass), "ptx": dict(code.ptx)}
+    packed = {"compression": list(code.compression), "is_relocatable": code.is_relocatable}
+    return {"targets": list(code.targets), "cuda_code": {**counts, **packed}}
+
+
+def _evidence(python: Interpreter, found: OpsEvidence) -> dict[str, object]:
+    here = python.distribution(found.project)
+    return {
+        "name": found.project,
+        "version": here.version if here else None,
+        "files": list(found.extensions),
+        "machines": list(found.machines),
+        "pythons": list(found.pythons),
+        "glibc": found.glibc,
+        "glibcxx": found.glibcxx,
+        "cuda_major": found.cuda_major,
+        **_code(found.code),
+        "missing_libraries": list(found.missing_libraries),
+        "unresolved": list(found.unresolved),
+        "problem": found.problem or None,
+    }
+
+
+def lines(document: Mapping[str, Any], *, verbose: bool) -> list[str]:
+    """A document for a terminal."""
+    shown = {"wheel": _wheel_lines, "file": _file_lines, "environment": _environment_lines}[document["kind"]]
+    return [printable(line) for line in shown(document, verbose=verbose)]
+
+
+def _wheel_lines(document: Mapping[str, Any], *, verbose: bool) -> list[str]:
+    found = [f"{document['name']} {document['version']}, {human_bytes(document['size_bytes'])}"]
+    found.append(f"  sha256   {document['sha256']}")
+    found.append(f"  tags     {' '.join(document['tags'][:4])}")
+    libraries = document["libraries"]
+    own = [each for each in libraries if verbose or not each["is_vendored"]]
+    rows = [(f"  {each['path'].rpartition('/')[2]}", _summary(each)) for each in own[: None if verbose else _SHOWN]]
+    found += columns(rows)
+    if len(rows) < len(libraries):
+        found.append(f"  and {len(libraries) - len(rows)} more libraries (-v)")
+    if not libraries:
+        found.append("  no compiled library")
+    for problem in document["problems"]:
+        found.append(f"  {'FAIL' if problem['is_fatal'] else 'note'}  {problem['code']}: {problem['detail']}")
+    return found
+
+
+def _file_lines(document: Mapping[str, Any], *, verbose: bool) -> list[str]:
+    needs = [f"  needs    {' '.join(document['needed'])}"] if verbose and document["needed"] else []
+    return [str(document["path"]), f"  {_summary(document)}", *needs]
+
+
+def _environment_lines(document: Mapping[str, Any], *, verbose: bool) -> list[str]:  # noqa: ARG001
+    torch = document["torch"]
+    rows = [("python", document["python"], document["path"])]
+    if torch:
+        code = f"CUDA {torch['cuda']}: {_targets(torch)}" if torch["cuda"] else "no CUDA code"
+        rows.append(("torch", torch["version"], code))
+    for each in document["packages"]:
+        rows.append((each["name"], each["version"], _package(each)))
+    return columns(rows)
+
+
+def _package(found: Mapping[str, Any]) -> str:
+    if not found["files"]:
+        return "FAIL: no compiled file"
+    doubts = (
+        found["problem"],
+        f"needs {', '.join(found['missing_libraries'])}, which torch here lacks" if found["missing_libraries"] else "",
+        f"{len(found['unresolved'])} symbols that torch here lacks" if found["unresolved"] else "",
+    )
+    doubt = next((each for each in doubts if each), "")
+    pythons = f"for {' '.join(found['pythons'])}, " if found["pythons"] else ""
+    return (f"FAIL: {doubt}; " if doubt else "") + pythons + _summary(found)
+
+
+def _summary(found: Mapping[str, Any]) -> str:
+    """Processor, C library, CUDA and code targets of a compiled file or package."""
+    if found["problem"] and not found["machines"]:
+        return f"cannot be read: {found['problem']}"
+    parts = [" ".join(found["machines"])]
+    if found["glibc"]:
+        parts.append(f"glibc {found['glibc']}")
+    if found["targets"]:
+        cuda = f"CUDA {found['cuda_major']}" if found["cuda_major"] else "CUDA"
+        parts.append(f"{cuda}: {_targets(found)}")
+    elif found["cuda_major"]:
+        parts.append(f"CUDA {found['cuda_major']}, no code of its own")
+    else:
+        parts.append("no CUDA code")
+    return ", ".join(parts)
+
+
+def _targets(found: Mapping[str, Any]) -> str:
+    return " ".join(found["targets"])

@@ -18,13 +18,14 @@ _GPUS = name_to_capability((row.name, row.capability) for row in gpu_models(_CAT
 
 
 @lru_cache(maxsize=16)
-def _matrix(platform: str) -> Matrix:
+def matrix_for(platform: str) -> Matrix:
+    """The facts for a platform."""
     return read_matrix(_CATALOG, platform)
 
 
 def matrix_of(machine: Machine) -> Matrix:
     """The facts for a machine's platform."""
-    return _matrix(machine.platform)
+    return matrix_for(machine.platform)
 
 
 def described(text: str) -> Machine:

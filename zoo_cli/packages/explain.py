@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # Tried for deletion in this order: what explains least is dropped first.
 _DELETION_ORDER = (
     "wall", "installed", "declared", "libc", "cuda", "torch", "provider", "python", "driver",
-    "device", "keep-torch", "asserted", "gpu", "wheels",
+    "device", "keep-torch", "asserted", "gpu", "wheels", "same-import",
 )  # fmt: skip
 
 # Correction -> cost: how much it takes away or asks of the user.
@@ -160,7 +160,7 @@ def _providers(problem: Problem) -> Iterator[str]:
         for release in facts.matrix.frameworks.get(want.project, ())
         for name in (*release.declared, *release.asserted)
     } | {facts.projects[want.project].import_name for want in request.wants}
-    found = {row.provider for name in needed for row, _bits in facts.ops_rows.get(name, ())}
+    found = {row.provider for name in needed for row, _bits in facts.ops_rows(name)}
     yield from sorted(found - facts.official - {USER_PAGE} - request.providers)
 
 

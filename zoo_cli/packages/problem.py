@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.machine.cuda import Coverage
-from zoo_cli.packages.grid import Drivers, Grid, is_cuda, known_targets, make_grid
-from zoo_cli.packages.versions import version
+from zoo_cli.packages.grid import Drivers, Grid, is_cuda, known_targets, make_grid, python_of
+from zoo_cli.packages.versions import Range, parse_range, version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +26,14 @@ OFFICIAL = "openmmlab"
 TORCH_FAMILY = ("torch", "torchvision", "torchaudio")
 INSTALLED = "installed"  # provider of ops that are in the target already
 USER_PAGE = "find-links"  # provider of wheels seen on a page the user named
+
+
+class OpsRelease(NamedTuple):
+    """All wheels of one version of an import package with compiled ops that may be taken."""
+
+    version: str
+    cells: int  # that any of the wheels serves
+    rows: tuple[tuple[OpsWheels, int], ...]  # each with the cells it serves
 
 
 @dataclass(frozen=True)
@@ -54,17 +62,18 @@ class Facts:
         return frozenset(project.import_name for project in self.projects.values() if project.kind == "ops")
 
     @cached_property
-    def ops_rows(self) -> dict[str, tuple[tuple[OpsWheels, int], ...]]:
-        """Import name -> rows with the cells they serve, newest version first."""
-        rows: dict[str, list[tuple[OpsWheels, int]]] = {}
+    def _ops_by_import(self) -> dict[str, list[OpsWheels]]:
+        rows: dict[str, list[OpsWheels]] = {}
         for wheels in (*self.pages, *self.matrix.ops):
-            bits = self.grid.covered_by(wheels)
-            if bits:
-                rows.setdefault(wheels.import_name, []).append((wheels, bits))
-        return {
-            name: tuple(sorted(found, key=lambda row: version(row[0].version), reverse=True))
-            for name, found in rows.items()
-        }
+            rows.setdefault(wheels.import_name, []).append(wheels)
+        return rows
+
+    @lru_cache(maxsize=64)  # noqa: B019 - lives as long as the facts do
+    def ops_rows(self, import_name: str) -> tuple[tuple[OpsWheels, int], ...]:
+        """The rows of an import package that serve a cell, with the cells they serve, newest version first."""
+        rows = ((wheels, self.grid.covered_by(wheels)) for wheels in self._ops_by_import.get(import_name, ()))
+        found = [row for row in rows if row[1]]
+        return tuple(sorted(found, key=lambda row: version(row[0].version), reverse=True))
 
     @cached_property
     def driver_cells(self) -> int:
@@ -87,6 +96,18 @@ class Facts:
             return not is_cuda(build.variant) or all(each in runs_on for each in found)
 
         return self.grid.mask_by_build(runs)
+
+    @lru_cache(maxsize=64)  # noqa: B019 - lives as long as the facts do
+    def python_cells(self, requires_python: str) -> int:
+        """The cells whose Python a `Requires-Python` admits."""
+        span = parse_range(requires_python)
+        # A tag names no patch level: ">=3.8.1" is taken for what any later patch level satisfies.
+        return self.grid.mask_by_python(lambda tag: span.admits(python_of(tag).rstrip("t") + ".99"))
+
+    @lru_cache(maxsize=64)  # noqa: B019 - lives as long as the facts do
+    def torch_cells(self, torch: Range) -> int:
+        """The cells whose torch lies in a range."""
+        return self.grid.mask_by_build(lambda build: torch.admits(build.version))
 
     @cached_property
     def cuda_cells(self) -> int:
@@ -112,6 +133,9 @@ class Problem:
     request: Request
     facts: Facts
     keep_torch: tuple[str, str] | None = None  # installed (version, variant) that stays
+
+    def __hash__(self) -> int:
+        return id(self)
 
     @property
     def machine(self) -> Machine:
@@ -160,7 +184,64 @@ class Problem:
     @cached_property
     def groups(self) -> tuple[str, ...]:
         """Every group that this problem has."""
-        return (*self.cell_groups, "asserted", "declared", "installed", "wheels", "provider", "wall")
+        return (*self.cell_groups, "asserted", "declared", "installed", "wheels", "provider", "wall", "same-import")
+
+    # -- compiled ops --------------------------------------------------------------------------------------------------
+
+    @lru_cache(maxsize=64)  # noqa: B019 - lives as long as the problem does
+    def ops_releases(
+        self, import_name: str, forks: frozenset[str], *, any_gpu: bool, any_provider: bool
+    ) -> tuple[OpsRelease, ...]:
+        """The versions of an import package that the request lets in, newest first.
+
+        Args:
+            import_name: the package, such as "mmcv".
+            forks: providers of the frameworks chosen so far, besides the official one.
+            any_gpu: whether the group `gpu` is relaxed.
+            any_provider: whether the group `provider` is relaxed.
+        """
+        found: dict[str, list[tuple[OpsWheels, int]]] = {}
+        let_in: dict[tuple[str, str], bool] = {}
+        for wheels, cells in self.facts.ops_rows(import_name):
+            publisher = wheels.provider, wheels.project
+            if publisher not in let_in:
+                let_in[publisher] = self.may_serve(wheels.project, import_name) and (
+                    any_provider or self.may_provide(*publisher, forks)
+                )
+            if not let_in[publisher]:
+                continue
+            if any_gpu or not self.wants_gpu or not is_cuda(wheels.variant) or self.facts.runs_on_gpus(wheels):
+                found.setdefault(wheels.version, []).append((wheels, cells))
+        return tuple(OpsRelease(each, _union(rows), tuple(rows)) for each, rows in found.items())
+
+    def is_built(self, import_name: str) -> bool:
+        """Whether the request wants an import package compiled."""
+        return any(self._owns(project, import_name) for project in self.request.build)
+
+    def may_serve(self, project: str, import_name: str) -> bool:
+        """An ops project asked for by name excludes the others that own the same import package."""
+        asked = [want.project for want in self.request.wants if self._owns(want.project, import_name)]
+        return not asked or project in asked
+
+    def _owns(self, project: str, import_name: str) -> bool:
+        found = self.facts.projects.get(project)
+        return bool(found and found.import_name == import_name)
+
+    def may_provide(self, provider: str, project: str, forks: frozenset[str]) -> bool:
+        """The project's own publisher, a page the user named, or a provider the user chose; forks for forks only."""
+        request = self.request
+        if provider in (USER_PAGE, INSTALLED) or provider in request.providers or provider in forks:
+            return True
+        known = self.facts.projects.get(project)
+        is_home = known is not None and known.provider == provider
+        return is_home and not forks and (provider in self.facts.official or request.want(project) is not None)
+
+
+def _union(rows: list[tuple[OpsWheels, int]]) -> int:
+    bits = 0
+    for _wheels, mine in rows:
+        bits |= mine
+    return bits
 
 
 def _libc_allows(glibc: str | None, machine: Machine) -> bool:

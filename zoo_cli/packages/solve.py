@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zoo_cli.catalog.entries import OpsWheels
-from zoo_cli.packages.grid import Cell, is_cuda, python_of
-from zoo_cli.packages.problem import INSTALLED, OFFICIAL, USER_PAGE
+from zoo_cli.packages.problem import INSTALLED, OFFICIAL
 from zoo_cli.packages.versions import Range, parse_range, version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from zoo_cli.catalog.entries import FrameworkRelease
-    from zoo_cli.packages.problem import Problem
+    from zoo_cli.packages.grid import Cell
+    from zoo_cli.packages.problem import OpsRelease, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class _Search:
     problem: Problem
     relaxed: frozenset[str]
     _cells: int = 0
-    _known: dict[tuple[str, ...], tuple[Cell, tuple[Ops, ...]] | None] = field(default_factory=dict)
+    _known: dict[tuple[object, ...], tuple[Cell, tuple[Ops, ...]] | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._cells = self.problem.facts.grid.everything
@@ -69,7 +69,7 @@ class _Search:
         for want in wants:
             _add(ranges, self._key(want.project), want.versions)
         for name, span in self._installed_ranges():
-            _add(ranges, name, span)
+            _add(ranges, self._key(name), span)
         agenda = [want.project for want in wants if self._kind(want.project) == "framework"]
         for chosen, final in self._assign(agenda, {}, ranges):
             best = self._best(chosen, final)
@@ -118,8 +118,15 @@ class _Search:
                 if self._kind(name) == "framework" and name not in (*following, *chosen, project):
                     following.append(name)
             now = {**chosen, project: release}
+            if self._clash((*now, *following)):
+                continue
             if all(span.admits(now[each].version) for each in now for span in more.get(each, ())):
                 yield from self._assign(following, now, more)
+
+    def _clash(self, projects: tuple[str, ...]) -> bool:
+        """Whether two projects own one import package: installed together they overwrite each other's files."""
+        known = self.problem.facts.projects
+        return "same-import" not in self.relaxed and len({known[p].import_name for p in projects}) < len(projects)
 
     def _provided(self, needed: str, release: FrameworkRelease) -> str:
         """The project a requirement means: a fork's `mmengine` is the fork's own engine."""
@@ -162,54 +169,53 @@ class _Search:
         """The best cell, with ops where something needs them, under the ranges collected so far."""
         cells = self._cells
         for release in chosen.values():
-            cells &= self._python_cells(release.requires_python)
+            if release.requires_python:
+                cells &= self.problem.facts.python_cells(release.requires_python)
         if "wall" not in self.relaxed:
             for span in self._torch_walls(chosen):
-                cells &= self._torch_cells(span)
+                cells &= self.problem.facts.torch_cells(span)
         needed = {name: ranges[name] for name in ranges if name in self.problem.facts.ops_names}
-        providers = {release.provider for release in chosen.values()} - {OFFICIAL}
-        key = (str(cells), *sorted(providers), *sorted(f"{n} {span.text}" for n in needed for span in needed[n]))
+        forks = frozenset(release.provider for release in chosen.values()) - {OFFICIAL}
+        key = (cells, forks, tuple((name, frozenset(spans)) for name, spans in sorted(needed.items())))
         if key not in self._known:
-            self._known[key] = self._with_ops(cells, needed, providers)
+            self._known[key] = self._with_ops(cells, needed, forks)
         return self._known[key]
 
     def _with_ops(
-        self, cells: int, needed: Mapping[str, tuple[Range, ...]], providers: set[str]
+        self, cells: int, needed: Mapping[str, tuple[Range, ...]], forks: frozenset[str]
     ) -> tuple[Cell, tuple[Ops, ...]] | None:
         """The best of the cells that every import package with ops has wheels for, or may be compiled for."""
-        offers: list[tuple[list[tuple[OpsWheels, int]], SourceBuild | None]] = []
+        offers: list[tuple[list[OpsRelease], SourceBuild | None]] = []
         for name, spans in needed.items():
-            builds = any(self._builds(name, project) for project in self.problem.request.build)
-            source = self._source(name, spans, providers) if builds or "wheels" in self.relaxed else None
-            rows = [] if builds else self._serving(name, spans, providers, cells)
+            built = self.problem.is_built(name)
+            source = self._source(name, spans, forks) if built or "wheels" in self.relaxed else None
+            releases = [] if built else self._serving(name, spans, forks)
             if not source:
-                cells &= _union(rows)
-            offers.append((rows, source))
+                served = 0
+                for release in releases:
+                    served |= release.cells
+                cells &= served
+            offers.append((releases, source))
         cell, bit = self.problem.facts.grid.best(cells), cells & -cells
         if not cell:
             return None
-        return cell, tuple(_choice([wheels for wheels, bits in rows if bits & bit], source) for rows, source in offers)
+        return cell, tuple(_choice(releases, bit, source) for releases, source in offers)
 
-    def _serving(
-        self, name: str, spans: tuple[Range, ...], providers: set[str], cells: int
-    ) -> list[tuple[OpsWheels, int]]:
-        return [
-            (wheels, bits & cells)
-            for wheels, bits in self.problem.facts.ops_rows.get(name, ())
-            if bits & cells and self._is_allowed(wheels, providers) and all(s.admits(wheels.version) for s in spans)
-        ]
+    def _serving(self, name: str, spans: tuple[Range, ...], forks: frozenset[str]) -> list[OpsRelease]:
+        """The versions that every range admits."""
+        releases = self.problem.ops_releases(
+            name, forks, any_gpu="gpu" in self.relaxed, any_provider="provider" in self.relaxed
+        )
+        return [release for release in releases if all(span.admits(release.version) for span in spans)]
 
-    def _builds(self, import_name: str, project: str) -> bool:
-        found = self.problem.facts.projects.get(project)
-        return bool(found and found.import_name == import_name)
-
-    def _source(self, name: str, spans: tuple[Range, ...], providers: set[str]) -> SourceBuild | None:
+    def _source(self, name: str, spans: tuple[Range, ...], forks: frozenset[str]) -> SourceBuild | None:
         """The newest release of the ops that the ranges admit, to be compiled for the chosen torch."""
+        problem = self.problem
         releases = [
             (project.name, release)
-            for project in self.problem.facts.projects.values()
-            if project.kind == "ops" and project.import_name == name and self._may_serve(project.name, name)
-            if self._may_provide(project.provider, project.name, providers)
+            for project in problem.facts.projects.values()
+            if project.kind == "ops" and project.import_name == name and problem.may_serve(project.name, name)
+            if problem.may_provide(project.provider, project.name, forks)
             for release in project.sdists
             if all(span.admits(release) for span in spans)
         ]
@@ -218,46 +224,10 @@ class _Search:
         project_name, release = max(releases, key=lambda pair: version(pair[1]))
         return SourceBuild(project_name, name, release)
 
-    def _is_allowed(self, wheels: OpsWheels, providers: set[str]) -> bool:
-        """Whether this project of this provider may be used, and its code runs on the GPUs as far as that is known."""
-        problem = self.problem
-        if not self._may_serve(wheels.project, wheels.import_name):
-            return False
-        if "provider" not in self.relaxed and not self._may_provide(wheels.provider, wheels.project, providers):
-            return False
-        if "gpu" in self.relaxed or not problem.wants_gpu or not is_cuda(wheels.variant):
-            return True
-        return problem.facts.runs_on_gpus(wheels)
-
-    def _may_serve(self, project: str, import_name: str) -> bool:
-        """An ops project asked for by name excludes the others that own the same import package."""
-        asked = [w.project for w in self.problem.request.wants if self._builds(import_name, w.project)]
-        return not asked or project in asked
-
-    def _may_provide(self, provider: str, project: str, providers: set[str]) -> bool:
-        """The project's own publisher, a page the user named, or a provider the user chose; forks for forks only."""
-        request = self.problem.request
-        if provider in (USER_PAGE, INSTALLED) or provider in request.providers or provider in providers:
-            return True
-        known = self.problem.facts.projects.get(project)
-        is_home = known is not None and known.provider == provider
-        return (
-            is_home and not providers and (provider in self.problem.facts.official or request.want(project) is not None)
-        )
-
-    def _python_cells(self, requires: str | None) -> int:
-        if not requires:
-            return self.problem.facts.grid.everything
-        span = parse_range(requires)
-        return self.problem.facts.grid.mask_by_python(lambda tag: span.admits(python_of(tag).rstrip("t") + ".99"))
-
     def _torch_walls(self, chosen: Mapping[str, FrameworkRelease]) -> Iterator[Range]:
         for wall in self.problem.facts.matrix.walls:
             if wall.severity == "breaks" and "torch" in wall.needs and _is_affected(wall.affects, chosen):
                 yield parse_range(wall.needs["torch"])
-
-    def _torch_cells(self, span: Range) -> int:
-        return self.problem.facts.grid.mask_by_build(lambda build: span.admits(build.version))
 
 
 def _is_affected(affects: Mapping[str, str], chosen: Mapping[str, FrameworkRelease]) -> bool:
@@ -277,15 +247,9 @@ def _add(ranges: Ranges, name: str, span: Range) -> None:
     ranges[name] = (*ranges.get(name, ()), span)
 
 
-def _union(rows: list[tuple[OpsWheels, int]]) -> int:
-    bits = 0
-    for _wheels, mine in rows:
-        bits |= mine
-    return bits
-
-
-def _choice(rows: list[OpsWheels], source: SourceBuild | None) -> Ops:
+def _choice(releases: list[OpsRelease], bit: int, source: SourceBuild | None) -> Ops:
     """Ops for the chosen cell: the installed ones, the newest wheel, or a build."""
+    rows = [wheels for release in releases if release.cells & bit for wheels, cells in release.rows if cells & bit]
     wheels = next((each for each in rows if each.provider == INSTALLED), rows[0] if rows else None)
     chosen = wheels or source
     assert chosen is not None

@@ -72,12 +72,18 @@ class _Clause:
         return candidate >= bound and candidate.release[: len(head)] == head
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Range:
-    """A set of versions, as a specifier set writes it."""
+    """A set of versions, as a specifier set writes it; equal when it is written alike."""
 
     text: str
     clauses: tuple[_Clause, ...]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Range) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
 
     def admits(self, candidate: str) -> bool:
         """Whether the version lies in the range; a version that is not PEP 440 lies in none but the open one."""

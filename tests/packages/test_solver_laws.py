@@ -13,7 +13,7 @@ from zoo_cli.catalog.entries import OpsWheels
 from zoo_cli.packages.solve import search
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(worlds())
 def test_the_solver_agrees_with_brute_force(world: World) -> None:
     compare(world)

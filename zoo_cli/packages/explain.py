@@ -274,6 +274,8 @@ def _reasons(problem: Problem, conflict: tuple[str, ...]) -> Iterator[Reason]:
                         newest.origin.source,
                         newest.origin.date,
                     )
+    if "same-import" in conflict:
+        yield from _rivals(problem)
     machine, python = problem.machine, problem.machine.python
     if "gpu" in conflict or ("device" in conflict and "wheels" in conflict):
         yield from _gpu_reasons(problem)
@@ -296,6 +298,22 @@ def _reasons(problem: Problem, conflict: tuple[str, ...]) -> Iterator[Reason]:
     if "installed" in conflict and python:
         here = [f"{p} {d.version}" for p in problem.facts.matrix.frameworks if (d := python.distribution(p))]
         yield Reason("installed", (("projects", ", ".join(sorted(here))),))
+
+
+def _rivals(problem: Problem) -> Iterator[Reason]:
+    """Two projects with one import package, among what was asked for and what its newest releases need."""
+    projects = problem.facts.projects
+    owners: dict[str, str] = {}
+    for want in problem.request.wants:
+        releases = problem.facts.matrix.frameworks.get(want.project, ())
+        newest = max(releases, key=lambda release: version(release.version), default=None)
+        for name in (want.project, *(newest.declared if newest else ()), *(newest.asserted if newest else ())):
+            project = projects.get(name)
+            if project and project.kind in ("framework", "engine"):
+                other = owners.setdefault(project.import_name, name)
+                if other != name:
+                    yield Reason("same-import", (("one", other), ("other", name), ("package", project.import_name)))
+                    return
 
 
 def _newest_framework(problem: Problem) -> FrameworkRelease | None:

@@ -82,6 +82,7 @@ _FACTS = {
     "torch": "torch {asked} was asked for",
     "cuda": "{asked} was asked for",
     "installed": "installed and staying: {projects}",
+    "same-import": "{one} and {other} both are the import package {package} and would overwrite each other",
 }
 
 
@@ -98,6 +99,8 @@ def _fact(reason: Reason) -> str:
 
 def _so(error: NoSolution) -> str:
     groups = set(error.conflict)
+    if "same-import" in groups:
+        return "only one of them can be installed"
     if "wheels" in groups and "gpu" in groups:
         return "no prebuilt compiled ops exist for any torch that runs on this GPU"
     if "wheels" in groups and "keep-torch" in groups:

@@ -80,7 +80,8 @@ def count(connection: sqlite3.Connection, query: Query) -> int:
     compiled = compile_filter(query.filter, names) if query.filter else Compiled(EVERYTHING)
     scope = search_scope(connection, query, compiled)
     text = (
-        f"SELECT count(*) FROM model m JOIN package p ON p.id = m.package WHERE {scope.text} AND {compiled.where.text}"
+        "SELECT count(*) FROM entry e JOIN model m ON m.id = e.model JOIN package p ON p.id = e.package "
+        f"WHERE {scope.text} AND {compiled.where.text}"
     )
     (found,) = connection.execute(text, scope.parameters + compiled.where.parameters).fetchone()
     return int(found)

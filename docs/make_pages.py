@@ -78,8 +78,8 @@ def baselines_page(connection: sqlite3.Connection) -> str:
 def count(connection: sqlite3.Connection, folders: list[str], release: str) -> int:
     """How many models with a checkpoint the metafiles of these folders have."""
     query = (
-        "SELECT count(*) FROM model m JOIN package p ON p.id = m.package "
-        "WHERE p.project = 'mmdet' AND p.version = ? AND m.files > 0 AND m.at GLOB ?"
+        "SELECT count(*) FROM entry e JOIN model m ON m.id = e.model JOIN package p ON p.id = e.package "
+        "WHERE p.project = 'mmdet' AND p.version = ? AND m.files > 0 AND m.metafile GLOB ?"
     )
     found = (connection.execute(query, (release, f"configs/{each}/metafile.y*")).fetchone() for each in folders)
     return sum(number for (number,) in found)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.catalog.conftest import INDEX
-from zoo_cli.catalog.compiler import BrokenRow, compile_index, digest_of
+from zoo_cli.catalog.compiler import SCHEMA_VERSION, BrokenRow, compile_index, digest_of
 from zoo_cli.catalog.compiler.compat import NEEDED, load_compat
 from zoo_cli.catalog.compiler.facts import load_gpus, load_projects, load_walls
 from zoo_cli.catalog.compiler.frameworks import load_frameworks
@@ -49,7 +49,7 @@ class TestReproducible:
             assert connection.execute("PRAGMA freelist_count").fetchone() == (0,)
         assert meta == {
             "index_date": "2026-11-23",
-            "schema": "1",
+            "schema": str(SCHEMA_VERSION),
             "sources": digest_of(compiled.parent / "index"),
         }
 

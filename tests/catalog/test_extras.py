@@ -68,7 +68,7 @@ def test_an_unknown_backbone(catalog: sqlite3.Connection) -> None:
 def test_readme_only_checkpoints_are_models(catalog: sqlite3.Connection) -> None:
     counts = dict(
         catalog.execute(
-            "SELECT p.version, count(*) FROM readme_checkpoint r JOIN model m ON m.id = r.model "
+            "SELECT p.version, count(*) FROM readme_checkpoint r JOIN entry m ON m.id = r.entry "
             "JOIN package p ON p.id = m.package WHERE p.project = 'mmdet-readmes' GROUP BY 1"
         )
     )
@@ -100,8 +100,9 @@ def test_training_logs(catalog: sqlite3.Connection) -> None:
         rows = [row for row in whole["logs"] if row["project"] == project and version in row["releases"]]
         assert sum(version in row.get("in_index", row["releases"]) for row in rows) == counts["with_log"], release
     logged = (
-        "SELECT count(DISTINCT x.file) FROM log l JOIN model m ON m.id = l.model JOIN package p ON p.id = m.package "
-        "JOIN model_file x ON x.model = m.id WHERE l.source = 'readme' AND p.project = 'mmdet' AND p.version = '3.3.0'"
+        "SELECT count(DISTINCT x.file) FROM log l JOIN entry m ON m.model = l.model JOIN package p ON p.id = m.package "
+        "JOIN model_file x ON x.model = m.model "
+        "WHERE l.source = 'readme' AND p.project = 'mmdet' AND p.version = '3.3.0'"
     )
     assert catalog.execute(logged).fetchone()[0] >= 555
 
@@ -133,8 +134,8 @@ def test_other_zoos(catalog: sqlite3.Connection) -> None:
         ("torchvision", "0.29.2"): 166,
     }
     lengths = (
-        "SELECT length(f.prefix), f.prefix_algorithm, count(*) FROM package p JOIN model m ON m.package = p.id "
-        "JOIN model_file x ON x.model = m.id JOIN file f ON f.id = x.file WHERE p.project = ? AND p.rank = 0 "
+        "SELECT length(f.prefix), f.prefix_algorithm, count(*) FROM package p JOIN entry m ON m.package = p.id "
+        "JOIN model_file x ON x.model = m.model JOIN file f ON f.id = x.file WHERE p.project = ? AND p.rank = 0 "
         "GROUP BY 1, 2 ORDER BY 1"
     )
     assert catalog.execute(lengths, ("torchvision",)).fetchall() == [

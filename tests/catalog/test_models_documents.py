@@ -6,6 +6,7 @@ import copy
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from zoo_cli.catalog.compiler import compile_index
 from zoo_cli.catalog.compiler.releases import read_document, read_releases
 from zoo_cli.catalog.compiler.rows import BrokenRow
 from zoo_cli.catalog.contents import counts, metric_ranges, problems
-from zoo_cli.catalog.listing import Query
+from zoo_cli.catalog.listing import Query, list_models
+from zoo_cli.catalog.models import find_models
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +46,35 @@ def test_every_repair_is_an_issue(real: sqlite3.Connection) -> None:
     assert {(each.at, each.subject) for each in repaired} == {
         (at, name)
         for at, name in real.execute(
-            "SELECT m.at, m.name FROM model m JOIN package p ON p.id = m.package "
+            "SELECT m.metafile || ':' || e.line, m.name FROM entry e JOIN model m ON m.id = e.model "
+            "JOIN package p ON p.id = e.package "
             "WHERE config_state = 'repaired' AND p.project = 'mmdet' AND p.version = '3.3.0'")
     }  # fmt: skip
     assert not [each for each in problems(real) if each.blocks]
+
+
+def test_what_releases_say_alike_is_kept_once(tmp_path: Path) -> None:
+    same = model("same", "https://x.example/same.pth", results=[result(box_AP=40.0)])
+    other = model("other", "https://x.example/other.pth", results=[result(box_AP=41.0)])
+    issue = {"kind": "odd-key", "at": "configs/metafile.yml:3", "subject": "same", "detail": "x"}
+    documents = [document(version, models=[same, other]) for version in ("1.0", "1.1", "1.2")]
+    for line, each in enumerate(documents, 7):
+        each["issues"] = [{**issue, "at": f"configs/metafile.yml:{line}"}]
+        each["models"][0] = {**same, "at": f"configs/metafile.yml:{line}"}
+    documents[0]["models"][1] = {**other, "results": [result(box_AP=39.0)]}
+    with closing(models_db(write_index(tmp_path, *documents))) as connection:
+        numbers = {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in
+                   ("model", "entry", "metric", "model_file", "derived", "issue", "issue_entry")}  # fmt: skip
+        assert numbers == {
+            "model": 3, "entry": 6, "metric": 3, "model_file": 3, "derived": 3, "issue": 1, "issue_entry": 3,
+        }  # fmt: skip
+        assert [each.at for each in problems(connection)] == [f"configs/metafile.yml:{line}" for line in (9, 8, 7)]
+        found = list_models(connection, Query(all_releases=True, filter="box_AP>=40"))
+        assert [(row.facts["release"], row.facts["model"], row.metrics["box_AP"].value) for row in found.rows] == [
+            ("1.2", "other", 41.0), ("1.1", "other", 41.0), ("1.2", "same", 40.0), ("1.1", "same", 40.0),
+            ("1.0", "same", 40.0),
+        ]  # fmt: skip
+        assert find_models(connection, "zoolet/1.1/same").models[0].at == "configs/metafile.yml:8"
 
 
 def test_ranges_of_metrics(real: sqlite3.Connection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -134,13 +135,14 @@ def test_a_model_with_all_its_facts(real: sqlite3.Connection) -> None:
 
 def test_the_old_release_is_told_with_the_new_one(real: sqlite3.Connection) -> None:
     assert [each.identity for each in find_models(real, OLD).models] == [
-        f"mmdet/3.3.0/{YOLO}", f"mmdet/2.28.2/{OLD}", f"mmdet/2.25.0/{OLD}"]  # fmt: skip
+        f"mmdet/3.3.0/{YOLO}", f"mmdet/3.0.0/{YOLO}", f"mmdet/2.28.2/{OLD}", f"mmdet/2.25.0/{OLD}"]  # fmt: skip
 
 
 def test_aliases_of_mmdet_2(real: sqlite3.Connection) -> None:
     """study 6: 461 of 476 entries of 2.28.2 have their checkpoint in 3.3.0; 2 of them name two entries there."""
     rows = real.execute(
-        "SELECT m.name FROM model m JOIN package p ON p.id = m.package WHERE p.version = '2.28.2'"
+        "SELECT m.name FROM entry e JOIN model m ON m.id = e.model "
+        "JOIN package p ON p.id = e.package WHERE p.version = '2.28.2'"
     ).fetchall()
     ambiguous, new = [], 0
     for (name,) in rows:
@@ -253,6 +255,28 @@ def test_renamed_names_lead_to_the_newest_name(small: sqlite3.Connection) -> Non
     assert find_models(small, "old").models[0].identity == "zoolet/3.0/new"
     assert find_models(small, "middle").models[0].identity == "zoolet/3.0/new"
     assert find_models(small, "older").models[0].identity == "zoolet/1.10/dropped"  # the newest that has the file
+
+
+def test_a_name_goes_on_from_release_to_release(tmp_path: Path) -> None:
+    """By address into 2.0, from there by the time stamp into 3.0; a name of 3.0 itself is no alias into it."""
+    net = "https://x.example/net_20210101_101010"
+    index = write_index(
+        tmp_path,
+        document("3.0", models=[model("new", f"{net}-bbbbbbbb.pth"), model("first", "https://x.example/other.pth")]),
+        document("2.0", models=[model("second", f"{net}-aaaaaaaa.pth")]),
+        document("1.0", models=[model("first", f"{net}-aaaaaaaa.pth"), model("oldest", f"{net}-aaaaaaaa.pth")]),
+    )  # fmt: skip
+    with closing(models_db(index)) as connection:
+        aliases = "SELECT a.name, m.name, via FROM alias a JOIN model m ON m.id = a.model"
+        assert connection.execute(aliases).fetchall() == [
+            ("first", "second", "url"),
+            ("oldest", "new", "time"),
+            ("oldest", "second", "url"),
+            ("second", "new", "time"),
+        ]
+        assert find_models(connection, "oldest").models[0].identity == "zoolet/3.0/new"
+        assert find_models(connection, "zoolet/2.0/oldest").models[0].identity == "zoolet/2.0/second"
+        assert find_models(connection, "first").models[0].files[0].name == "other.pth"
 
 
 def test_the_same_name_means_the_newest_release(small: sqlite3.Connection) -> None:

@@ -25,7 +25,8 @@ def shared(real: sqlite3.Connection) -> dict[str, dict[str, set[tuple[str, str]]
     """Name -> package -> (config, files), for names that newest releases of several packages have; forks left out."""
     query = (
         "SELECT m.name, p.project, coalesce(m.config, ''), coalesce((SELECT group_concat(f.name) FROM model_file x "
-        "JOIN file f ON f.id = x.file WHERE x.model = m.id), '') FROM model m JOIN package p ON p.id = m.package "
+        "JOIN file f ON f.id = x.file WHERE x.model = m.id), '') FROM entry e JOIN model m ON m.id = e.model "
+        "JOIN package p ON p.id = e.package "
         "WHERE p.rank = 0"
     )
     found: defaultdict[str, defaultdict[str, set[tuple[str, str]]]] = defaultdict(lambda: defaultdict(set))

@@ -39,7 +39,7 @@ VALUES = st.one_of(st.none(), st.integers(0, 6))
     st.lists(st.tuples(VALUES, VALUES), max_size=30), st.sampled_from(["min", "max"]), st.sampled_from(["min", "max"])
 )
 def test_the_front_by_its_definition(points: list[tuple[int | None, int | None]], one: str, two: str) -> None:
-    rows = [Row(at, {"x": x, "y": y}) for at, (x, y) in enumerate(points)]
+    rows = [Row(at, at, {"x": x, "y": y}) for at, (x, y) in enumerate(points)]
     signs = (1 if one == "min" else -1, 1 if two == "min" else -1)
     costs = {at: (x * signs[0], y * signs[1]) for at, (x, y) in enumerate(points) if x is not None and y is not None}
     expected = {
@@ -53,7 +53,7 @@ def test_the_front_by_its_definition(points: list[tuple[int | None, int | None]]
 
 @given(st.lists(VALUES, max_size=30))
 def test_sorting_puts_the_unknown_last(values: list[int | None]) -> None:
-    rows = [Row(at, {"x": value}) for at, value in enumerate(values)]
+    rows = [Row(at, at, {"x": value}) for at, value in enumerate(values)]
     known = [value for value in values if value is not None]
     for goal in ("min", "max"):
         shown = [row.value("x") for row in sorted_rows(rows, "x", goal)]

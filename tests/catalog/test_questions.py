@@ -117,8 +117,9 @@ def models_of_readmes() -> frozenset[tuple[str, str, str]]:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'readme_checkpoint'").fetchone():
             return frozenset()
         query = (
-            "SELECT p.project, p.version, m.name FROM readme_checkpoint r JOIN model m ON m.id = r.model "
-            "JOIN package p ON p.id = m.package"
+            "SELECT p.project, p.version, m.name FROM readme_checkpoint r JOIN entry e ON e.id = r.entry "
+            "JOIN model m ON m.id = e.model "
+            "JOIN package p ON p.id = e.package"
         )
         return frozenset(connection.execute(query).fetchall())
 

@@ -138,8 +138,8 @@ def test_verdicts_of_the_index() -> None:
         assert cpu_verdict(catalog, "mmdet", "3.2.0", "configs/carafe/x.py").answer == "unknown"
         assert cpu_verdict(catalog, "mmdet", "3.3.0", None) == Verdict("unknown", ("its config is not known",))
         stored = catalog.execute(
-            "SELECT m.config, p.project, p.version, d.cpu_ok FROM model m JOIN package p ON p.id = m.package "
-            "JOIN derived d ON d.model = m.id WHERE p.project = 'mmdet'"
+            "SELECT m.config, p.project, p.version, coalesce(e.cpu_ok, 'unknown') FROM entry e "
+            "JOIN model m ON m.id = e.model JOIN package p ON p.id = e.package WHERE p.project = 'mmdet'"
         ).fetchall()
         for config, project, version, answer in stored[::25]:
             assert cpu_verdict(catalog, project, version, config).answer == answer

@@ -65,13 +65,16 @@ class MetricRange:
 def counts(connection: sqlite3.Connection) -> tuple[Counts, ...]:
     """The releases in numbers: by project, newest first."""
     query = """
-        SELECT p.project, p.version, p.date, (SELECT count(DISTINCT name) FROM collection c WHERE c.package = p.id),
+        SELECT p.project, p.version, p.date,
+          (SELECT count(DISTINCT c.name) FROM collection_entry o JOIN collection c ON c.id = o.collection
+           WHERE o.package = p.id),
           count(*), count(DISTINCT m.name), sum(m.files > 0), sum(m.config_state = 'found'),
           sum(m.config_state = 'repaired'), sum(m.config_state = 'missing'),
-          (SELECT count(DISTINCT x.file) FROM model_file x JOIN model o ON o.id = x.model WHERE o.package = p.id),
-          (SELECT count(*) FROM metric v JOIN model o ON o.id = v.model WHERE o.package = p.id),
-          (SELECT count(*) FROM issue i WHERE i.package = p.id)
-        FROM package p JOIN model m ON m.package = p.id GROUP BY p.id ORDER BY p.project, p.rank"""
+          (SELECT count(DISTINCT x.file) FROM entry o JOIN model_file x ON x.model = o.model WHERE o.package = p.id),
+          (SELECT count(*) FROM entry o JOIN metric v ON v.model = o.model WHERE o.package = p.id),
+          (SELECT count(*) FROM issue_entry i WHERE i.package = p.id)
+        FROM package p JOIN entry e ON e.package = p.id JOIN model m ON m.id = e.model
+        GROUP BY p.id ORDER BY p.project, p.rank"""
     return tuple(Counts(*row) for row in connection.execute(query))
 
 
@@ -80,9 +83,10 @@ def problems(
 ) -> tuple[Problem, ...]:
     """The oddities of a project, a release, a kind; of everything when nothing is asked for."""
     query = """
-        SELECT p.project, p.version, i.kind, i.at, i.subject, i.detail, i.blocks FROM issue i
-        JOIN package p ON p.id = i.package WHERE (?1 IS NULL OR p.project = ?1) AND (?2 IS NULL OR p.version = ?2)
-        AND (?3 IS NULL OR i.kind = ?3) ORDER BY p.project, p.rank, i.rowid"""
+        SELECT p.project, p.version, i.kind, i.metafile || coalesce(':' || o.line, ''), i.subject, i.detail, i.blocks
+        FROM issue_entry o JOIN issue i ON i.id = o.issue JOIN package p ON p.id = o.package
+        WHERE (?1 IS NULL OR p.project = ?1) AND (?2 IS NULL OR p.version = ?2)
+        AND (?3 IS NULL OR i.kind = ?3) ORDER BY p.project, p.rank, o.rowid"""
     rows = connection.execute(query, (project, version, kind))
     return tuple(
         Problem(project, version, kind, at, subject, detail, bool(blocks))
@@ -94,8 +98,9 @@ def metric_ranges(connection: sqlite3.Connection, query: Query) -> tuple[MetricR
     """Every metric of the models in scope, the most frequent first."""
     scope = search_scope(connection, query, Compiled(EVERYTHING))
     text = (
-        "SELECT n.name, n.label, count(DISTINCT v.model), min(v.value), max(v.value), group_concat(DISTINCT v.unit) "
-        "FROM metric v JOIN metric_name n ON n.id = v.name JOIN model m ON m.id = v.model "
-        f"JOIN package p ON p.id = m.package WHERE {scope.text} GROUP BY n.id ORDER BY 3 DESC, 1"
+        "SELECT n.name, n.label, count(DISTINCT e.id), min(v.value), max(v.value), group_concat(DISTINCT v.unit) "
+        "FROM metric v JOIN metric_name n ON n.id = v.name JOIN entry e ON e.model = v.model "
+        "JOIN model m ON m.id = e.model JOIN package p ON p.id = e.package "
+        f"WHERE {scope.text} GROUP BY n.id ORDER BY 3 DESC, 1"
     )
     return tuple(MetricRange(*row) for row in connection.execute(text, scope.parameters))

@@ -84,9 +84,10 @@ class Details(NamedTuple):
 def details_of(connection: sqlite3.Connection, model: Model) -> Details:
     """Everything known of a model that `find_models` found."""
     query = (
-        "SELECT m.package, p.evidence, p.rank, m.iterations, m.batch_size, m.resources, m.extra, m.converted_from, "
-        "d.paper_year, d.checkpoint_year, d.lr_schedule, d.backbone, d.digest FROM model m "
-        "JOIN package p ON p.id = m.package LEFT JOIN derived d ON d.model = m.id WHERE m.id = ?"
+        "SELECT e.package, p.evidence, p.rank, m.iterations, m.batch_size, m.resources, m.extra, m.converted_from, "
+        "d.paper_year, d.checkpoint_year, d.lr_schedule, d.backbone, d.digest FROM entry e "
+        "JOIN model m ON m.id = e.model JOIN package p ON p.id = e.package LEFT JOIN derived d ON d.model = m.id "
+        "WHERE e.id = ?"
     )
     package, evidence, rank, *rest = connection.execute(query, (model.id,)).fetchone()
     facts = tuple(_facts(connection, model, package, rest))
@@ -98,12 +99,14 @@ def details_of(connection: sqlite3.Connection, model: Model) -> Details:
         evidence=evidence,
         facts=facts,
         unknown=tuple(name for name in wanted if name not in there),
-        times=_times(connection, model.id),
+        times=_times(connection, model.content),
         digest=rest[-1] or "none",
         cpu=cpu_verdict(connection, release.project, release.version, model.config_path),
         problems=_problems(connection, package, model),
-        aliases=tuple(connection.execute("SELECT name, via FROM alias WHERE model = ? ORDER BY name", (model.id,))),
-        logs=tuple(connection.execute("SELECT url, source FROM log WHERE model = ? ORDER BY rowid", (model.id,))),
+        aliases=tuple(
+            connection.execute("SELECT name, via FROM alias WHERE model = ? ORDER BY name", (model.content,))
+        ),
+        logs=tuple(connection.execute("SELECT url, source FROM log WHERE model = ? ORDER BY rowid", (model.content,))),
         is_newest=rank == 0,
         namesakes=_namesakes(connection, package, model.name),
     )
@@ -158,11 +161,11 @@ def _text(value: object) -> str:
 def _of_collection(connection: sqlite3.Connection, package: int, model: Model) -> dict[str, str]:
     """The collection's line for each field that it may hand down, and the values under "=field"."""
     query = (
-        "SELECT at, paper_title, paper_url, readme, code, license FROM collection WHERE package = ? AND name = ? "
-        "ORDER BY substr(at, 1, instr(at, ':')) = ? DESC LIMIT 1"
+        "SELECT c.metafile || coalesce(':' || o.line, ''), c.paper_title, c.paper_url, c.readme, c.code, c.license "
+        "FROM collection_entry o JOIN collection c ON c.id = o.collection WHERE o.package = ? AND c.name = ? "
+        "ORDER BY c.metafile = ? DESC, o.rowid LIMIT 1"
     )
-    folder = model.at.rpartition(":")[0] + ":"
-    found = connection.execute(query, (package, model.collection, folder)).fetchone()
+    found = connection.execute(query, (package, model.collection, model.at.rpartition(":")[0])).fetchone()
     if found is None:
         return {}
     names = ("paper", "paper_url", "readme", "code", "license")
@@ -176,11 +179,15 @@ def _times(connection: sqlite3.Connection, model: int) -> tuple[Time, ...]:
 
 
 def _problems(connection: sqlite3.Connection, package: int, model: Model) -> tuple[Oddity, ...]:
-    query = "SELECT kind, at, detail FROM issue WHERE package = ? AND (subject = ? OR at = ?) ORDER BY rowid"
+    query = (
+        "SELECT kind, at, detail FROM (SELECT i.kind, i.metafile || coalesce(':' || o.line, '') AS at, i.subject, "
+        "i.detail, o.rowid AS number FROM issue_entry o JOIN issue i ON i.id = o.issue WHERE o.package = ?) "
+        "WHERE subject = ? OR at = ? ORDER BY number"
+    )
     return tuple(Oddity(*row) for row in connection.execute(query, (package, model.name, model.at)))
 
 
 def _namesakes(connection: sqlite3.Connection, package: int, name: str) -> int:
-    query = "SELECT count(*) FROM model WHERE package = ? AND name = ?"
+    query = "SELECT count(*) FROM model m JOIN entry e ON e.model = m.id WHERE e.package = ? AND m.name = ?"
     (count,) = connection.execute(query, (package, name)).fetchone()
     return int(count)

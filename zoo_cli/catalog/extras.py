@@ -181,8 +181,8 @@ def _counts(text: str) -> dict[str, int]:
     return {release: int(count) for release, count in json.loads(text).items()}
 
 
-def readme_origin(connection: sqlite3.Connection, model: int) -> ReadmeOrigin | None:
-    """Where a model of a README stands, by the model's number; None for any other model."""
-    query = "SELECT kind, why, remark, source, date FROM readme_checkpoint WHERE model = ?"
-    row = connection.execute(query, (model,)).fetchone()
+def readme_origin(connection: sqlite3.Connection, entry: int) -> ReadmeOrigin | None:
+    """Where a model of a README stands, by the entry's number; None for any other model."""
+    query = "SELECT kind, why, remark, source, date FROM readme_checkpoint WHERE entry = ?"
+    row = connection.execute(query, (entry,)).fetchone()
     return ReadmeOrigin(*row) if row else None

@@ -34,7 +34,7 @@ _MEASURED = ("hardware", "resolution", "mode")  # columns of inference i, on whi
 
 _FIELDS = {name: field for field in FIELDS for name in (field.name, *field.aliases)}
 
-# A field of one value is an expression over model m and package p; NULL is unknown.
+# A field of one value is an expression over model m, entry e and package p; NULL is unknown.
 _SINGLE = {
     "name": "m.name",
     "package": "p.project COLLATE NOCASE",
@@ -51,6 +51,7 @@ _SINGLE = {
     "flops": "m.flops",
     "has_checkpoint": "m.files > 0",
     "has_config": "m.config IS NOT NULL",
+    "cpu_ok": "coalesce(e.cpu_ok, 'unknown') COLLATE NOCASE",
 }
 _INDEXED = ("m.name", "m.collection", "m.config")  # without case
 # A field of several values is a query of (model, value).
@@ -68,7 +69,7 @@ _SEVERAL = {
     },
     **{
         column: f"SELECT d.model, d.{column} COLLATE NOCASE AS value FROM derived d"
-        for column in ("backbone", "lr_schedule", "digest", "cpu_ok", "year", "paper_year", "checkpoint_year")
+        for column in ("backbone", "lr_schedule", "digest", "year", "paper_year", "checkpoint_year")
     },
 }
 
@@ -91,7 +92,7 @@ class Binding(NamedTuple):
 
 
 class Compiled(NamedTuple):
-    """A filter ready to run: `where` is a condition over `model m JOIN package p`.
+    """A filter ready to run: `where` is a condition over `entry e JOIN model m JOIN package p`.
 
     `metrics` are the metrics it names, in order, as query names; `binding` is a condition over `result r` that a
     value shown beside the model must meet: the dataset and task conditions of the outermost `and`. `measured` is the

@@ -9,6 +9,7 @@ of one model are in `zoo_cli.catalog.models`.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -46,7 +47,8 @@ _OTHER_NAMES = {
 }  # fmt: skip
 _FILE = "FROM model_file x JOIN file f ON f.id = x.file WHERE x.model = m.id"
 _SELECT = {
-    **{name: f"d.{name}" for name in ("lr_schedule", "backbone", "year", "digest", "cpu_ok")},
+    **{name: f"d.{name}" for name in ("lr_schedule", "backbone", "year", "digest")},
+    "cpu_ok": "coalesce(e.cpu_ok, 'unknown')",
     "model": "m.name", "package": "p.project", "release": "p.version", "paper": "m.paper_title",
     "size_bytes": f"(SELECT CASE WHEN count(*) = count(f.size_bytes) THEN sum(f.size_bytes) END {_FILE})",
     "file": f"(SELECT f.name {_FILE} ORDER BY x.ordinal LIMIT 1)",
@@ -101,9 +103,13 @@ class Reached(NamedTuple):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Row:
-    """One model: facts by name (see `FACTS`), and the metrics asked for by query name."""
+    """One model of one release: facts by name (see `FACTS`), and the metrics asked for by query name.
+
+    `id` is the number of the entry, `model` of what is said there, which other releases may say alike.
+    """
 
     id: int
+    model: int
     facts: dict[str, Scalar]
     metrics: dict[str, Reached] = field(default_factory=dict)
 
@@ -199,7 +205,7 @@ def known_column(name: str, metrics: Sequence[str]) -> str:
 
 
 def search_scope(connection: sqlite3.Connection, query: Query, compiled: Compiled) -> Sql:
-    """Package, release and name glob of a query as a condition over `model m JOIN package p`.
+    """Package, release and name glob of a query as a condition over `entry e JOIN model m JOIN package p`.
 
     Raises:
         UnknownPackage: No models of that package or release are in the index.
@@ -234,12 +240,12 @@ def _total(connection: sqlite3.Connection, area: Sql) -> int:
 def _rows(connection: sqlite3.Connection, scope: Sql, where: Sql) -> list[Row]:
     selected = ", ".join(_SELECT.get(name, f"m.{name}") for name in FACTS)
     text = (
-        f"SELECT m.id, {selected} FROM model m JOIN package p ON p.id = m.package "
+        f"SELECT e.id, m.id, {selected} FROM entry e JOIN model m ON m.id = e.model JOIN package p ON p.id = e.package "
         f"LEFT JOIN derived d ON d.model = m.id WHERE {scope.text} AND {where.text} "
-        "ORDER BY p.project, p.rank, m.name, m.ordinal"
+        "ORDER BY p.project, p.rank, m.name, e.ordinal"
     )
     found = connection.execute(text, scope.parameters + where.parameters)
-    return [Row(number, dict(zip(FACTS, facts, strict=True))) for number, *facts in found]
+    return [Row(entry, model, dict(zip(FACTS, facts, strict=True))) for entry, model, *facts in found]
 
 
 def _metrics_to_show(
@@ -262,8 +268,8 @@ def _metrics_to_show(
 
 def _add_metrics(connection: sqlite3.Connection, rows: list[Row], numbers: list[int], binding: Sql) -> None:
     """Fills in each row's first value of each metric that meets the binding, in upstream's order."""
-    by_id = {row.id: row for row in rows}
-    ids = json.dumps(list(by_id))
+    by_model = _by_model(rows)
+    ids = json.dumps(list(by_model))
     text = (
         "SELECT v.model, n.name, v.value, v.text, v.unit, r.dataset, r.task, v.published FROM metric v "
         "JOIN metric_name n ON n.id = v.name JOIN result r ON r.id = v.result "
@@ -271,13 +277,21 @@ def _add_metrics(connection: sqlite3.Connection, rows: list[Row], numbers: list[
     )
     for number in numbers:
         for model, name, *reached in connection.execute(text, (ids, number, *binding.parameters)):
-            by_id[model].metrics.setdefault(name, Reached(*reached))
-    _add_results(connection, by_id, binding)
+            for row in by_model[model]:
+                row.metrics.setdefault(name, Reached(*reached))
+    _add_results(connection, by_model, binding)
 
 
-def _add_results(connection: sqlite3.Connection, by_id: dict[int, Row], binding: Sql) -> None:
+def _by_model(rows: list[Row]) -> defaultdict[int, list[Row]]:
+    found: defaultdict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row.model].append(row)
+    return found
+
+
+def _add_results(connection: sqlite3.Connection, by_model: dict[int, list[Row]], binding: Sql) -> None:
     """Dataset and task of each row: those of its first metric shown, else of its first result."""
-    for row in by_id.values():
+    for row in (each for rows in by_model.values() for each in rows):
         first = next(iter(row.metrics.values()), None)
         if first is not None:
             row.facts["dataset"], row.facts["task"] = first.dataset, first.task
@@ -285,9 +299,10 @@ def _add_results(connection: sqlite3.Connection, by_id: dict[int, Row], binding:
         "SELECT r.model, r.dataset, r.task FROM result r "
         f"WHERE r.model IN (SELECT value FROM json_each(?)) AND {binding.text} ORDER BY r.id"
     )
-    for model, dataset, task in connection.execute(text, (json.dumps(list(by_id)), *binding.parameters)):
-        by_id[model].facts.setdefault("dataset", dataset)
-        by_id[model].facts.setdefault("task", task)
+    for model, dataset, task in connection.execute(text, (json.dumps(list(by_model)), *binding.parameters)):
+        for row in by_model[model]:
+            row.facts.setdefault("dataset", dataset)
+            row.facts.setdefault("task", task)
 
 
 def _add_times(connection: sqlite3.Connection, rows: list[Row], measured: Sql) -> None:
@@ -296,9 +311,10 @@ def _add_times(connection: sqlite3.Connection, rows: list[Row], measured: Sql) -
         "SELECT i.model, i.value_ms, i.hardware, i.resolution, i.mode FROM inference i "
         f"WHERE i.model IN (SELECT value FROM json_each(?)) AND {measured.text} ORDER BY i.rowid DESC"
     )
-    by_id = {row.id: row for row in rows}
-    for model, *time in connection.execute(text, (json.dumps(list(by_id)), *measured.parameters)):
-        by_id[model].facts.update(zip(TIME_FACTS, time, strict=True))
+    by_model = _by_model(rows)
+    for model, *time in connection.execute(text, (json.dumps(list(by_model)), *measured.parameters)):
+        for row in by_model[model]:
+            row.facts.update(zip(TIME_FACTS, time, strict=True))
 
 
 def _sorted(

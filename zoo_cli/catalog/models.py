@@ -80,9 +80,13 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model of one release; unknown facts are None, memory is GB a GPU."""
+    """One model of one release; unknown facts are None, memory is GB a GPU.
+
+    `id` is the number of the entry; `content` of what is said there, which other releases may say alike.
+    """
 
     id: int
+    content: int
     release: Release
     name: str
     ordinal: int
@@ -331,7 +335,8 @@ def _near_models(connection: sqlite3.Connection, asked: str, project: str | None
         "SELECT coalesce(a.name, m.name), (SELECT n.label || ' ' || v.value FROM metric v "
         "JOIN metric_name n ON n.id = v.name "
         "WHERE v.model = m.id AND v.name = p.main_metric AND v.value IS NOT NULL LIMIT 1) "
-        "FROM model m JOIN package p ON p.id = m.package LEFT JOIN (SELECT name, model FROM alias UNION ALL "
+        "FROM entry e JOIN model m ON m.id = e.model JOIN package p ON p.id = e.package "
+        "LEFT JOIN (SELECT name, model FROM alias UNION ALL "
         "SELECT NULL, id FROM model) a ON a.model = m.id WHERE p.rank = 0 AND (? IS NULL OR p.project = ?)"
     )
     facts = {name: fact or "" for name, fact in connection.execute(query, (project, project))}
@@ -342,24 +347,27 @@ _RELEASE_COLUMNS = (  # as in Release
     "p.project, p.version, p.file, p.url, p.sha256, p.size_bytes, p.config_root, p.date, p.source, p.record_sha256"
 )
 _MODEL_COLUMNS = (
-    "m.id, m.name, m.ordinal, m.collection, m.config, m.config_state, m.training_data, m.epochs, m.memory_gb, "
-    "m.params, m.flops, m.paper_title, m.paper_url, m.readme, m.code, m.license, m.at"
+    "e.id, m.id, m.name, e.ordinal, m.collection, m.config, m.config_state, m.training_data, m.epochs, m.memory_gb, "
+    "m.params, m.flops, m.paper_title, m.paper_url, m.readme, m.code, m.license, "
+    "m.metafile || coalesce(':' || e.line, '')"
 )
 
 
 def _models(connection: sqlite3.Connection, condition: str, parameters: Sequence[object]) -> list[Model]:
     """Models by a condition written in this module: newest release first, then by name."""
     query = (
-        f"SELECT DISTINCT {_MODEL_COLUMNS}, p.rank, {_RELEASE_COLUMNS} FROM model m "
-        f"JOIN package p ON p.id = m.package {condition} ORDER BY p.rank, p.project, m.name, m.ordinal"
+        f"SELECT DISTINCT {_MODEL_COLUMNS}, p.rank, {_RELEASE_COLUMNS} FROM entry e "
+        f"JOIN model m ON m.id = e.model JOIN package p ON p.id = e.package {condition} "
+        "ORDER BY p.rank, p.project, m.name, e.ordinal"
     )
     return [_model(connection, row) for row in connection.execute(query, tuple(parameters)).fetchall()]
 
 
 def _model(connection: sqlite3.Connection, row: tuple[object, ...]) -> Model:
-    (number, name, ordinal, collection, config, state, data, *facts), release = row[:17], Release(*row[18:])  # type: ignore[arg-type]
+    (entry, number, name, ordinal, collection, config, state, data, *facts) = row[:18]
+    release = Release(*row[19:])  # type: ignore[arg-type]
     return Model(
-        number, release, name, ordinal, collection, config, state, _files(connection, number),  # type: ignore[arg-type]
+        entry, number, release, name, ordinal, collection, config, state, _files(connection, number),  # type: ignore[arg-type]
         metrics_of(connection, number), tuple(json.loads(str(data))), *facts,  # type: ignore[arg-type]
     )  # fmt: skip
 

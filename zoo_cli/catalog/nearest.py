@@ -50,7 +50,8 @@ def nearest(
     metric = next(name for name in compiled.metrics if name.casefold() == query_name(bound.field).casefold())
     is_highest = bound.op.startswith(">")
     query = (
-        "SELECT v.value, m.name FROM metric v JOIN model m ON m.id = v.model JOIN package p ON p.id = m.package "
+        "SELECT v.value, m.name FROM metric v JOIN entry e ON e.model = v.model "
+        "JOIN model m ON m.id = e.model JOIN package p ON p.id = e.package "
         f"JOIN result r ON r.id = v.result WHERE v.name = ? AND v.value IS NOT NULL AND {rest.binding.text} "
         f"AND {scope.text} AND {rest.where.text} ORDER BY v.value {'DESC' if is_highest else 'ASC'}, m.name LIMIT 1"
     )

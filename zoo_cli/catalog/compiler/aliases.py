@@ -12,7 +12,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ _DIGEST = re.compile(r"-([0-9a-f]{8})(?:_\d{8})?\.[a-z]+$")
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """One entry as far as aliases need it; rank 0 is the newest release of its project, `date` that of its release."""
+    """One entry as far as aliases need it; rank 0 is the newest release of its project, `date` that of its release.
+
+    `number` is that of what is said of the model, which the entries of several releases may share.
+    """
 
     number: int
     project: str
@@ -34,10 +37,23 @@ class KnownModel:
     declared: tuple[str, ...]
     date: str = ""
 
+    @property
+    def said(self) -> Said:
+        """What makes it the same entry in another release of the project."""
+        return Said(self.project, self.name, self.urls)
+
+
+class Said(NamedTuple):
+    """A name and the files it stands for, in whatever releases of a project."""
+
+    project: str
+    name: str
+    urls: tuple[str, ...]
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Alias:
-    """`name` stands for the entry `model`; `via` is how that is known: declared | url | file | digest | time."""
+    """`name` stands for the model `model`; `via` is how that is known: declared | url | file | digest | time."""
 
     name: str
     model: int
@@ -69,44 +85,69 @@ _KEYS: tuple[tuple[str, Callable[[Key], Key]], ...] = (
     ("digest", _parts(_DIGEST)),
     ("time", _parts(_TIME)),
 )
+_WEIGHT = ("declared", *(via for via, _key in _KEYS))
 
 
 def find_aliases(models: Iterable[KnownModel]) -> tuple[Alias, ...]:
-    """Every alias, sorted.
+    """Every alias, sorted; where several things tell, `via` is the one of most weight.
 
-    An older entry points to the newest release that has its files; an entry of a project's newest release to the
-    projects that took it over later. Where two entries there share the files, both are named: whoever resolves the
-    alias says that it is ambiguous. A name that is itself an entry of that release is never an alias into it.
+    An older entry points to the newest release that has its files; from there it may go on by another key, so that a
+    name of any release leads to the newest one; an entry of a project's newest release leads to the projects that
+    took it over later. Where two entries there share the files, both are named: whoever resolves the alias says that
+    it is ambiguous. A name that is itself an entry of that release is never an alias into it.
     """
     models = list(models)
     names: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
     for model in models:
         names[model.project, model.rank].add(model.name.casefold())
     found: dict[tuple[str, int], str] = {}
+
+    def note(name: str, new: KnownModel, via: str) -> None:
+        if name.casefold() not in names[new.project, new.rank]:
+            before = found.get((name, new.number), via)
+            found[name, new.number] = min(before, via, key=_WEIGHT.index)
+
     for model in models:
         for text in model.declared:
-            if text.casefold() not in names[model.project, model.rank]:
-                found.setdefault((text, model.number), "declared")
-    for via, old, new in _carried_on(models):
-        if old.name.casefold() not in names[new.project, new.rank]:
-            found.setdefault((old.name, new.number), via)
+            note(text, model, "declared")
+    after = _successors(models)
+    for start in after:
+        reached = list(after[start])
+        for via, new in reached:  # grows while it is walked; ends, for each step leads to a newer release
+            note(start.name, new, via)
+            further = ((max(via, step, key=_WEIGHT.index), newer) for step, newer in after.get(new.said, ()))
+            reached += [each for each in further if each not in reached]
     return tuple(sorted(Alias(name, number, via) for (name, number), via in found.items()))
 
 
-def _carried_on(models: list[KnownModel]) -> Iterable[tuple[str, KnownModel, KnownModel]]:
-    """Pairs of an entry and the newest one with its files, and how that is known."""
+def _successors(models: list[KnownModel]) -> dict[Said, list[tuple[str, KnownModel]]]:
+    """What each entry became: the newest ones with its files, and how that is known.
+
+    Asked once for what several releases say alike, for the newest of them: what became of it became of all.
+    """
     indexes = [(via, key, _by_key(models, key, sure=via in ("url", "file"))) for via, key in _KEYS]
+    latest: dict[Said, KnownModel] = {}
     for model in models:
+        if model.said not in latest or model.rank < latest[model.said].rank:
+            latest[model.said] = model
+    after: dict[Said, list[tuple[str, KnownModel]]] = {}
+    for said, model in latest.items():
         for via, key, index in indexes:
-            same = index.get(key(model.urls), []) if model.urls else []
-            newer = [each for each in same if each.project == model.project and each.rank < model.rank]
-            if not newer and model.rank == 0 and via == "url":
-                newer = [each for each in same if each.project != model.project and each.date > model.date]
-                newer = [each for each in newer if each.rank == 0]
+            newer = _newer(model, index.get(key(model.urls), []) if model.urls else [], via)
             if newer:
-                best = min(each.rank for each in newer)
-                yield from ((via, model, each) for each in newer if each.rank == best)
+                after[said] = [(via, each) for each in newer]
                 break
+    return after
+
+
+def _newer(model: KnownModel, same: list[KnownModel], via: str) -> list[KnownModel]:
+    """Of the entries with the same files those in the newest release after the model's, or in later projects."""
+    newer = [each for each in same if each.project == model.project and each.rank < model.rank]
+    if not newer and model.rank == 0 and via == "url":
+        newer = [each for each in same if each.project != model.project and each.date > model.date]
+        newer = [each for each in newer if each.rank == 0]
+    best = min((each.rank for each in newer), default=0)
+    return [each for each in newer if each.rank == best]
 
 
 def _by_key(models: Iterable[KnownModel], key: Callable[[Key], Key], *, sure: bool) -> dict[Key, list[KnownModel]]:

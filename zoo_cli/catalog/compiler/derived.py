@@ -1,6 +1,7 @@
 """What follows from other facts of a model: years, learning-rate schedule, digest level, whether it runs on the CPU.
 
-Works on an open connection, after the models' tables are filled. Every value is derived by a rule that stands here and
+Works on an open connection, after the models' tables are filled; only whether an entry of a release runs on the CPU is
+asked before. Every value is derived by a rule that stands here and
 is told beside the value (`zoo show`); nothing is guessed where a rule does not apply.
 """
 
@@ -15,15 +16,16 @@ from zoo_cli.catalog.cpu import answer_of, folder_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     Folders: TypeAlias = "dict[tuple[str, str], defaultdict[str, list[tuple[str, int, int]]]]"
+    CpuAnswers: TypeAlias = "Callable[[str, str, str | None], str | None]"
 
-# year is the paper's, else the checkpoint's. digest: full | prefix | none. cpu_ok: yes | no | unknown.
+# year is the paper's, else the checkpoint's. digest: full | prefix | none.
 SCHEMA = """
 CREATE TABLE derived (
   model INTEGER PRIMARY KEY, year INTEGER, paper_year INTEGER, checkpoint_year INTEGER,
-  lr_schedule TEXT COLLATE NOCASE, backbone TEXT COLLATE NOCASE, digest TEXT NOT NULL, cpu_ok TEXT NOT NULL)
+  lr_schedule TEXT COLLATE NOCASE, backbone TEXT COLLATE NOCASE, digest TEXT NOT NULL)
 """
 
 _ARXIV = re.compile(r"arxiv\.org/(?:abs|pdf)/(\d\d)(?:0[1-9]|1[0-2])\.\d{4,5}", re.IGNORECASE)
@@ -36,7 +38,7 @@ def load_derived(connection: sqlite3.Connection) -> None:
     """Creates and fills the table `derived`, one row a model."""
     connection.execute(SCHEMA)
     rows = list(_rows(connection))
-    connection.executemany("INSERT INTO derived VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    connection.executemany("INSERT INTO derived VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     connection.execute("ANALYZE derived")
 
 
@@ -65,21 +67,17 @@ def lr_schedule(name: str, extra: dict[str, Any]) -> str | None:
 
 def _rows(connection: sqlite3.Connection) -> Iterator[tuple[object, ...]]:
     digests = _digests(connection)
-    folders = _folders(connection)
     query = (
-        "SELECT m.id, m.name, m.extra, m.paper_url, m.config, p.project, p.version, (SELECT f.name FROM model_file x "
-        "JOIN file f ON f.id = x.file WHERE x.model = m.id ORDER BY x.ordinal LIMIT 1) "
-        "FROM model m JOIN package p ON p.id = m.package ORDER BY m.id"
+        "SELECT m.id, m.name, m.extra, m.paper_url, (SELECT f.name FROM model_file x "
+        "JOIN file f ON f.id = x.file WHERE x.model = m.id ORDER BY x.ordinal LIMIT 1) FROM model m ORDER BY m.id"
     )
-    for number, name, text, paper_url, config, project, version, file in connection.execute(query):
+    for number, name, text, paper_url, file in connection.execute(query):
         extra = json.loads(text)
         backbone = extra.get("backbone")
         years = paper_year(paper_url), checkpoint_year(file)
-        folder, read = folder_of(config), folders.get((project, version))
-        cpu = answer_of(read.get(folder, [])) if read is not None and folder else "unknown"
         yield (
             number, years[0] or years[1], *years, lr_schedule(name, extra),
-            backbone[:100] if isinstance(backbone, str) else None, digests.get(number, "none"), cpu,
+            backbone[:100] if isinstance(backbone, str) else None, digests.get(number, "none"),
         )  # fmt: skip
 
 
@@ -90,6 +88,18 @@ def _digests(connection: sqlite3.Connection) -> dict[int, str]:
         "FROM model_file x JOIN file f ON f.id = x.file GROUP BY x.model"
     )
     return {model: ("none", "prefix", "full")[level] for model, level in connection.execute(query)}
+
+
+def cpu_answers(connection: sqlite3.Connection) -> CpuAnswers:
+    """Whether a config of a release runs on the CPU: yes or no; None when that is not known."""
+    folders = _folders(connection)
+
+    def answer(project: str, version: str, config: str | None) -> str | None:
+        read, folder = folders.get((project, version)), folder_of(config)
+        found = answer_of(read.get(folder, [])) if read is not None and folder else "unknown"
+        return None if found == "unknown" else found
+
+    return answer
 
 
 def _folders(connection: sqlite3.Connection) -> Folders:

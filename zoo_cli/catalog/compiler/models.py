@@ -2,18 +2,21 @@
 
 Works on an open connection; `releases` reads the files. Rows get their numbers in one fixed order (project, newest
 release first, name), so the same documents give the same database. A model without a paper, README, code or training
-fact of its own takes its collection's, as upstream means it.
+fact of its own takes its collection's, as upstream means it. What several releases say alike is one row of `model`,
+`collection` or `issue`; the releases are links to it (docs/adr/0010).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from zoo_cli.catalog.compiler.aliases import KnownModel, find_aliases
-from zoo_cli.catalog.compiler.derived import load_derived
+from zoo_cli.catalog.compiler.derived import cpu_answers, load_derived
 from zoo_cli.catalog.compiler.readmes import (
     load_logs,
     mark_readme_models,
@@ -28,7 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-# package: one release of a project. model: one entry of one release; its key is (package, name, ordinal).
+    from zoo_cli.catalog.compiler.derived import CpuAnswers
+
+# package: one release of a project. model: what a metafile says of a model, once however many releases say it.
+# entry: a model in a release; the key is (package, the model's name, ordinal). Where upstream says it is the metafile
+# of the model and the line of the entry; so with collections and issues. cpu_ok: yes | no | NULL for unknown.
 # file: one checkpoint file wherever it is kept; file_url: its addresses. metric_name: one row a name whatever its
 # spelling; a share's value is in percent, `published` is the fraction where upstream writes one. rank: 0 is the newest
 # release of a project. Texts that people compare fold ASCII case.
@@ -39,21 +46,27 @@ CREATE TABLE package (
   evidence TEXT NOT NULL, config_root TEXT NOT NULL, record_sha256 TEXT, main_metric INTEGER,
   models INTEGER NOT NULL, UNIQUE (project, rank));
 CREATE TABLE collection (
-  id INTEGER PRIMARY KEY, package INTEGER NOT NULL, name TEXT NOT NULL COLLATE NOCASE, at TEXT NOT NULL,
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL COLLATE NOCASE, metafile TEXT NOT NULL,
   paper_title TEXT, paper_url TEXT, readme TEXT, code TEXT, license TEXT);
-CREATE INDEX collection_package ON collection (package, name);
+CREATE TABLE collection_entry (package INTEGER NOT NULL, collection INTEGER NOT NULL, line INTEGER);
+CREATE INDEX collection_entry_package ON collection_entry (package);
 CREATE TABLE model (
-  id INTEGER PRIMARY KEY, package INTEGER NOT NULL, name TEXT NOT NULL COLLATE NOCASE, ordinal INTEGER NOT NULL,
-  at TEXT NOT NULL, collection TEXT COLLATE NOCASE, config TEXT COLLATE NOCASE, config_state TEXT NOT NULL,
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL COLLATE NOCASE,
+  metafile TEXT NOT NULL, collection TEXT COLLATE NOCASE, config TEXT COLLATE NOCASE, config_state TEXT NOT NULL,
   files INTEGER NOT NULL, training_data TEXT NOT NULL, epochs REAL, iterations REAL, batch_size REAL, memory_gb REAL,
   params REAL, flops REAL, resources TEXT, extra TEXT NOT NULL, paper_title TEXT, paper_url TEXT, readme TEXT,
-  code TEXT, license TEXT COLLATE NOCASE, converted_from TEXT, UNIQUE (package, name, ordinal));
+  code TEXT, license TEXT COLLATE NOCASE, converted_from TEXT);
 CREATE INDEX model_name ON model (name);
 CREATE INDEX model_config ON model (config);
 CREATE INDEX model_collection ON model (collection);
 CREATE INDEX model_params ON model (params) WHERE params IS NOT NULL;
 CREATE INDEX model_flops ON model (flops) WHERE flops IS NOT NULL;
 CREATE INDEX model_memory ON model (memory_gb) WHERE memory_gb IS NOT NULL;
+CREATE TABLE entry (
+  id INTEGER PRIMARY KEY, package INTEGER NOT NULL, model INTEGER NOT NULL, ordinal INTEGER NOT NULL, line INTEGER,
+  cpu_ok TEXT);
+CREATE INDEX entry_package ON entry (package);
+CREATE INDEX entry_model ON entry (model);
 CREATE TABLE file (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL, size_bytes INTEGER, sha256 TEXT, prefix TEXT, prefix_algorithm TEXT,
   prefix_state TEXT NOT NULL, license TEXT, license_source TEXT);
@@ -86,8 +99,10 @@ CREATE INDEX log_model ON log (model);
 CREATE TABLE alias (name TEXT NOT NULL COLLATE NOCASE, model INTEGER NOT NULL, via TEXT NOT NULL,
   PRIMARY KEY (name, model)) WITHOUT ROWID;
 CREATE TABLE issue (
-  package INTEGER NOT NULL, kind TEXT NOT NULL, at TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL,
-  blocks INTEGER NOT NULL)
+  id INTEGER PRIMARY KEY, kind TEXT NOT NULL, metafile TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL,
+  blocks INTEGER NOT NULL);
+CREATE TABLE issue_entry (package INTEGER NOT NULL, issue INTEGER NOT NULL, line INTEGER);
+CREATE INDEX issue_entry_package ON issue_entry (package)
 """
 
 
@@ -100,7 +115,7 @@ def load_models(connection: sqlite3.Connection, index_directory: Path) -> None:
     for statement in SCHEMA.split(";"):
         connection.execute(statement)
     readme = read_readme_checkpoints(index_directory)
-    tables = _fill(with_readme_models(list(read_releases(index_directory)), readme))
+    tables = _fill(with_readme_models(list(read_releases(index_directory)), readme), cpu_answers(connection))
     for name, rows in tables.rows.items():
         places = ",".join("?" * len(rows[0]))
         connection.executemany(f"INSERT INTO {name} VALUES ({places})", rows)  # noqa: S608 - names are ours
@@ -116,6 +131,7 @@ class _Tables:
     """Rows by table, numbered from 1 in the order they come."""
 
     rows: dict[str, list[tuple[Any, ...]]] = field(default_factory=lambda: defaultdict(list))
+    known: dict[bytes, int] = field(default_factory=dict)  # digest of what a row says -> its number
     files: dict[str, int] = field(default_factory=dict)  # address -> file
     metrics: dict[str, int] = field(default_factory=dict)  # folded query name -> metric_name
 
@@ -125,8 +141,17 @@ class _Tables:
         rows.append((len(rows) + 1, *values))
         return len(rows)
 
+    def once(self, table: str, values: tuple[object, ...], *, more: object = None) -> tuple[int, bool]:
+        """The number of the row that says this (`more`: in other tables, too), and whether it is new."""
+        digest = hashlib.blake2b(repr((table, values, more)).encode(), digest_size=16).digest()
+        number = self.known.get(digest)
+        if number is not None:
+            return number, False
+        self.known[digest] = number = self.add(table, *values)
+        return number, True
 
-def _fill(documents: list[ReleaseDocument]) -> _Tables:
+
+def _fill(documents: list[ReleaseDocument], cpu: CpuAnswers) -> _Tables:
     tables = _Tables()
     _name_metrics(tables, documents)
     known: list[KnownModel] = []
@@ -140,13 +165,15 @@ def _fill(documents: list[ReleaseDocument]) -> _Tables:
         )  # fmt: skip
         collections = _collections(tables, package, document)
         for row in document.models:
-            number = _model(tables, package, row, _collection_of(row, collections))
+            number = _model(tables, row, _collection_of(row, collections))
+            answer = cpu(release["project"], release["version"], row.get("config"))
+            tables.add("entry", package, number, row.get("ordinal", 1), _line(row), answer)
             urls = tuple(each["url"] for each in row.get("weights", []))
             aliases = tuple(row.get("aliases", []))
             known.append(KnownModel(number, release["project"], rank, row["name"], urls, aliases, release["date"]))
         for row in document.issues:
-            values = (package, row["kind"], row["at"], row.get("subject", ""), row["detail"], row.get("blocks", False))
-            tables.rows["issue"].append(values)
+            said = (row["kind"], _metafile(row), row.get("subject", ""), row["detail"], row.get("blocks", False))
+            tables.rows["issue_entry"].append((package, tables.once("issue", said)[0], _line(row)))
     tables.rows["alias"] = [(each.name, each.model, each.via) for each in find_aliases(known)]
     return _Tables({name: rows for name, rows in tables.rows.items() if rows})
 
@@ -192,33 +219,49 @@ def _collections(tables: _Tables, package: int, document: ReleaseDocument) -> di
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for row in document.collections:
         paper = row.get("paper", {})
-        tables.add(
-            "collection", package, row["name"], row["at"], paper.get("title"), paper.get("url"), row.get("readme"),
-            row.get("code"), row.get("license"),
+        said = (
+            row["name"], _metafile(row), paper.get("title"), paper.get("url"), row.get("readme"), row.get("code"),
+            row.get("license"),
         )  # fmt: skip
-        found.setdefault((row["name"], row["at"].rpartition(":")[0]), row)
+        tables.rows["collection_entry"].append((package, tables.once("collection", said)[0], _line(row)))
+        found.setdefault((row["name"], _metafile(row)), row)
         found.setdefault((row["name"], ""), row)
     return found
 
 
 def _collection_of(model: dict[str, Any], collections: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
     name = model.get("collection", "")
-    own = collections.get((name, model["at"].rpartition(":")[0]))
+    own = collections.get((name, _metafile(model)))
     return own or collections.get((name, ""), {})
 
 
-def _model(tables: _Tables, package: int, row: dict[str, Any], collection: dict[str, Any]) -> int:
+def _metafile(row: dict[str, Any]) -> str:
+    """The file that a record stands in: what is before the line of its `at`."""
+    return re.sub(r":\d+$", "", str(row["at"]))
+
+
+def _line(row: dict[str, Any]) -> int | None:
+    line = str(row["at"])[len(_metafile(row)) + 1 :]
+    return int(line) if line else None
+
+
+def _model(tables: _Tables, row: dict[str, Any], collection: dict[str, Any]) -> int:
+    """The number of what is said of a model; written when no release before says the same."""
     inherited, own = collection.get("training", {}), row.get("training", {})
     training = {**inherited, **own, "extra": {**inherited.get("extra", {}), **own.get("extra", {})}}
     paper = row.get("paper") or collection.get("paper", {})
     numbers = (training.get(key) for key in ("epochs", "iterations", "batch_size", "memory_gb", "params", "flops"))
-    model = tables.add(
-        "model", package, row["name"], row.get("ordinal", 1), row["at"], row.get("collection"), row.get("config"),
-        row["config_state"], len(row.get("weights", [])), json.dumps(training.get("data", []), ensure_ascii=False),
-        *numbers, training.get("resources"), json.dumps(training["extra"], ensure_ascii=False, sort_keys=True),
+    said = (
+        row["name"], _metafile(row), row.get("collection"), row.get("config"), row["config_state"],
+        len(row.get("weights", [])), json.dumps(training.get("data", []), ensure_ascii=False), *numbers,
+        training.get("resources"), json.dumps(training["extra"], ensure_ascii=False, sort_keys=True),
         paper.get("title"), paper.get("url"), row.get("readme") or collection.get("readme"),
         row.get("code") or collection.get("code"), row.get("license"), row.get("converted_from"),
     )  # fmt: skip
+    lists = (row.get("weights"), training.get("inference"), row.get("logs"), row.get("results"))
+    model, is_new = tables.once("model", said, more=lists)
+    if not is_new:
+        return model
     for ordinal, weights in enumerate(row.get("weights", []), 1):
         tables.rows["model_file"].append((model, ordinal, "checkpoint", _file(tables, weights)))
     for time in training.get("inference", []):

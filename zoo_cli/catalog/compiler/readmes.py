@@ -3,7 +3,7 @@
 An edge: reads `index/extras/readme_checkpoints.json` and `training_logs.json`, strictly. A checkpoint of a README
 becomes a model like any other, of a package of its own beside the release (`mmdet-readmes`); the table
 `readme_checkpoint` says where each stands. A log belongs to a file name; it is given to the models
-of that project which have the file, as the README of their own release says, else as another release's does.
+of that project which have the file, as the README of one of their own releases says, else as another release's does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SUFFIX = "-readmes"  # of the project that a README's models stand under
 MAX_FILE_BYTES = 16 * 2**20
 SCHEMA = """
 CREATE TABLE readme_checkpoint (
-  model INTEGER PRIMARY KEY, kind TEXT NOT NULL, why TEXT NOT NULL, remark TEXT, source TEXT NOT NULL,
+  entry INTEGER PRIMARY KEY, kind TEXT NOT NULL, why TEXT NOT NULL, remark TEXT, source TEXT NOT NULL,
   date TEXT NOT NULL, evidence TEXT NOT NULL)
 """
 
@@ -128,8 +128,8 @@ def mark_readme_models(connection: sqlite3.Connection, checkpoints: Sequence[dic
     """Writes which models come from a README, and where that stands."""
     connection.execute(SCHEMA)
     query = (
-        "INSERT INTO readme_checkpoint SELECT m.id, ?, ?, ?, ?, ?, ? FROM model m JOIN package p ON p.id = m.package "
-        "WHERE p.project = ? AND p.version = ? AND m.name = ? AND m.ordinal = ?"
+        "INSERT INTO readme_checkpoint SELECT e.id, ?, ?, ?, ?, ?, ? FROM entry e JOIN model m ON m.id = e.model "
+        "JOIN package p ON p.id = e.package WHERE p.project = ? AND p.version = ? AND m.name = ? AND e.ordinal = ?"
     )
     for row in checkpoints:
         origin, model = row["origin"], row["model"]
@@ -152,12 +152,14 @@ def load_logs(connection: sqlite3.Connection, index_directory: Path) -> None:
         by_file[row["project"], row["file"]].append(row)
     known = set(connection.execute("SELECT model, url FROM log"))
     query = (
-        "SELECT m.id, p.project, p.version, f.name FROM model m JOIN package p ON p.id = m.package "
-        "JOIN model_file x ON x.model = m.id JOIN file f ON f.id = x.file ORDER BY m.id, x.ordinal"
+        "SELECT e.model, p.project, json_group_array(DISTINCT p.version), f.name FROM entry e "
+        "JOIN package p ON p.id = e.package JOIN model_file x ON x.model = e.model JOIN file f ON f.id = x.file "
+        "GROUP BY e.model, p.project, x.ordinal ORDER BY e.model, p.project, x.ordinal"
     )
-    for model, project, version, name in connection.execute(query).fetchall():
+    for model, project, versions, name in connection.execute(query).fetchall():
         rows = by_file.get((project, name), [])
-        own = next((row for row in rows if version in row["releases"]), rows[0] if rows else {"logs": []})
+        said = set(json.loads(versions))
+        own = next((row for row in rows if said.intersection(row["releases"])), rows[0] if rows else {"logs": []})
         for url in own["logs"]:
             if (model, url) not in known:
                 known.add((model, url))

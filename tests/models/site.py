@@ -54,7 +54,9 @@ BODIES = {
     named("reid", checkpoint("reid")): checkpoint("reid"),
     named("detector", checkpoint("detector")): checkpoint("detector"),
     "plain.pth": checkpoint("plain"),  # no digest in its name
+    f"resnet50_caffe-{hashlib.sha256(checkpoint('backbone')).hexdigest()[:8]}.pth": checkpoint("backbone"),
 }
+LOGS = {"20220902_112414.log.json": b'{"epoch": 1}\n', "net_r101_20220902_112414-00000000.log": b"epoch 1\n"}
 NAME = {stem: next(name for name in BODIES if name.startswith(stem)) for stem in ("net_r50", "net_r101", "program")}
 
 
@@ -67,6 +69,10 @@ def _model(name: str, config: str | None, *files: str, state: str = "found", **m
     return row | ({"config": config} if config else {}) | ({"weights": weights} if weights else {})
 
 
+def _logs(stem: str) -> list[str]:
+    return [f"{CHECKPOINTS}/zoo/{name}" for name in LOGS if name.startswith(stem)]
+
+
 def _file(stem: str) -> str:
     return next(name for name in BODIES if name.startswith(stem))
 
@@ -75,8 +81,8 @@ RESULTS = [
     {"task": "Object Detection", "dataset": "COCO", "metrics": [{"name": "box AP", "value": 40.9, "unit": "percent"}]}
 ]
 MODELS = [
-    _model("net_r50", "configs/net/net_r50.py", NAME["net_r50"], results=RESULTS),
-    _model("net_r101", "configs/net/net_r101.py", NAME["net_r101"]),
+    _model("net_r50", "configs/net/net_r50.py", NAME["net_r50"], results=RESULTS, logs=_logs("20220902")),
+    _model("net_r101", "configs/net/net_r101.py", NAME["net_r101"], logs=_logs("net_r101")),
     _model("program", "configs/net/program.py", NAME["program"]),
     _model("orphan", "configs/net/orphan.py", "plain.pth"),
     _model("tracker", "configs/net/tracker.py", _file("detector"), _file("reid")),
@@ -117,6 +123,17 @@ def _document(wheel: Path, version: str, models: list[dict[str, Any]]) -> str:
     return json.dumps({"schema": 1, "release": release, "collections": [], "models": models, "issues": []})
 
 
+def _backbones() -> dict[str, Any]:
+    origin = {"source": f"{CHECKPOINTS}/hub.json", "date": "2024-01-05", "evidence": "seen"}
+    aliases: list[dict[str, Any]] = [
+        {"alias": "open-mmlab://detectron2/resnet50_caffe", "url": f"{CHECKPOINTS}/zoo/{_file('resnet50_caffe')}"},
+        {"alias": "torchvision://resnet50"},
+    ]
+    rows = [each | {"origin": "hub"} for each in aliases]
+    nothing: dict[str, Any] = {name: [] for name in ("norms", "pages", "notes", "deprecated", "used_with")}
+    return {"schema": "1", "origins": {"hub": origin}, "aliases": rows, **nothing}
+
+
 def build_index(folder: Path) -> tuple[Path, Path]:
     """The compiled index and the newest wheel, made in the folder."""
     index, wheels = folder / "index", folder / "wheels"
@@ -129,6 +146,8 @@ def build_index(folder: Path) -> tuple[Path, Path]:
     old = write_wheel(wheels, "mmnet", "1.0", files=files)
     for wheel, version, models in ((newest, "2.0", MODELS), (old, "1.0", OLD_MODELS)):
         (index / "models" / "mmnet" / f"{version}.json").write_text(_document(wheel, version, models))
+    (index / "extras").mkdir()
+    (index / "extras" / "backbones.yaml").write_text(json.dumps(_backbones()))
     compile_index(index, folder / "zoo.db")
     return folder / "zoo.db", newest
 
@@ -152,5 +171,5 @@ def environ_of(folder: Path, database: Path, server: Server) -> dict[str, str]:
 
 def files_to_serve(wheel: Path) -> dict[str, bytes]:
     """What the server has: all checkpoints and both wheels."""
-    served = {f"/zoo/{name}": body for name, body in BODIES.items()}
+    served = {f"/zoo/{name}": body for name, body in (BODIES | LOGS).items()}
     return served | {f"/wheels/{each.name}": each.read_bytes() for each in wheel.parent.iterdir()}

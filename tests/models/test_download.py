@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,34 +17,15 @@ from tests.models.site import (
     NAME,
     R50,
     Site,
-    build_index,
     checkpoint,
-    environ_of,
-    files_to_serve,
 )
 from tests.support.server import Cut, HtmlPage, OtherFile, Server, Slow, Status, WrongBytes
 from tests.support.wheels import write_wheel
 from zoo_cli.cli.app import run
 from zoo_cli.models.configs import load_config
-from zoo_cli.models.download import _safe_name
+from zoo_cli.models.selection import safe_name
 
 CHECKPOINT = NAME["net_r50"]
-
-
-@pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return build_index(tmp_path_factory.mktemp("index"))
-
-
-@pytest.fixture
-def site(index: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    database, wheel = index
-    with Server(files_to_serve(wheel)) as server:
-        environ = environ_of(tmp_path, database, server)
-        for name, value in environ.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.chdir(tmp_path)
-        yield Site(tmp_path, server, wheel, environ)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -162,11 +142,24 @@ def test_json_is_one_document(site: Site, capsys: pytest.CaptureFixture[str]) ->
     assert file["evidence"] == "prefix"
 
 
-def test_dry_run_asks_nobody_and_writes_nothing(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    assert download("net_r50", "--dry-run", "--dest", "out") == 0
+def test_list_asks_nobody_and_writes_nothing(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    assert download("net_r50", "--list", "--dest", "out") == 0
     assert site.server.requests == []
     assert not (site.folder / "out").exists()
-    assert capsys.readouterr().out.splitlines()[2].startswith(f"checkpoint\tout/{CHECKPOINT}\t")
+    assert capsys.readouterr().out.splitlines()[2] == f"net_r50\tmmnet 2.0\tcheckpoint\t{CHECKPOINT}"
+
+
+def test_dry_run_asks_for_sizes_alone_and_writes_nothing(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    assert download("net_r50", "--dry-run", "--dest", "out") == 0
+    (request,) = site.server.requests
+    assert request.range == "bytes=0-0"
+    assert not (site.folder / "out").exists()
+    output = capsys.readouterr()
+    assert output.out.splitlines()[2].startswith(f"checkpoint\tout/{CHECKPOINT}\t100 kB\t")
+    assert "Would fetch 2 files: 100 kB; " in output.err
+    assert download("net_r50", "--dry-run", "--offline") == 0
+    assert "1 of unknown size" in capsys.readouterr().err
+    assert len(site.server.requests) == 1
 
 
 # -- the wheel -------------------------------------------------------------------------------------------------------
@@ -357,12 +350,12 @@ def test_a_model_named_twice_comes_once(site: Site, capsys: pytest.CaptureFixtur
 
 def test_foreign_names_become_plain_file_names() -> None:
     for name in ("../../up/net.py", "/etc/passwd", "-rf", ".hidden", "a\nb", "..", ""):
-        safe = _safe_name(name)
+        safe = safe_name(name)
         assert safe
         assert Path(safe).name == safe
         assert safe[0] not in ".-"
         assert safe.isprintable()
-    assert _safe_name("tsn_r50_1x1x3 (BMN)+[a]=b,c.py") == "tsn_r50_1x1x3 (BMN)+[a]=b,c.py"
+    assert safe_name("tsn_r50_1x1x3 (BMN)+[a]=b,c.py") == "tsn_r50_1x1x3 (BMN)+[a]=b,c.py"
 
 
 # -- what was asked wrongly ------------------------------------------------------------------------------------------

@@ -14,8 +14,10 @@ from zoo_cli.models.config_errors import (
     ConfigTooLarge,
     OtherPackage,
 )
-from zoo_cli.models.download import CheckpointChanged, NothingToFetch, NotInRelease, SameDestination
+from zoo_cli.models.download import CheckpointChanged
+from zoo_cli.models.outlook import VeryLarge
 from zoo_cli.models.release import BadWheel
+from zoo_cli.models.selection import NothingMatches, NothingToFetch, NotInRelease, NotNarrowed, SameDestination
 from zoo_cli.models.writer import CannotWrite
 
 ERRORS: list[ZooError] = [
@@ -32,7 +34,12 @@ ERRORS: list[ZooError] = [
     BadWheel("mmdet.whl", "", "not a zip"),
     NothingToFetch("net", "mmdet", "checkpoint"),
     NotInRelease("net", "1.0", "mmdet", ("2.0", "1.5")),
-    SameDestination("net.py", ("net", "other/net")),
+    SameDestination("net.py", ("net", "other/net"), is_flat=True),
+    NothingToFetch("open-mmlab://resnet50", "open-mmlab", "checkpoint"),
+    NothingMatches("mmdet", "net*", "box_AP>99"),
+    NothingMatches(None, "open-mmlab://x*", None),
+    NotNarrowed("net_r50"),
+    VeryLarge(3, 10**12, 10**9),
     CheckpointChanged("a.pth", "https://x.example/a.pth", "0" * 64, "1" * 64, "/state/my digests.txt"),
 ]
 

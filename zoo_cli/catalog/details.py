@@ -106,10 +106,20 @@ def details_of(connection: sqlite3.Connection, model: Model) -> Details:
         aliases=tuple(
             connection.execute("SELECT name, via FROM alias WHERE model = ? ORDER BY name", (model.content,))
         ),
-        logs=tuple(connection.execute("SELECT url, source FROM log WHERE model = ? ORDER BY rowid", (model.content,))),
+        logs=_logs(connection, model),
         is_newest=rank == 0,
         namesakes=_namesakes(connection, package, model.name),
     )
+
+
+def logs_of(connection: sqlite3.Connection, model: Model) -> tuple[str, ...]:
+    """The addresses of a model's training logs, each once."""
+    return tuple(dict.fromkeys(url for url, _source in _logs(connection, model)))
+
+
+def _logs(connection: sqlite3.Connection, model: Model) -> tuple[tuple[str, str], ...]:
+    query = "SELECT url, source FROM log WHERE model = ? ORDER BY rowid"
+    return tuple(connection.execute(query, (model.content,)))
 
 
 def _facts(connection: sqlite3.Connection, model: Model, package: int, rest: list[object]) -> Iterator[Fact]:

@@ -6,7 +6,9 @@ The reader gets an open connection. Every value names where it stands and the da
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from fnmatch import translate
 from typing import TYPE_CHECKING
 
 from zoo_cli.catalog.names import near
@@ -102,10 +104,12 @@ class ReadmeOrigin:
 def find_backbone(connection: sqlite3.Connection, text: str) -> Backbone:
     """What an alias means: `open-mmlab://detectron2/resnet50_caffe`; a deprecated one is followed.
 
+    `openmmlab://` and `modelzoo://` are mmengine's other spellings of `open-mmlab://` and `torchvision://`.
+
     Raises:
         UnknownBackbone: There is no such alias.
     """
-    asked = text.strip()[:200]
+    asked = _known_scheme(text.strip()[:200])
     row = _alias(connection, asked)
     if row is None:
         known = [alias for (alias,) in connection.execute("SELECT alias FROM backbone_alias ORDER BY alias")]
@@ -121,6 +125,21 @@ def backbones(connection: sqlite3.Connection, scheme: str | None = None) -> tupl
     """Every alias, or those of one scheme, sorted; deprecated ones are left out."""
     query = f"{_ALIASES} WHERE a.replaced_by IS NULL AND (?1 IS NULL OR a.scheme = ?1) ORDER BY a.alias"
     return tuple(_backbone(connection, row, str(row[0])) for row in connection.execute(query, (scheme,)).fetchall())
+
+
+def backbones_like(connection: sqlite3.Connection, glob: str) -> tuple[Backbone, ...]:
+    """The backbones whose alias, or what follows its scheme, is like the glob; case does not matter."""
+    like = re.compile(translate(_known_scheme(glob).casefold()))
+    return tuple(
+        each
+        for each in backbones(connection)
+        if like.match(each.alias.casefold()) or like.match(each.alias.partition("://")[2].casefold())
+    )
+
+
+def _known_scheme(text: str) -> str:
+    """The text with mmengine's other spelling of a scheme replaced."""
+    return re.sub(r"^openmmlab://", "open-mmlab://", re.sub(r"^modelzoo://", "torchvision://", text))
 
 
 _ALIASES = (

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AmbiguousModel", "Found", "Metric", "Model", "ModelFile", "NearModel", "Release", "UnknownModel", "UnknownPackage",
-    "find_models", "metrics_of", "packages", "releases",
+    "content_of", "distinct", "find_models", "metrics_of", "models_by_number", "packages", "releases",
 ]  # fmt: skip
 
 LONGEST_NAME = 2000
@@ -206,6 +207,33 @@ def find_models(connection: sqlite3.Connection, text: str) -> Found:
     return _by_name(connection, asked, project or None, release or None, name.removesuffix(".py"))
 
 
+def models_by_number(connection: sqlite3.Connection, numbers: Iterable[int]) -> tuple[Model, ...]:
+    """The models with these numbers (`listing.Row.id`), in the same order."""
+    return tuple(model for number in numbers for model in _models(connection, "WHERE e.id = ?", (number,)))
+
+
+def distinct(models: Iterable[Model]) -> tuple[tuple[Model, str], ...]:
+    """Each model once, with a name that tells it apart from others of the same release.
+
+    Equal entries under one name are one model, also in several packages: then the newest package's, a fork's last. Of
+    different entries of one name in one release each gets its digest behind its name, or its number.
+    """
+    chosen: dict[tuple[object, ...], Model] = {}
+    for model in models:
+        key = (model.name.casefold(), content_of(model))
+        rival = chosen.get(key)
+        if rival is None or (rival.release != model.release and _rank(model) > _rank(rival)):
+            chosen[key] = model
+    names = Counter((each.release, each.name.casefold()) for each in chosen.values())
+    marks = Counter((each.release, _marked(each)) for each in chosen.values())
+    return tuple(
+        (each, each.name)
+        if names[each.release, each.name.casefold()] == 1
+        else (each, _marked(each) if marks[each.release, _marked(each)] == 1 else _numbered(each))
+        for each in chosen.values()
+    )
+
+
 def _is_text(text: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" or letter == "\0" for letter in text)
 
@@ -298,16 +326,21 @@ def _one(asked: str, found: Sequence[Model], others: Iterable[Model] = ()) -> tu
     """
     newest = {each.project: each.release for each in reversed(found)}
     rivals = [each for each in found if each.release == newest[each.project]]
-    first = max(rivals, key=lambda each: (not each.project.startswith(_FORKS), each.release.date))
+    first = max(rivals, key=_rank)
     first = next(each for each in rivals if each.release == first.release)
-    different = {_content(each): each for each in reversed(rivals)}
+    different = {content_of(each): each for each in reversed(rivals)}
     if len(different) > 1:
         raise AmbiguousModel(asked, _choices(different.values()))
     rest = [each for each in (*found, *others) if each.release not in newest.values()]
     return (first, *{each.id: each for each in rest}.values())
 
 
-def _content(model: Model) -> tuple[object, ...]:
+def _rank(model: Model) -> tuple[bool, str]:
+    """Of two packages that carry one model: the greater is meant."""
+    return (not model.project.startswith(_FORKS), model.release.date)
+
+
+def content_of(model: Model) -> tuple[object, ...]:
     """What two entries have in common that are one model, wherever a copy of a file is kept."""
     return (model.config_path, tuple((file.name, file.sha256 or file.prefix) for file in model.files))
 
@@ -315,18 +348,22 @@ def _content(model: Model) -> tuple[object, ...]:
 def _choices(models: Iterable[Model]) -> tuple[str, ...]:
     """A text for each model that names it alone: with its digest, or its number where that is not enough."""
     models = list(models)
-    texts = [_with_digest(each) for each in models]
+    texts = [f"{each.project}/{_marked(each)}" for each in models]
     return tuple(
         sorted(
-            text if texts.count(text) == 1 else f"{each.project}/{each.name}#{each.ordinal}"
+            text if texts.count(text) == 1 else f"{each.project}/{_numbered(each)}"
             for each, text in zip(models, texts, strict=True)
         )
     )
 
 
-def _with_digest(model: Model) -> str:
+def _marked(model: Model) -> str:
     digest = next((file.sha256 or file.prefix for file in model.files), None)
-    return f"{model.project}/{model.name}" + (f"@{digest[:8]}" if digest else "")
+    return model.name + (f"@{digest[:8]}" if digest else "")
+
+
+def _numbered(model: Model) -> str:
+    return f"{model.name}#{model.ordinal}"
 
 
 def _near_models(connection: sqlite3.Connection, asked: str, project: str | None) -> tuple[NearModel, ...]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
-from fnmatch import translate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,18 +10,6 @@ if TYPE_CHECKING:
 
     from zoo_cli.catalog.extras import Backbone, Norm
     from zoo_cli.cli.console import Console
-
-
-def matching(backbones: Sequence[Backbone], glob: str | None) -> tuple[Backbone, ...]:
-    """The backbones whose alias, or what follows its scheme, is like the glob; case does not matter."""
-    if glob is None:
-        return tuple(backbones)
-    like = re.compile(translate(glob.casefold()))
-    return tuple(
-        each
-        for each in backbones
-        if like.match(each.alias.casefold()) or like.match(each.alias.partition("://")[2].casefold())
-    )
 
 
 def norm_text(norm: Norm | None) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _EVERY_SECONDS = 30.0
 _EVERY_PERCENT = 10
 _LABEL_CELLS = 36
+_ALL = ""  # the bar of all files together; no file is called so
 
 EVIDENCE = {
     "signed": "sha256 matches the signed index",
@@ -52,6 +53,19 @@ class _Flow:
         return (self.have_bytes - self.first_bytes) / max(now - self.began, 1e-3)
 
 
+@dataclass
+class _Whole:
+    """All files of a run together."""
+
+    files: int
+    size_bytes: int | None
+    began: float
+    done: int = 0
+    have_bytes: int = 0
+    fetched_bytes: int = 0  # by this process
+    told_at: float = field(default=0.0)
+
+
 class Progress:
     """Shows events of transfers and steps of other work on stderr.
 
@@ -67,6 +81,18 @@ class Progress:
         self._has_lines = not self._is_silent and console.progress and not self._has_bars
         self._flows: dict[str, _Flow] = {}
         self._bars: dict[str, tqdm[NoReturn]] = {}
+        self._whole: _Whole | None = None
+
+    def expect(self, files: int, size_bytes: int | None) -> None:
+        """Says that several files will come: each finished one is counted, and one bar or line tells of all.
+
+        Args:
+            files: How many.
+            size_bytes: All of them together, what is here already included; None when it is not known.
+        """
+        self._whole = _Whole(files, size_bytes, time.monotonic(), told_at=time.monotonic())
+        if self._has_bars:
+            self._bars[_ALL] = self._bar(size_bytes, 0, f"0 of {files} files")
 
     def __call__(self, event: Event) -> None:
         """Shows one event."""
@@ -100,21 +126,28 @@ class Progress:
         self._flows[event.name] = _Flow(event.size_bytes, event.have_bytes, now, event.have_bytes, told_at=now)
         if event.have_bytes and known is None:
             self.step(f"{event.name}: found {human_bytes(event.have_bytes)} of an earlier try, going on from there")
+        if self._whole:
+            self._whole.have_bytes += event.have_bytes - (known.have_bytes if known else 0)
+            self._move_whole()
         if self._has_bars:
             self._draw(event)
-        elif self._has_lines:
+        elif self._has_lines and not self._whole:
             size = f"{human_bytes(event.size_bytes)} " if event.size_bytes is not None else ""
             self.step(f"{event.name}: {size}from {event.source}")
 
     def _draw(self, event: Started) -> None:
-        from tqdm import tqdm
-
         self._end_bar(event.name)
         label = printable(event.name)
-        self._bars[event.name] = tqdm(
-            total=event.size_bytes,
-            initial=event.have_bytes,
-            desc="  " + (label if len(label) <= _LABEL_CELLS else label[: _LABEL_CELLS - 3] + "..."),
+        label = label if len(label) <= _LABEL_CELLS else label[: _LABEL_CELLS - 3] + "..."
+        self._bars[event.name] = self._bar(event.size_bytes, event.have_bytes, label)
+
+    def _bar(self, size_bytes: int | None, have_bytes: int, label: str) -> tqdm[NoReturn]:
+        from tqdm import tqdm
+
+        return tqdm(
+            total=size_bytes,
+            initial=have_bytes,
+            desc=f"  {label}",
             file=self._console.err,
             unit="B",
             unit_scale=True,
@@ -132,8 +165,27 @@ class Progress:
         bar = self._bars.get(event.name)
         if bar is not None:
             bar.update(step)
+        if self._whole:
+            self._whole.have_bytes += step
+            self._whole.fetched_bytes += max(step, 0)
+            self._move_whole()
         elif self._has_lines:
             self._line(event.name, flow)
+
+    def _move_whole(self) -> None:
+        """Shows how far all files together are: in the bar, or in a line now and then."""
+        whole, now = self._whole, time.monotonic()
+        if whole is None:
+            return
+        bar = self._bars.get(_ALL)
+        if bar is not None:
+            bar.update(whole.have_bytes - bar.n)
+            bar.set_description_str(f"  {whole.done} of {whole.files} files", refresh=False)
+        elif self._has_lines and now - whole.told_at >= _EVERY_SECONDS:
+            whole.told_at = now
+            of = f" of {human_bytes(whole.size_bytes)}" if whole.size_bytes else ""
+            rate = human_bytes(int(whole.fetched_bytes / max(now - whole.began, 1e-3)))
+            self.step(f"{whole.done} of {whole.files} files, {human_bytes(whole.have_bytes)}{of}, {rate}/s")
 
     def _line(self, name: str, flow: _Flow) -> None:
         now = time.monotonic()
@@ -153,14 +205,24 @@ class Progress:
         flow = self._flows.pop(event.name, None)
         self._end_bar(event.name)
         evidence = EVIDENCE.get(event.evidence, event.evidence)
+        count = self._count(event, flow)
         if event.already_here:
-            self.step(f"{event.name}: already here, {evidence}")
+            self.step(f"{count}{event.name}: already here, {evidence}")
             return
         if event.source == CACHE:
-            self.step(f"{event.name}: {human_bytes(event.size_bytes)} from the cache, {evidence}")
+            self.step(f"{count}{event.name}: {human_bytes(event.size_bytes)} from the cache, {evidence}")
             return
         spent = f" in {max(time.monotonic() - flow.began, 0.0):.1f} s" if flow else ""
-        self.step(f"{event.name}: {human_bytes(event.size_bytes)}{spent}, {evidence}")
+        self.step(f"{count}{event.name}: {human_bytes(event.size_bytes)}{spent}, {evidence}")
+
+    def _count(self, event: Finished, flow: _Flow | None) -> str:
+        """Which of several files this was: [3/57]."""
+        if self._whole is None:
+            return ""
+        self._whole.done += 1
+        self._whole.have_bytes += event.size_bytes - (flow.have_bytes if flow else 0)
+        self._move_whole()
+        return f"[{self._whole.done}/{self._whole.files}] "
 
     def _end_bar(self, name: str) -> None:
         bar = self._bars.pop(name, None)

@@ -1,6 +1,6 @@
 """Several releases into the index at once: fetched and read in parallel, told in the order asked, one failing alone.
 
-Edge: threads. What is done already is not done again: a release is kept as it stands in the index when the package
+Flow. What is done already is not done again: a release is kept as it stands in the index when the package
 index still lists the same file and the document was made by this builder. So the same command goes on where an
 interrupted one stopped.
 """
@@ -8,23 +8,21 @@ interrupted one stopped.
 from __future__ import annotations
 
 import json
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from zoo_cli.errors import ZooError
 from zoo_cli.models.build import BUILDER, Built, build
 from zoo_cli.models.indexfiles import current
 from zoo_cli.models.upstream import Tree, fetch_release, find_release
 from zoo_cli.transfer.events import Listener, nothing
+from zoo_cli.transfer.parallel import Shared, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from zoo_cli.errors import ZooError
     from zoo_cli.models.upstream import ReleaseFile
-    from zoo_cli.transfer.events import Event
     from zoo_cli.transfer.settings import Settings
     from zoo_cli.transfer.sources import Mirrors
 
@@ -74,7 +72,7 @@ def build_releases(
     requests: Sequence[Request], index: Path, sources: Sources, *, again: bool = False, jobs: int = 4
 ) -> Iterator[Outcome]:
     """Each release as it is done, in the order asked; `again` also builds what would be kept."""
-    calm = replace(sources, listen=one_at_a_time(sources.listen))
+    calm = replace(sources, listen=Shared(sources.listen))
     done = each_release(requests, lambda one: _build(one, index, calm, again=again), jobs)
     return (Outcome(request, result) for request, result in done)
 
@@ -83,29 +81,7 @@ def each_release(
     requests: Sequence[Request], work: Callable[[Request], _Done], jobs: int = 4
 ) -> Iterator[tuple[Request, _Done | ZooError]]:
     """Does some work for each release, several at once; an error of one is what comes of it."""
-
-    def guarded(request: Request) -> tuple[Request, _Done | ZooError]:
-        try:
-            return request, work(request)
-        except ZooError as exc:
-            return request, exc
-
-    pool = ThreadPoolExecutor(max(1, min(jobs, MOST_AT_ONCE)))
-    try:
-        yield from pool.map(guarded, requests)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def one_at_a_time(listen: Listener) -> Listener:
-    """The listener for several threads."""
-    lock = threading.Lock()
-
-    def guarded(event: Event) -> None:
-        with lock:
-            listen(event)
-
-    return guarded
+    return together(requests, work, min(jobs, MOST_AT_ONCE), in_order=True)
 
 
 def _build(request: Request, index: Path, sources: Sources, *, again: bool) -> Built | Kept:

@@ -1,18 +1,18 @@
-"""Fetching models: the flattened config and every checkpoint file, in the order that harms least.
+"""Fetching models: the flattened configs and every file of them, in the order that harms least.
 
-Flow: `select` decides from the index what is meant, `execute` does it. All configs are flattened and all destinations
-of configs looked at before anything is written; checkpoints come next, each complete and checked under its final name
-or not there at all; the configs, which are small, are put in place last.
+Flow: `selection.select` decides from the index what is meant, `execute` does it. All configs are flattened and all
+destinations of configs looked at before anything is written; files come next, several at once, each complete and
+checked under its final name or not there at all; the config of a model, which is small, is put in place when its files
+are there. What goes wrong with one model stops no other.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from zoo_cli import __version__
-from zoo_cli.catalog.models import Model, ModelFile, find_models
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.models.configs import ConfigTree, Flat
 from zoo_cli.models.placing import is_placed, place
@@ -22,53 +22,20 @@ from zoo_cli.transfer.events import Listener, Noted, nothing
 from zoo_cli.transfer.failures import AllSourcesFailed, Failed, HashMismatch
 from zoo_cli.transfer.fetch import Received, Wanted, fetch
 from zoo_cli.transfer.hashes import parse_sha256, prefix_in_name
+from zoo_cli.transfer.parallel import Shared, together
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from zoo_cli.catalog.models import Model, ModelFile
+    from zoo_cli.models.selection import Pick, Selection
     from zoo_cli.transfer.settings import Settings
     from zoo_cli.transfer.sources import Mirrors
     from zoo_cli.transfer.store import Store
     from zoo_cli.trust.seen import Seen
 
-Parts = Literal["both", "config", "weights"]
-
-
-@dataclass(eq=False)
-class NothingToFetch(ZooError):
-    """The model has none of what was asked; `part` is "config", "checkpoint" or "config and no checkpoint"."""
-
-    code = "nothing-to-fetch"
-
-    model: str
-    package: str
-    part: str
-
-
-@dataclass(eq=False)
-class NotInRelease(ZooError):
-    """The model is in the index, but not in the release asked."""
-
-    code = "not-in-release"
-    exit_code = ExitCode.USAGE
-
-    asked: str
-    release: str
-    package: str
-    releases: tuple[str, ...]  # those that have it, newest first
-
-
-@dataclass(eq=False)
-class SameDestination(ZooError):
-    """Two different files of one command would get the same name."""
-
-    code = "same-destination"
-    exit_code = ExitCode.USAGE
-
-    name: str
-    asked: tuple[str, ...]
+JOBS = 4  # files at once
 
 
 @dataclass(eq=False)
@@ -86,28 +53,11 @@ class CheckpointChanged(ZooError):
 
 
 @dataclass(frozen=True, slots=True)
-class Pick:
-    """One model to fetch: what for, and under which names."""
-
-    model: Model
-    asked_as: str
-    via: str  # name | alias | config | file | url
-    config_name: str | None  # file name; None: not wanted, or there is none
-    files: tuple[ModelFile, ...]  # their names are safe here
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """All models of one command."""
-
-    picks: tuple[Pick, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class PlacedConfig:
     """A config under its final name. `evidence`: record, crc or kept (see `release.Release`)."""
 
     path: Path
+    text: str
     flat: Flat
     evidence: str
     already_here: bool
@@ -115,18 +65,27 @@ class PlacedConfig:
 
 @dataclass(frozen=True, slots=True)
 class PickReceipt:
-    """What was done for one model."""
+    """What was done for one model: its config, and its files in the order of `pick.files`."""
 
     pick: Pick
     config: PlacedConfig | None
-    checkpoints: tuple[Received, ...]
+    files: tuple[Received, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PickFailed:
+    """A model that did not come, and why."""
+
+    pick: Pick
+    error: ZooError
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was done, model by model."""
+    """What was done, model by model, in the order asked."""
 
     models: tuple[PickReceipt, ...]
+    failures: tuple[PickFailed, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,59 +99,43 @@ class Access:
     store: Store | None = None
 
 
-def select(
-    connection: sqlite3.Connection, names: Sequence[str], release: str | None = None, parts: Parts = "both"
-) -> Selection:
-    """The models that the names mean, each once.
+def execute(
+    selection: Selection,
+    destination: Path,
+    access: Access,
+    listen: Listener = nothing,
+    *,
+    replace_others: bool = False,
+    jobs: int = JOBS,
+    finish: Callable[[PickReceipt], None] = lambda _receipt: None,
+) -> Receipt:
+    """Fetches everything of the selection into the directory.
 
-    Raises:
-        UnknownModel, AmbiguousModel, UnknownPackage: As `find_models`.
-        NotInRelease, NothingToFetch, SameDestination: See there.
+    Args:
+        selection: From `selection.select`.
+        destination: A directory; made when it is missing.
+        access: Mirrors, limits, cache, record of digests.
+        listen: Gets the events of transfers, and a line for each config.
+        replace_others: Whether other files under the same names may be replaced.
+        jobs: How many files at once.
+        finish: Called with each model as soon as all of it is in place.
+
+    Returns:
+        What came, and what did not with its error: ConfigError, BadWheel, CannotWrite for a config; Failed,
+        AllSourcesFailed, TookTooLong, CheckpointChanged for a file; DestinationExists, DestinationUnusable, NoSpace
+        for the destination's side.
     """
-    picks: dict[tuple[int, str], Pick] = {}
-    for name in names:
-        found = find_models(connection, name)
-        model = _of_release(found.models, release, name) if release else found.models[0]
-        pick = _pick(model, found.asked_as, found.via, parts)
-        picks[(model.id, pick.asked_as)] = pick
-    selection = Selection(tuple(picks.values()))
-    _check_names(selection)
-    return selection
-
-
-def _of_release(models: tuple[Model, ...], release: str, asked: str) -> Model:
-    for model in models:
-        if model.release.version == release:
-            return model
-    versions = tuple(dict.fromkeys(model.release.version for model in models))
-    raise NotInRelease(asked, release, models[0].project, versions)
-
-
-def _pick(model: Model, asked_as: str, via: str, parts: Parts) -> Pick:
-    has_config = model.config_path is not None and model.config_state in ("found", "repaired")
-    config_name = _safe_name(f"{asked_as}.py") if has_config and parts != "weights" else None
-    files = tuple(replace(file, name=_safe_name(file.name)) for file in model.files) if parts != "config" else ()
-    if config_name is None and not files:
-        part = {"config": "config", "weights": "checkpoint", "both": "config and no checkpoint"}[parts]
-        raise NothingToFetch(model.name, model.project, part)
-    return Pick(model, asked_as, via, config_name, files)
-
-
-def _safe_name(name: str) -> str:
-    """The name as a plain file name: foreign text never becomes a path, a hidden file or an option."""
-    return re.sub(r"[^\w.+@=,()\[\] -]", "_", name).lstrip(".- ")[-200:] or "model"
-
-
-def _check_names(selection: Selection) -> None:
-    taken: dict[str, tuple[object, str]] = {}
-    for pick in selection.picks:
-        things: list[tuple[str, object]] = [(file.name, file) for file in pick.files]
-        if pick.config_name:
-            things.append((pick.config_name, (pick.model.release, pick.model.config_path)))
-        for name, thing in things:
-            before = taken.setdefault(name.casefold(), (thing, pick.asked_as))
-            if before[0] != thing:
-                raise SameDestination(name, (before[1], pick.asked_as))
+    shared = Shared(listen)
+    run = _Run(selection, destination, access, shared, replace_others, finish)
+    run.prepare()
+    work = run.transfers()
+    with closing(together([each for each in work if not each.copies], run.fetched, jobs, shared)) as results:
+        for transfer, result in results:
+            run.take(transfer, result)
+    for transfer in work:
+        if transfer.copies:
+            run.take(transfer, run.copied(transfer))
+    return run.receipt()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,29 +149,127 @@ class _Ready:
     already_here: bool
 
 
-def execute(
-    selection: Selection, destination: Path, access: Access, listen: Listener = nothing, *, replace_others: bool = False
-) -> Receipt:
-    """Fetches everything of the selection into the directory.
+@dataclass(frozen=True, slots=True)
+class _Transfer:
+    """A file and its place below the destination; `copies` is where the same file is fetched to."""
 
-    Args:
-        selection: From `select`.
-        destination: A directory; made when it is missing.
-        access: Mirrors, limits, cache, record of digests.
-        listen: Gets the events of transfers, and a line for each config.
-        replace_others: Whether other files under the same names may be replaced.
+    place: str
+    file: ModelFile
+    copies: str | None
 
-    Raises:
-        ConfigError, BadWheel, CannotWrite: A config cannot be had; nothing was written then.
-        DestinationExists, DestinationUnusable, NoSpace: The destination's side.
-        Failed, AllSourcesFailed, TookTooLong, CheckpointChanged: A file did not come, or came wrong.
-    """
-    ready = [_prepared(pick, destination, access, replace_others) for pick in selection.picks]
-    receipts = []
-    for pick, config in zip(selection.picks, ready, strict=True):
-        checkpoints = tuple(_checkpoint(file, destination, access, listen, replace_others) for file in pick.files)
-        receipts.append(PickReceipt(pick, _placed(config, listen) if config else None, checkpoints))
-    return Receipt(tuple(receipts))
+
+@dataclass
+class _Run:
+    """One download on its way: what is ready, what came, what failed."""
+
+    selection: Selection
+    destination: Path
+    access: Access
+    listen: Listener
+    replace_others: bool
+    finish: Callable[[PickReceipt], None]
+    ready: dict[int, _Ready | None] = field(default_factory=dict)  # by the pick's number
+    done: dict[int, PickReceipt] = field(default_factory=dict)
+    failed: dict[int, ZooError] = field(default_factory=dict)
+    came: dict[str, Received | ZooError] = field(default_factory=dict)  # by place
+
+    def prepare(self) -> None:
+        """Flattens every config; a model whose config cannot be had is given up here."""
+        with _Releases(self.access) as releases:
+            for number, pick in enumerate(self.selection.picks):
+                try:
+                    self.ready[number] = _prepared(pick, self.destination, releases, self.replace_others)
+                except ZooError as error:
+                    self.failed[number] = error
+        self._finish_complete()
+
+    def transfers(self) -> list[_Transfer]:
+        """Every file that is still wanted, each place once; of one file in several places the first is fetched."""
+        first: dict[ModelFile, str] = {}
+        found: dict[str, _Transfer] = {}
+        for number in self.ready:
+            pick = self.selection.picks[number]
+            for file in pick.files:
+                where = pick.place(file.name)
+                origin = first.setdefault(file, where)
+                found.setdefault(where, _Transfer(where, file, origin if origin != where else None))
+        return list(found.values())
+
+    def fetched(self, transfer: _Transfer) -> Received:
+        """The file of a transfer, fetched."""
+        path = self.destination / transfer.place
+        return _checkpoint(transfer.file, path, self.access, self.listen, self.replace_others)
+
+    def copied(self, transfer: _Transfer) -> Received | ZooError:
+        """The file of a transfer that came to another place already."""
+        original = self.came[transfer.copies or ""]
+        if isinstance(original, ZooError):
+            return original
+        wanted = Wanted(transfer.file.name, (str(original.path),), original.size_bytes, original.sha256)
+        path = self.destination / transfer.place
+        try:
+            access, listen = self.access, self.listen
+            copy = fetch(wanted, path, access.settings, listen, store=access.store, replace=self.replace_others)
+        except ZooError as error:
+            return error
+        return replace(original, path=copy.path, already_here=copy.already_here)
+
+    def take(self, transfer: _Transfer, result: Received | ZooError) -> None:
+        """Remembers what became of a transfer and finishes the models that have all their files now."""
+        self.came[transfer.place] = result
+        self._finish_complete()
+
+    def _finish_complete(self) -> None:
+        for number in [each for each in self.ready if each not in self.done and each not in self.failed]:
+            pick = self.selection.picks[number]
+            results = [self.came.get(pick.place(file.name)) for file in pick.files]
+            if None not in results:
+                self._finish(number, pick, [each for each in results if each is not None])
+
+    def _finish(self, number: int, pick: Pick, results: Iterable[Received | ZooError]) -> None:
+        files: list[Received] = []
+        for result in results:
+            if isinstance(result, ZooError):
+                self.failed[number] = result
+                return
+            files.append(result)
+        ready = self.ready[number]
+        try:
+            receipt = PickReceipt(pick, _placed(ready, self.listen) if ready else None, tuple(files))
+            self.finish(receipt)
+        except ZooError as error:
+            self.failed[number] = error
+        else:
+            self.done[number] = receipt
+
+    def receipt(self) -> Receipt:
+        """What was done, in the order asked."""
+        picks = self.selection.picks
+        failures = tuple(PickFailed(picks[number], self.failed[number]) for number in sorted(self.failed))
+        return Receipt(tuple(self.done[number] for number in sorted(self.done)), failures)
+
+
+class _Releases:
+    """The config trees of the releases of one run; each wheel is opened once."""
+
+    def __init__(self, access: Access) -> None:
+        self._access, self._open = access, ExitStack()
+        self._trees: dict[Wheel, Release] = {}
+
+    def __enter__(self) -> _Releases:  # noqa: PYI034 (typing.Self is 3.11)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._open.close()
+
+    def of(self, model: Model) -> Release:
+        """The tree that holds the model's config."""
+        wheel = wheel_of(model, self._access.mirrors)
+        if wheel not in self._trees:
+            tree = Release(wheel, self._access.settings, self._access.cache)
+            self._trees[wheel] = self._open.enter_context(tree)
+        self._trees[wheel].evidence = "kept"
+        return self._trees[wheel]
 
 
 def wheel_of(model: Model, mirrors: Mirrors) -> Wheel:
@@ -241,21 +282,19 @@ def wheel_of(model: Model, mirrors: Mirrors) -> Wheel:
 
 
 def addresses_of(file: ModelFile, mirrors: Mirrors) -> tuple[str, ...]:
-    """Where a checkpoint may come from, in the order to try."""
+    """Where a checkpoint or log may come from, in the order to try."""
     return mirrors.all_addresses(file.urls, "checkpoints")
 
 
-def _prepared(pick: Pick, destination: Path, access: Access, replace_others: bool) -> _Ready | None:
-    if pick.config_name is None or pick.model.config_path is None:
+def _prepared(pick: Pick, destination: Path, releases: _Releases, replace_others: bool) -> _Ready | None:
+    if pick.config_name is None or pick.model is None or pick.model.config_path is None:
         return None
-    release = pick.model.release
-    with Release(wheel_of(pick.model, access.mirrors), access.settings, access.cache) as tree:
-        flat = ConfigTree(tree.read).flatten(pick.model.config_path)
-        evidence = tree.evidence
+    release, tree = pick.model.release, releases.of(pick.model)
+    flat = ConfigTree(tree.read).flatten(pick.model.config_path)
     header = Header(pick.asked_as, f"{release.project} {release.version}", flat.files, __version__)
     text = write_config(flat.settings, header)
-    path = destination / pick.config_name
-    return _Ready(path, text, flat, evidence, is_placed(path, text, replace=replace_others))
+    path = destination / pick.place(pick.config_name)
+    return _Ready(path, text, flat, tree.evidence, is_placed(path, text, replace=replace_others))
 
 
 def _placed(config: _Ready, listen: Listener) -> PlacedConfig:
@@ -267,11 +306,11 @@ def _placed(config: _Ready, listen: Listener) -> PlacedConfig:
         listen(Noted(f"{config.path.name}: flattened from {count} files"))
     if config.flat.imports:
         listen(Noted(f"{config.path.name}: whoever loads it will import {', '.join(config.flat.imports)}"))
-    return PlacedConfig(config.path, config.flat, config.evidence, config.already_here)
+    return PlacedConfig(config.path, config.text, config.flat, config.evidence, config.already_here)
 
 
-def _checkpoint(file: ModelFile, destination: Path, access: Access, listen: Listener, replace_others: bool) -> Received:
-    """Fetches one checkpoint; what was seen before under its address must be what comes."""
+def _checkpoint(file: ModelFile, path: Path, access: Access, listen: Listener, replace_others: bool) -> Received:
+    """Fetches one file; what was seen before under its address must be what comes."""
     url = file.urls[0]
     seen = access.seen.digest_of(url) if access.seen and not file.sha256 else None
     wanted = Wanted(
@@ -282,7 +321,6 @@ def _checkpoint(file: ModelFile, destination: Path, access: Access, listen: List
         prefix=_prefix(file),
     )
     try:
-        path = destination / file.name
         received = fetch(wanted, path, access.settings, listen, store=access.store, replace=replace_others)
     except (Failed, AllSourcesFailed) as error:
         mismatch = _mismatch(error)
@@ -295,7 +333,9 @@ def _checkpoint(file: ModelFile, destination: Path, access: Access, listen: List
 
 
 def _prefix(file: ModelFile) -> str | None:
-    """The digits to compare; other digests than SHA-256 (detectron2's MD5) say nothing here."""
+    """The digits to compare; other digests than SHA-256 (detectron2's MD5) say nothing here, nor do those of a log."""
+    if file.role == "log":
+        return None
     if file.prefix and file.prefix_algorithm in (None, "sha256"):
         return file.prefix
     return prefix_in_name(file.name) if not file.prefix_algorithm else None

@@ -70,12 +70,13 @@ class Release:
             cache: zoo's cache directory; None keeps nothing.
         """
         self.wheel = wheel
-        self.evidence = "kept"  # kept | record (each member against RECORD, that against the index) | crc
+        self.evidence = "kept"  # of what was read last: kept | record (against RECORD, that against the index) | crc
         self._settings = settings
         self._kept = cache / "configs" / parse_sha256(wheel.sha256) if cache else None
         self._open = ExitStack()
         self._archive: zipfile.ZipFile | None = None
         self._digests: dict[str, str] = {}  # member -> digest as RECORD writes it
+        self._failure: ZooError | None = None  # why the wheel cannot be had; it is not asked again for each config
 
     def __enter__(self) -> Release:  # noqa: PYI034 (typing.Self is 3.11)
         return self
@@ -118,7 +119,8 @@ class Release:
             write_whole(target, body)
 
     def _from_wheel(self, path: str) -> bytes | None:
-        archive = self._archive or self._opened()
+        archive = self._archive or self._opened_once()
+        self.evidence = "record" if self.wheel.record_sha256 else "crc"
         name = self.wheel.root + path
         body = self._member(archive, name)
         if body is not None and self._digests and self._digests.get(name) != _record_digest(body):
@@ -138,6 +140,15 @@ class Release:
         if len(body) > MAX_MEMBER_BYTES:
             raise BadWheel(self.wheel.name, name, f"it is larger than {MAX_MEMBER_BYTES} bytes")
         return body
+
+    def _opened_once(self) -> zipfile.ZipFile:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return self._opened()
+        except ZooError as error:
+            self._failure = error
+            raise
 
     def _opened(self) -> zipfile.ZipFile:
         """The wheel at the first address that has the right one.
@@ -159,8 +170,7 @@ class Release:
             raise BadWheel(self.wheel.name, "", str(exc)[:200]) from exc
         if len(archive.namelist()) > MAX_MEMBERS:
             raise BadWheel(self.wheel.name, "", f"it has more than {MAX_MEMBERS} files")
-        self._digests, self.evidence = self._checked_record(archive), "record" if self.wheel.record_sha256 else "crc"
-        self._archive = archive
+        self._digests, self._archive = self._checked_record(archive), archive
         return archive
 
     def _checked_record(self, archive: zipfile.ZipFile) -> dict[str, str]:

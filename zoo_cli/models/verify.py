@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ZooError
-from zoo_cli.models.batch import Request, Sources, build_one, each_release, one_at_a_time
+from zoo_cli.models.batch import Request, Sources, build_one, each_release
 from zoo_cli.models.figures import Difference, Expectation, compare, figures_of
 from zoo_cli.models.indexfiles import current
 from zoo_cli.models.upstream import find_release
+from zoo_cli.transfer.parallel import Shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +45,7 @@ def verify_releases(
     requests: Sequence[Request], index: Path, sources: Sources, expectation: Expectation | None, jobs: int = 4
 ) -> Iterator[tuple[Request, Verified | ZooError]]:
     """Each release as it is verified, in the order asked; an error of one is its outcome."""
-    calm = replace(sources, listen=one_at_a_time(sources.listen))
+    calm = replace(sources, listen=Shared(sources.listen))
     for request, result in each_release(requests, lambda one: _rebuilt(one, index, calm), jobs):
         yield request, result if isinstance(result, ZooError) else _verified(request, result, expectation)
 

@@ -1,81 +1,125 @@
-"""`zoo download`: the flattened config and the checkpoint of models, checked, without any framework installed."""
+"""`zoo download`: flattened configs, checkpoints and logs of models, checked, without any framework installed."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.text import human_bytes, printable
+from zoo_cli.errors import ExitCode
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
-    from zoo_cli.catalog.models import Model
     from zoo_cli.cli.console import Console
-    from zoo_cli.models.download import Access, Parts, Pick, PickReceipt, Receipt, Selection
+    from zoo_cli.cli.progress import Progress
+    from zoo_cli.models.caches import Linked
+    from zoo_cli.models.download import Access, PickFailed, Receipt
+    from zoo_cli.models.outlook import Outlook
+    from zoo_cli.models.selection import Selection, Wish
     from zoo_cli.transfer.sources import Mirrors
+
+LARGE_BYTES = 50 * 1000**3  # from here on somebody is asked first
 
 
 @click.command(
     "download",
     epilog="Examples: zoo download rtmdet_tiny_8xb32-300e_coco --dest .; "
-    "zoo download mmdet --config NAME --dest . (as mim). Exit codes: zoo help exit-codes.",
+    "zoo download mmdet --filter 'collection=RTMDet' --dest models --dry-run; "
+    "zoo download open-mmlab://resnet50_caffe --link-caches; zoo download mmdet --config NAME --dest . (as mim).",
 )
-@click.argument("names", nargs=-1, required=True, metavar="MODEL...")
+@click.argument("names", nargs=-1, metavar="MODEL...")
 @click.option(
     "--dest", type=click.Path(path_type=Path), default=Path(), help="Directory; made if missing. [default: .]"
 )
+@click.option("--filter", "filter_", metavar="EXPR", help="All models that pass it (zoo help filters).")
 @click.option("--config", "configs", metavar="NAME[,NAME]", multiple=True, help="mim's spelling: MODEL is a package.")
 @click.option("--release", metavar="VERSION", help="Of this release of the package, not the newest.")
 @click.option("--config-only", is_flag=True, help="Leave the checkpoint.")
 @click.option("--weights-only", is_flag=True, help="Leave the config.")
+@click.option("--logs", is_flag=True, help="The training logs, too.")
+@click.option(
+    "--layout",
+    type=click.Choice(["flat", "by-model"]),
+    default="flat",
+    help="All files side by side, or a folder for each model.",
+)
+@click.option("--link-caches", is_flag=True, help="Let torch.hub, mmengine and mmcv find the checkpoints.")
 @click.option("--force", is_flag=True, help="Replace other files of the same names.")
+@click.option("-j", "--jobs", type=click.IntRange(1, 32), default=4, help="Files at once. [default: 4]")
 @click.option(
     "--mirror", "mirror_options", metavar="FROM=TO", multiple=True, help="Try TO for addresses with FROM first."
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be fetched, and stop.")
+@click.option("--list", "only_list", is_flag=True, help="Show which models and files that means; ask nobody.")
+@click.option("--dry-run", is_flag=True, help="Show what would be fetched, its size and the room for it, and stop.")
+@click.option("--yes", "-y", is_flag=True, help="Fetch more than 50 GB without asking.")
 @common_options
 @pass_console
 def command(
-    console: Console,
-    names: tuple[str, ...],
-    dest: Path,
-    configs: tuple[str, ...],
-    release: str | None,
-    config_only: bool,
-    weights_only: bool,
-    force: bool,
-    mirror_options: tuple[str, ...],
-    dry_run: bool,
+    console: Console, /, names: tuple[str, ...], dest: Path, mirror_options: tuple[str, ...], **given: Any
 ) -> None:
-    """Fetch a checkpoint and its flattened config.
+    """Fetch checkpoints and their flattened configs.
 
-    MODEL is a name (old ones work, too), package/name, package::configs/x.py, a checkpoint's file name or its address.
-    The paths of the files are written to stdout, everything else to stderr.
+    MODEL is a name (old ones work, too), package/name, a glob ('rtmdet*'), package::configs/x.py, a checkpoint's file
+    name or its address, or a backbone (open-mmlab://resnet50_caffe). The paths of the files are written to stdout,
+    everything else to stderr.
     """
     from zoo_cli.catalog.database import open_catalog
-    from zoo_cli.cli.progress import Progress
-    from zoo_cli.models.download import execute, select
+    from zoo_cli.cli import download_view as view
+    from zoo_cli.models.outlook import look_ahead
+    from zoo_cli.models.selection import select
     from zoo_cli.transfer.mirrors import load_mirrors
 
-    if config_only and weights_only:
-        raise click.UsageError("--config-only and --weights-only leave nothing to fetch.")
-    parts: Parts = "config" if config_only else "weights" if weights_only else "both"
+    _check_options(names, given)
     mirrors = load_mirrors(mirror_options)
     connection = open_catalog()
-    asked = _asked(connection, names, configs)
-    selection = select(connection, asked, release, parts)
-    if dry_run:
-        _show(console, selection, dest, mirrors)
+    selection = select(connection, _wish(connection, names, given))
+    if given["only_list"]:
+        view.show_list(console, selection)
         return
-    with Progress(console) as progress:
-        for pick in selection.picks:
-            progress.step(introduction(pick))
-        receipt = execute(selection, dest, _access(console, mirrors), progress, replace_others=force)
-    _tell(console, receipt, dest)
+    access = _access(console, mirrors)
+    files = {pick.place(file.name) for pick in selection.picks for file in pick.files}
+    # One file needs no outlook: its own transfer looks for room before the first byte.
+    outlook = look_ahead(selection, dest, access, given["jobs"]) if given["dry_run"] or len(files) > 1 else None
+    if given["dry_run"] and outlook:
+        view.show_plan(console, selection, outlook, mirrors)
+        if not outlook.fits and console.json:
+            raise click.exceptions.Exit(ExitCode.FAILED)
+        outlook.require_space()
+        return
+    if outlook:
+        outlook.require_space()
+        _consent(console, outlook, yes=given["yes"])
+    _act(console, selection, dest, access, outlook, given)
+
+
+def _check_options(names: tuple[str, ...], given: dict[str, Any]) -> None:
+    """Refuses options that contradict each other."""
+    if not names and given["filter_"] is None:
+        raise click.UsageError("Missing argument 'MODEL...', or --filter EXPR.")
+    if given["config_only"] and given["weights_only"]:
+        raise click.UsageError("--config-only and --weights-only leave nothing to fetch.")
+    if given["only_list"] and given["dry_run"]:
+        raise click.UsageError("--list asks nobody and --dry-run asks for sizes: say one of them.")
+    if given["filter_"] is not None and given["configs"]:
+        raise click.UsageError("--config names models and --filter finds them: say one of them.")
+
+
+def _wish(connection: sqlite3.Connection, names: tuple[str, ...], given: dict[str, Any]) -> Wish:
+    from zoo_cli.models.selection import Wish
+
+    return Wish(
+        names=names if given["filter_"] is not None else _asked(connection, names, given["configs"]),
+        filter=given["filter_"],
+        release=given["release"],
+        config=not given["weights_only"],
+        weights=not given["config_only"],
+        logs=given["logs"],
+        layout=given["layout"],
+    )
 
 
 def _asked(connection: sqlite3.Connection, names: tuple[str, ...], configs: tuple[str, ...]) -> tuple[str, ...]:
@@ -92,7 +136,10 @@ def _asked(connection: sqlite3.Connection, names: tuple[str, ...], configs: tupl
         return tuple(f"{project}/{name}" for name in listed)
     for name in names:
         if name in packages(connection):
-            raise click.UsageError(f"{name} is a package. Its models: zoo list {name}; one of them: zoo download NAME")
+            raise click.UsageError(
+                f"{name} is a package. Its models: zoo list {name}; one of them: zoo download NAME; "
+                f"all of them: zoo download '{name}/*'"
+            )
     return names
 
 
@@ -111,88 +158,68 @@ def _access(console: Console, mirrors: Mirrors) -> Access:
     return Access(mirrors, Settings(offline=console.offline), cache, Seen(state_directory()), users_store())
 
 
-def introduction(pick: Pick) -> str:
-    """One line on a model: what it is, and what it is called today when it was asked by another name."""
-    model = pick.model
-    known = f" ({model.name} in {model.project} {model.release.version})" if pick.asked_as != model.name else ""
-    return f"{pick.asked_as}{known}: {_about(model)}"
+def _consent(console: Console, outlook: Outlook, *, yes: bool) -> None:
+    """Asks before very much is fetched, unless that was allowed."""
+    from zoo_cli.cli.download_view import total_text
+    from zoo_cli.models.outlook import VeryLarge
+
+    if yes or outlook.to_fetch <= LARGE_BYTES:
+        return
+    if not console.can_ask:
+        raise VeryLarge(len(outlook.sizes), outlook.to_fetch, LARGE_BYTES)
+    if not console.ask(f"{len(outlook.sizes)} files, {total_text(outlook)}. Go on?"):
+        console.say("Nothing was fetched.")
+        raise click.exceptions.Exit(ExitCode.FAILED)
 
 
-def _about(model: Model) -> str:
-    """What a model is, in a few words: RTMDet on COCO, box AP 51.3."""
-    metric = next((each for each in model.metrics if each.value is not None), None)
-    about = model.collection or model.project
-    if metric is None:
-        return about
-    dataset = f" on {metric.dataset}" if metric.dataset else ""
-    return f"{about}{dataset}, {metric.label} {metric.value:g}"
+def _act(
+    console: Console, selection: Selection, dest: Path, access: Access, outlook: Outlook | None, given: dict[str, Any]
+) -> None:
+    from zoo_cli.cli import download_view as view
+    from zoo_cli.cli.progress import Progress
+    from zoo_cli.models.download import execute
+
+    with Progress(console) as progress:
+        view.tell_passed(console, selection)
+        _introduce(progress, selection, outlook)
+        receipt = execute(selection, dest, access, progress, replace_others=given["force"], jobs=given["jobs"])
+    links = _links(console, receipt) if given["link_caches"] else {}
+    if len(selection.picks) == 1 and receipt.failures:
+        raise receipt.failures[0].error
+    view.tell(console, receipt, dest, links)
+    if receipt.failures:
+        raise click.exceptions.Exit(exit_code_of(receipt.failures))
 
 
-def _show(console: Console, selection: Selection, dest: Path, mirrors: Mirrors) -> None:
-    """What would be fetched, from where, to where."""
-    from zoo_cli.models.download import addresses_of, wheel_of
+def _introduce(progress: Progress, selection: Selection, outlook: Outlook | None) -> None:
+    from zoo_cli.cli.download_view import counted, introduction, total_text
 
-    rows: list[tuple[str, str, str, tuple[str, ...]]] = []
+    if outlook and len(outlook.sizes) > 1:
+        progress.expect(len(outlook.sizes), None if outlook.unknown else outlook.total)
+    if len(selection.picks) > 3 and outlook:
+        files = counted(len(outlook.sizes), "file")
+        progress.step(f"{counted(len(selection.picks), 'model')}, {files}: {total_text(outlook)}")
+        return
     for pick in selection.picks:
-        if pick.config_name:
-            path = f"{wheel_of(pick.model, mirrors).name}: {pick.model.config_path}"
-            rows.append(("config", _shown(dest, pick.config_name), path, wheel_of(pick.model, mirrors).urls))
-        for file in pick.files:
-            rows.append(
-                ("checkpoint", str(dest / file.name), human_bytes(file.size_bytes), addresses_of(file, mirrors))
-            )
-    if console.json:
-        files = [{"kind": kind, "path": path, "urls": list(urls)} for kind, path, _what, urls in rows]
-        console.document({"ok": True, "command": "download", "dry_run": True, "files": files})
-        return
-    console.table(("kind", "path", "what", "from"), [(kind, path, what, urls[0]) for kind, path, what, urls in rows])
-    console.say(f"Would fetch {len(rows)} files.")
+        progress.step(introduction(pick))
 
 
-def _tell(console: Console, receipt: Receipt, dest: Path) -> None:
-    if console.json:
-        models = [_document(each, dest) for each in receipt.models]
-        console.document({"ok": True, "command": "download", "models": models})
-        return
-    for each in receipt.models:
-        if not each.pick.model.files and each.pick.config_name:
-            console.say(f"  {printable(each.pick.asked_as)}: upstream publishes no checkpoint of it")
-        if each.config:
-            console.data(_shown(dest, each.config.path.name))
-        for checkpoint in each.checkpoints:
-            console.data(_shown(dest, checkpoint.path.name))
+def _links(console: Console, receipt: Receipt) -> dict[str, tuple[Linked, ...]]:
+    """The names of the checkpoints in torch.hub's cache, by their path."""
+    from zoo_cli.models.caches import hub_checkpoints, link_into_hub
 
-
-def _shown(dest: Path, name: str) -> str:
-    """The path as the user would write it: beside here with a leading ./, so that it is never an option."""
-    return f"./{name}" if dest == Path() else str(dest / name)
-
-
-def _document(receipt: PickReceipt, dest: Path) -> dict[str, object]:
-    pick, config = receipt.pick, receipt.config
+    directory = hub_checkpoints(console.environ)
     return {
-        "name": pick.model.name,
-        "asked_as": pick.asked_as,
-        "package": pick.model.project,
-        "release": pick.model.release.version,
-        "config": config
-        and {
-            "path": _shown(dest, config.path.name),
-            "files": list(config.flat.files),
-            "imports": list(config.flat.imports),
-            "evidence": config.evidence,
-            "already_here": config.already_here,
-        },
-        "checkpoints": [
-            {
-                "path": _shown(dest, each.path.name),
-                "size_bytes": each.size_bytes,
-                "sha256": each.sha256,
-                "evidence": each.evidence,
-                "url": each.url,
-                "already_here": each.already_here,
-                "from_cache": each.from_cache,
-            }
-            for each in receipt.checkpoints
-        ],
+        str(received.path): link_into_hub(received.path, file.urls, directory)
+        for each in receipt.models
+        for file, received in zip(each.pick.files, each.files, strict=True)
+        if file.role == "checkpoint"
     }
+
+
+def exit_code_of(failures: Sequence[PickFailed]) -> ExitCode:
+    """The exit code of several failures: wrong bytes before anything else, else the one they share, else 1."""
+    codes = {failure.error.exit_code for failure in failures}
+    if ExitCode.INTEGRITY in codes:
+        return ExitCode.INTEGRITY
+    return codes.pop() if len(codes) == 1 else ExitCode.FAILED

@@ -180,11 +180,11 @@ def _show(console: Console, query: Query, listing: Listing, chosen: tuple[str, .
 
 
 def _show_backbones(console: Console, catalog: sqlite3.Connection, glob: str | None) -> None:
-    from zoo_cli.catalog.extras import backbones
-    from zoo_cli.cli.backbones_view import matching, show_backbones
+    from zoo_cli.catalog.extras import backbones, backbones_like
+    from zoo_cli.cli.backbones_view import show_backbones
 
-    found = backbones(catalog)
-    show_backbones(console, matching(found, glob), len(found))
+    known = backbones(catalog)
+    show_backbones(console, known if glob is None else backbones_like(catalog, glob), len(known))
 
 
 def _plot(console: Console, listing: Listing, path: str) -> None:

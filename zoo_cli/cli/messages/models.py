@@ -6,6 +6,7 @@ import shlex
 
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.cli.messages.transfer import same_command
+from zoo_cli.cli.text import human_bytes
 from zoo_cli.models.build import NoModelIndex
 from zoo_cli.models.config_errors import (
     BaseCycle,
@@ -17,10 +18,12 @@ from zoo_cli.models.config_errors import (
     ConfigTooLarge,
     OtherPackage,
 )
-from zoo_cli.models.download import CheckpointChanged, NothingToFetch, NotInRelease, SameDestination
+from zoo_cli.models.download import CheckpointChanged
 from zoo_cli.models.figures import BadExpectation
 from zoo_cli.models.indexfiles import CannotKeepIndex
+from zoo_cli.models.outlook import VeryLarge
 from zoo_cli.models.release import BadWheel
+from zoo_cli.models.selection import NothingMatches, NothingToFetch, NotInRelease, NotNarrowed, SameDestination
 from zoo_cli.models.upstream import BadRelease, NoRelease
 from zoo_cli.models.writer import CannotWrite
 
@@ -106,8 +109,45 @@ def bad_wheel(error: BadWheel) -> Message:
 @describe.register
 def nothing_to_fetch(error: NothingToFetch) -> Message:
     """The model has no such part."""
+    what = f"upstream publishes no {error.part} of {error.model}"
+    if "://" in error.model:
+        return Message(what, (), (WayOut("Backbones with an address", "zoo list --backbones"),))
     ways = (WayOut("Models of it that have one", f"zoo list {shlex.quote(error.package)}"),)
-    return Message(f"upstream publishes no {error.part} of {error.model}", (), ways)
+    return Message(what, (), ways)
+
+
+@describe.register
+def nothing_matches(error: NothingMatches) -> Message:
+    """A glob or filter that finds nothing."""
+    scope = [error.package] if error.package else []
+    facts = tuple(
+        f"{name}  {value}"
+        for name, value in (("package", error.package), ("name   ", error.name), ("filter ", error.filter))
+        if value
+    )
+    if error.name and "://" in error.name:
+        return Message("no backbone matches", facts, (WayOut("All backbones", "zoo list --backbones"),))
+    if error.filter:
+        named = ["--name", error.name] if error.name else []
+        why = shlex.join(["zoo", "list", *scope, *named, "--filter", error.filter])
+        return Message("no model matches", facts, (WayOut("What is near", why), WayOut("Filters", "zoo help filters")))
+    return Message("no model matches", facts, (WayOut("All models", shlex.join(["zoo", "list", *scope])),))
+
+
+@describe.register
+def not_narrowed(error: NotNarrowed) -> Message:
+    """A word beside --filter that narrows nothing."""
+    facts = ("beside --filter there are packages (mmdet) and globs ('rtmdet*')",)
+    like = shlex.join(["zoo", "download", error.asked, "--dest", "."])
+    return Message(f"{error.asked} is neither a package nor a glob", facts, (WayOut("This model alone", like),))
+
+
+@describe.register
+def very_large(error: VeryLarge) -> Message:
+    """More than is fetched unasked."""
+    facts = (f"{error.files:,} files; more than {human_bytes(error.limit_bytes)} is not fetched without being asked",)
+    ways = (WayOut("Look at them", same_command("--dry-run")), WayOut("Fetch them", same_command("--yes")))
+    return Message(f"this would fetch {human_bytes(error.size_bytes)}", facts, ways)
 
 
 @describe.register
@@ -123,11 +163,13 @@ def not_in_release(error: NotInRelease) -> Message:
 @describe.register
 def same_destination(error: SameDestination) -> Message:
     """Two files, one name."""
-    ways = tuple(
+    ways = [
         WayOut(f"Into a directory of its own: {asked}", shlex.join(["zoo", "download", asked, "--dest", f"./{asked}"]))
         for asked in dict.fromkeys(error.asked)
-    )
-    return Message(f"two different files would be called {error.name}", (), ways)
+    ]
+    if error.is_flat and len(set(error.asked)) > 1:
+        ways.insert(0, WayOut("A directory for each model", same_command("--layout", "by-model")))
+    return Message(f"two different files would be called {error.name}", (), tuple(ways))
 
 
 @describe.register

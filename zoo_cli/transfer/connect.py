@@ -10,18 +10,19 @@ from __future__ import annotations
 import base64
 import os
 import socket
-import ssl
 import threading
 from contextlib import ExitStack
 from functools import lru_cache
-from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING
 
 from zoo_cli.transfer.addresses import Address, network_of, parse_address, redacted
 from zoo_cli.transfer.failures import AddressRefused, BadAddress, BadCaBundle, Unreachable
 from zoo_cli.transfer.settings import Proxies
+from zoo_cli.transfer.stream import Malformed, Stream
 
 if TYPE_CHECKING:
+    import ssl
+
     from zoo_cli.transfer.settings import Settings
 
 _MAX_TRIED = 6  # addresses of one name
@@ -67,7 +68,7 @@ def connect(address: Address, settings: Settings, *, may_be_private: bool) -> tu
         if proxy and proxy.scheme == "https":
             raw = undo.enter_context(_tls(raw, proxy, address, settings))
         if proxy and address.scheme == "https":
-            _tunnel(raw, proxy, address)
+            _tunnel(raw, proxy, address, settings)
         if address.scheme == "https":
             raw = _tls(raw, address, address, settings)
         undo.pop_all()
@@ -139,6 +140,8 @@ def _first_that_answers(
 
 
 def _tls(raw: socket.socket, peer: Address, address: Address, settings: Settings) -> ssl.SSLSocket:
+    import ssl  # costs as much as all the rest of the engine, and plain http needs none
+
     context = _context(settings.ca_bundle or os.environ.get("ZOO_CA_BUNDLE") or None)
     try:
         # A TLS stream that ends without close_notify is a cut, not an end: suppress_ragged_eofs=False.
@@ -152,6 +155,8 @@ def _tls(raw: socket.socket, peer: Address, address: Address, settings: Settings
 
 @lru_cache(maxsize=4)
 def _context(ca_bundle: str | None) -> ssl.SSLContext:
+    import ssl
+
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca_bundle:
@@ -162,20 +167,19 @@ def _context(ca_bundle: str | None) -> ssl.SSLContext:
     return context
 
 
-def _tunnel(raw: socket.socket, proxy: Address, address: Address) -> None:
+def _tunnel(raw: socket.socket, proxy: Address, address: Address, settings: Settings) -> None:
     """Asks an HTTP proxy for a connection to the address (RFC 9110, CONNECT)."""
     host = f"[{address.host}]" if ":" in address.host else address.host
     lines = [f"CONNECT {host}:{address.port} HTTP/1.1", f"Host: {host}:{address.port}"]
     lines += [f"{name}: {value}" for name, value in proxy_authorization(proxy).items()]
+    stream = Stream(raw)
     try:
-        raw.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
-        answer = HTTPResponse(raw, method="CONNECT")
-        answer.begin()
-        answer.close()
-    except (OSError, HTTPException) as exc:
+        stream.send("\r\n".join([*lines, "", ""]).encode("ascii"), settings.connect_seconds)
+        head = stream.head(settings.connect_seconds)
+    except (OSError, Malformed) as exc:
         raise Unreachable(redacted(address.url), "ask the proxy", _words(exc), proxy.authority) from exc
-    if answer.status != 200:
-        reason = f"it answered {answer.status} {answer.reason}"
+    if head.status != 200 or not stream.is_quiet:
+        reason = f"it answered {head.status} {head.reason}"
         raise Unreachable(redacted(address.url), "ask the proxy", reason, proxy.authority)
 
 

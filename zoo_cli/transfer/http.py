@@ -1,24 +1,21 @@
-"""One HTTP/1.1 GET with limits: redirects followed here, head and body in bounded time, answers checked.
+"""One GET with limits: redirects followed here, head and body in bounded time, answers checked.
 
-Edge: reads sockets and the clock. Nothing is decoded: `Accept-Encoding: identity` is asked, and a body that comes
-encoded all the same is refused. `Content-Disposition` is ignored. Cookies and .netrc are not known here.
+Edge: the clock, and sockets through `pool` and `stream`. Nothing is decoded: `Accept-Encoding: identity` is asked, and
+a body that comes encoded all the same is refused. `Content-Disposition` is ignored, cookies and .netrc are not known.
 """
 
 from __future__ import annotations
 
 import re
-import socket
-import threading
 import time
-from contextlib import suppress
-from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
 from typing import TYPE_CHECKING
 
 from zoo_cli import __version__
 from zoo_cli.transfer.addresses import MAX_REDIRECTS, Address, next_hop, parse_address, redacted
-from zoo_cli.transfer.connect import basic, checked_proxy, connect, proxy_authorization
+from zoo_cli.transfer.connect import basic, proxy_authorization
 from zoo_cli.transfer.failures import BadAnswer, CutShort, Failed, HttpFailed, OfflineRefused, RedirectRefused, Stalled
+from zoo_cli.transfer.pool import Connection, Pool
+from zoo_cli.transfer.stream import Chunks, Ended, Head, Malformed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,19 +26,6 @@ if TYPE_CHECKING:
     from zoo_cli.transfer.settings import Settings
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MAX_INTERIM = 8  # 1xx answers before the real one
-
-
-class _Response(HTTPResponse):
-    """http.client takes 103 Early Hints for the final answer; this one reads on."""
-
-    def begin(self) -> None:
-        super().begin()
-        for _ in range(_MAX_INTERIM):
-            if not 101 < self.status < 200:
-                return
-            self.headers = self.msg = None  # type: ignore[assignment]
-            super().begin()
 
 
 class Pace:
@@ -69,23 +53,26 @@ class Pace:
         self._since, self._before = now, total
 
 
-@dataclass
 class Answer:
-    """The head of an answer and its body, to be read once; a context manager that closes the connection."""
+    """The head of an answer and its body, to be read once; a context manager that gives the connection back.
 
-    url: str  # where it came from after redirects, to show
-    status: int
-    reason: str
-    headers: Mapping[str, str]  # names in lower case
-    length: int | None  # bytes of this body; None when only its end tells
-    response: HTTPResponse
-    settings: Settings
-    connection: _Connection
-    received: int = 0
+    Attributes:
+        url: Where it came from after redirects, to show.
+        status, reason, headers: Its head; names in lower case.
+        length: Bytes of this body; None when only its end tells.
+        received: Bytes of it that were read.
+        address: Where it came from, to ask for more of it.
+    """
 
-    def __post_init__(self) -> None:
-        self._pace = Pace(self.url, self.settings, time.monotonic())
-        self._chunked = bool(self.response.chunked)
+    def __init__(self, address: Address, head: Head, connection: Connection, pool: Pool, settings: Settings) -> None:
+        self.address, self.url = address, redacted(address.url)
+        self.status, self.reason, self.headers = head.status, head.reason, head.fields
+        self.connection, self._pool, self._settings = connection, pool, settings
+        self._closes, self.is_open = head.closes or head.status == 101, True
+        self._chunks = Chunks(connection.stream) if _is_chunked(head, self.url) else None
+        self.length = None if self._chunks else _length(head, self.url)
+        self.received = 0
+        self._pace = Pace(self.url, settings, time.monotonic())
 
     def read_into(self, view: memoryview) -> int:
         """Reads what is there into the view, at most its length; 0 is the honest end of the body.
@@ -95,34 +82,29 @@ class Answer:
             Stalled: Nothing came in time, or too little.
             BadAnswer: The chunks are broken.
         """
+        settings = self._settings
+        if settings.throttle:
+            view = view[: settings.throttle.piece_bytes]
         if self.length is not None:
             view = view[: self.length - self.received]
             if not view:
                 return 0
         try:
-            count = self._read(view)
+            count = (self._chunks or self.connection.stream).read_into(view, settings.stall_seconds)
         except TimeoutError as exc:
-            raise Stalled(self.url, self.settings.stall_seconds, self.received, 0.0) from exc
-        except IncompleteRead as exc:
+            raise Stalled(self.url, settings.stall_seconds, self.received, 0.0) from exc
+        except Ended as exc:
             raise CutShort(self.url, self.received, self.length) from exc
-        except HTTPException as exc:
-            raise BadAnswer(self.url, f"its body is broken: {type(exc).__name__}") from exc
+        except Malformed as exc:
+            raise BadAnswer(self.url, f"its body is broken: {exc}") from exc
         except (OSError, ValueError) as exc:
             raise CutShort(self.url, self.received, self.length, getattr(exc, "strerror", None) or str(exc)) from exc
         if not count and self.length is not None:
             raise CutShort(self.url, self.received, self.length)
         self.received += count
+        if settings.throttle:
+            settings.throttle.took(count)
         self._pace.saw(time.monotonic(), self.received)
-        return count
-
-    def _read(self, view: memoryview) -> int:
-        if self._chunked:
-            data = self.response.read1(len(view))
-            view[: len(data)] = data
-            return len(data)
-        # One read of the socket at most: `HTTPResponse.readinto` would wait for the whole view, so a body that
-        # trickles would never time out.
-        count: int = self.response.fp.readinto1(view)
         return count
 
     def read(self, limit: int) -> bytes:
@@ -136,9 +118,10 @@ class Answer:
 
     def close(self) -> None:
         """Ends the answer; the connection is kept only if the body was read to its end."""
-        finished = self.length is not None and self.received == self.length and not self.response.will_close
-        self.response.close()
-        self.connection.release(reusable=finished)
+        if self.is_open:
+            self.is_open = False
+            ended = self._chunks.is_complete if self._chunks else self.length == self.received
+            self._pool.give(self.connection, reusable=ended and not self._closes and self.connection.stream.is_quiet)
 
     def __enter__(self) -> Self:
         return self
@@ -149,73 +132,14 @@ class Answer:
         self.close()
 
 
-class _Connection:
-    """One connection of a session, to one origin."""
-
-    def __init__(self, address: Address, settings: Settings, *, may_be_private: bool) -> None:
-        self.origin = address.origin
-        self.settings = settings
-        self.proxy = checked_proxy(address, settings)
-        self.is_fresh, self.is_idle = True, False
-        self.sock, self.is_private = connect(address, settings, may_be_private=may_be_private)
-        self.http = HTTPConnection(address.host, address.port)
-        self.http.response_class = _Response
-        self.http.auto_open = 0
-        self.http.sock = self.sock
-        self.response: HTTPResponse | None = None
-
-    def ask(self, address: Address, headers: Mapping[str, str]) -> HTTPResponse:
-        """Sends one GET and reads the head of its answer, in bounded time."""
-        through_proxy = self.proxy is not None and address.scheme == "http"
-        fields = {
-            "Host": address.authority, "User-Agent": f"zoo/{__version__}", "Accept": "*/*",
-            "Accept-Encoding": "identity", **headers,
-        }  # fmt: skip
-        if address.credentials:
-            fields["Authorization"] = basic(address.credentials)
-        if self.proxy and through_proxy:
-            fields.update(proxy_authorization(self.proxy))
-        self.sock.settimeout(self.settings.stall_seconds)
-        # The socket's time limit is for one read; a head sent letter by letter needs one for all of it.
-        late = threading.Timer(2 * self.settings.stall_seconds, self._hang_up)
-        late.daemon = True
-        late.start()
-        try:
-            self.http.putrequest("GET", address.url if through_proxy else address.target, True, True)
-            for name, value in fields.items():
-                self.http.putheader(name, value)
-            self.http.endheaders()
-            self.response = self.http.getresponse()
-            return self.response
-        finally:
-            late.cancel()
-
-    def _hang_up(self) -> None:
-        """Wakes the reading thread with an end of file; the plain method, since TLS would touch shared state."""
-        with suppress(OSError):  # it may have ended by itself
-            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
-
-    def release(self, *, reusable: bool) -> None:
-        """The answer is done with; a connection that cannot be used again is closed."""
-        self.is_fresh = False
-        self.is_idle = reusable
-        if not reusable:
-            self.close()
-
-    def close(self) -> None:
-        """Closes the socket; an answer that was not read to its end holds it too."""
-        if self.response is not None:
-            self.response.close()
-        self.http.close()
-        self.sock.close()
-
-
 class Session:
-    """GETs of one transfer; keeps the last connection, so several ranges of one file cost one hand-shake."""
+    """GETs of one transfer over the connections of a pool: of its own, or of all transfers of a run."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, pool: Pool | None = None) -> None:
         self._settings = settings
-        self._kept: _Connection | None = None
+        self._owns = pool is None
+        self._pool = pool or Pool()
+        self._answers: list[Answer] = []
 
     def get(self, url: str, headers: Mapping[str, str] | None = None) -> Answer:
         """The answer to a GET after at most five redirects, whatever its status.
@@ -234,47 +158,60 @@ class Session:
             if answer.status not in _REDIRECTS or not location:
                 return answer
             may_be_private = answer.connection.is_private
+            _read_rest(answer)
             answer.close()
             address = next_hop(address, location)
         raise RedirectRefused(redacted(url), redacted(address.url), f"there were more than {MAX_REDIRECTS} redirects")
 
-    def _answer(self, address: Address, headers: Mapping[str, str], may_be_private: bool) -> Answer:
-        shown = redacted(address.url)
-        if self._settings.offline:
-            raise OfflineRefused(shown)
-        connection = self._connection(address, may_be_private)
-        try:
-            response = connection.ask(address, headers)
-        except (OSError, HTTPException, ValueError) as exc:
-            self.close()
-            if not connection.is_fresh:  # the server closed a kept connection meanwhile, as it may
-                return self._answer(address, headers, may_be_private)
-            raise self._failure(shown, exc) from exc
-        fields, length = _fields(response), _length(response, shown)
-        answer = Answer(shown, response.status, response.reason, fields, length, response, self._settings, connection)
-        return _checked(answer)
+    def also(self, first: Answer, headers: Mapping[str, str]) -> Answer | None:
+        """Another answer from where one came, on a further connection; None when there may be no more connections.
 
-    def _connection(self, address: Address, may_be_private: bool) -> _Connection:
-        kept = self._kept
-        if kept and kept.is_idle and kept.origin == address.origin and (may_be_private or not kept.is_private):
-            kept.is_idle = False
-            return kept
-        self.close()
-        self._kept = _Connection(address, self._settings, may_be_private=may_be_private)
-        return self._kept
+        Raises:
+            Failed: As `get`; a redirect is not followed.
+        """
+        private = first.connection.is_private
+        connection = self._pool.try_take(first.address, self._settings, may_be_private=private)
+        return None if connection is None else self._asked(first.address, headers, connection)
+
+    def _answer(self, address: Address, headers: Mapping[str, str], may_be_private: bool) -> Answer:
+        if self._settings.offline:
+            raise OfflineRefused(redacted(address.url))
+        connection = self._pool.take(address, self._settings, may_be_private=may_be_private)
+        while not connection.is_fresh:
+            try:
+                return self._asked(address, headers, connection)
+            except (CutShort, Stalled):  # the server closed a kept connection meanwhile, as it may
+                connection = self._pool.take(address, self._settings, may_be_private=may_be_private)
+        return self._asked(address, headers, connection)
+
+    def _asked(self, address: Address, headers: Mapping[str, str], connection: Connection) -> Answer:
+        """Sends one GET and reads the head of its answer, in bounded time."""
+        try:
+            connection.stream.send(_request(address, headers, connection), self._settings.stall_seconds)
+            head = connection.stream.head(self._settings.stall_seconds)
+            answer = Answer(address, head, connection, self._pool, self._settings)
+        except (OSError, ValueError) as exc:
+            self._pool.give(connection, reusable=False)
+            raise self._failure(redacted(address.url), exc) from exc
+        except BadAnswer:
+            self._pool.give(connection, reusable=False)
+            raise
+        self._answers = [*(each for each in self._answers if each.is_open), answer]
+        return _checked(answer)
 
     def _failure(self, shown: str, exc: Exception) -> Failed:
         if isinstance(exc, TimeoutError):
             return Stalled(shown, self._settings.stall_seconds, 0, 0.0)
-        if isinstance(exc, OSError):  # http.client's RemoteDisconnected is one too
-            return CutShort(shown, 0, None, exc.strerror or "the connection was closed without an answer")
-        return BadAnswer(shown, f"its head cannot be read: {type(exc).__name__}")
+        if isinstance(exc, OSError):
+            return CutShort(shown, 0, None, exc.strerror or str(exc))
+        return BadAnswer(shown, f"its head cannot be read: {exc}")
 
     def close(self) -> None:
-        """Closes the kept connection."""
-        if self._kept:
-            self._kept.close()
-            self._kept = None
+        """Closes answers that are still open, and the connections unless they are of all transfers."""
+        for answer in self._answers:
+            answer.close()
+        if self._owns:
+            self._pool.close()
 
     def __enter__(self) -> Self:
         return self
@@ -285,17 +222,46 @@ class Session:
         self.close()
 
 
-def _fields(response: HTTPResponse) -> dict[str, str]:
-    return {name.lower(): value.strip() for name, value in response.getheaders()}
+def _request(address: Address, headers: Mapping[str, str], connection: Connection) -> bytes:
+    proxy = connection.proxy if address.scheme == "http" else None
+    fields = {
+        "Host": address.authority, "User-Agent": f"zoo/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity",
+        **headers,
+    }  # fmt: skip
+    if address.credentials:
+        fields["Authorization"] = basic(address.credentials)
+    if proxy:
+        fields.update(proxy_authorization(proxy))
+    lines = [f"GET {address.url if proxy else address.target} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in fields.items()]
+    if any("\n" in line or "\r" in line for line in lines):
+        raise Malformed("a field to be sent has a line break")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def _length(response: HTTPResponse, url: str) -> int | None:
-    """Bytes of the body (RFC 9112, section 6): None for chunks and for a body that ends with the connection."""
-    if response.status == 204 or response.status == 304:
+_SMALL_BYTES = 64 * 1024
+
+
+def _read_rest(answer: Answer) -> None:
+    """Reads the page that comes with a redirect, if it is small, so that its connection can be used again."""
+    if answer.length is not None and answer.length <= _SMALL_BYTES:
+        answer.read(_SMALL_BYTES)
+
+
+def _is_chunked(head: Head, url: str) -> bool:
+    coding = head.fields.get("transfer-encoding", "identity").strip().lower()
+    if coding in ("identity", ""):
+        return False
+    if coding != "chunked":
+        raise BadAnswer(url, f"it sends the body as {coding[:40]}, which was not asked")
+    return head.status not in (204, 304)
+
+
+def _length(head: Head, url: str) -> int | None:
+    """Bytes of the body (RFC 9112, section 6); None for a body that ends with the connection."""
+    if head.status in (204, 304):
         return 0
-    if response.chunked:
-        return None
-    texts = {text.strip() for text in response.headers.get_all("content-length") or ()}
+    texts = set(head.lengths)
     if not texts:
         return None
     text = texts.pop()

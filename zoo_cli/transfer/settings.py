@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from zoo_cli.transfer.throttle import Throttle
+
 RETRY_AFTER_CAP_SECONDS = 60.0
 
 
@@ -66,6 +68,7 @@ class Settings:
         ca_bundle: PEM file with more authorities to trust; None reads ZOO_CA_BUNDLE. Verification cannot be off.
         proxies: None reads them from the environment.
         sync: Wait until the disk has a file before it gets its final name.
+        throttle: The bandwidth of all transfers that share it; None is no limit.
     """
 
     connect_seconds: float = 10.0
@@ -78,6 +81,7 @@ class Settings:
     ca_bundle: str | None = None
     proxies: Proxies | None = None
     sync: bool = True
+    throttle: Throttle | None = None
 
     def within(self, seconds: float | None) -> Settings:
         """The same, with no single wait longer than the time that is left; None is no limit."""

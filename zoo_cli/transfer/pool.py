@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from zoo_cli.transfer.addresses import redacted
@@ -78,11 +78,11 @@ class Pool:
         return self._made(address, settings, may_be_private)
 
     def _made(self, address: Address, settings: Settings, may_be_private: bool) -> Connection:
-        try:
-            return Connection(address, settings, may_be_private=may_be_private)
-        except BaseException:
-            self._left(address.host)
-            raise
+        with ExitStack() as undo:
+            undo.callback(self._left, address.host)
+            connection = Connection(address, settings, may_be_private=may_be_private)
+            undo.pop_all()
+        return connection
 
     def _reserve(self, address: Address, may_be_private: bool, seconds: float) -> Connection | bool | None:
         """A kept connection; True: one may be made; None: the time is over."""

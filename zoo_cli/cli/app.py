@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 COMMANDS = {
     "check-env": ("check_env", "What this machine is, what fits, what is broken."),
     "install": ("install", "Install packages that work together here."),
+    "uninstall": ("uninstall", "Remove packages."),
+    "undo": ("undo", "Bring back what was before a change."),
+    "history": ("history", "What zoo changed in an environment."),
     "list": ("list_", "Find models; works offline."),
     "show": ("show", "All that is known of a model, and from where."),
     "compare": ("compare", "Models side by side."),

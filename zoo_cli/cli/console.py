@@ -63,6 +63,11 @@ class Console:
         """The day, as ISO date."""
         return time.strftime("%Y-%m-%d")
 
+    @staticmethod
+    def now() -> str:
+        """The time, UTC, ISO 8601 to the second."""
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
     def _colours(self, stream: TextIO) -> bool:
         if self.color != "auto":
             return self.color == "always"

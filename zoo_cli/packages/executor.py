@@ -240,8 +240,13 @@ def make_environment(directory: Path, python: str | None = None, listen: LineLis
     return str(interpreter.absolute())
 
 
-def run_step(step: Step, listen: LineListener | None = None) -> Done:
+def run_step(step: Step, listen: LineListener | None = None, *, held: tuple[int, ...] = ()) -> Done:
     """Runs a step to its end; every line of its output goes to `listen` and to a log file.
+
+    Args:
+        step: what to run.
+        listen: told each line.
+        held: file descriptors of locks that the child keeps: should zoo be killed, they last as long as the child.
 
     Raises:
         StepFailed: it could not be started, or did not return 0.
@@ -260,7 +265,7 @@ def run_step(step: Step, listen: LineListener | None = None) -> Done:
             if listen:
                 listen(line)
 
-        code = _run(step, take)
+        code = _run(step, take, held)
     done = Done(code, tuple(tail), time.monotonic() - started, log)
     if code:
         raise StepFailed(step.reason, step.command, code, telling(done.tail), str(log) if log else None)
@@ -280,7 +285,7 @@ def _log_path() -> Path | None:
     return directory / f"{stamp}-{os.getpid()}-{next(_numbers)}.log" if os.access(directory, os.W_OK) else None
 
 
-def _run(step: Step, take: LineListener) -> int:
+def _run(step: Step, take: LineListener, held: tuple[int, ...]) -> int:
     try:
         child = subprocess.Popen(
             step.argv,
@@ -292,6 +297,7 @@ def _run(step: Step, take: LineListener) -> int:
             text=True,
             encoding="utf-8",
             errors="replace",
+            pass_fds=held if os.name == "posix" else (),
             start_new_session=True,  # Ctrl-C reaches us alone; we end the whole group below
         )
     except OSError as exc:

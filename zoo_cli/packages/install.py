@@ -18,7 +18,8 @@ from zoo_cli.packages.indexes import user_index
 from zoo_cli.packages.problem import TORCH_FAMILY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from zoo_cli.machine.facts import Interpreter
     from zoo_cli.packages.plan import Pin, Plan
@@ -81,13 +82,14 @@ class WheelGone(ZooError):
 
 @dataclass(eq=False)
 class OpsBroken(ZooError):
-    """The packages are installed, and their compiled ops do not work."""
+    """The packages were installed, and their compiled ops do not work."""
 
     code = "ops-broken"
     exit_code = ExitCode.ENVIRONMENT
 
     python: str
     failures: tuple[tuple[str, str, str, str], ...]  # (what, device, cause, original text)
+    words: tuple[str, ...]  # the command as typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,8 @@ class Work:
 
     python: str  # the target interpreter
     python_version: str
+    words: tuple[str, ...]  # the command as typed
+    begin: Callable[[], AbstractContextManager[int]]  # the change in the environment's journal; gives its lock
     store: Store
     seen: Seen  # digests as they first came
     mirrors: Mirrors
@@ -161,15 +165,25 @@ class Work:
 
 
 def execute(plan: Plan, work: Work) -> Receipt:
-    """Does what the plan says.
+    """Does what the plan says, as one change of the environment: wholly, or it is as it was.
 
     Raises:
-        ZooError: of transfer, wheel inspection, the installer, or `OpsBroken` when the ops do not run afterwards.
+        ZooError: of transfer, wheel inspection, the journal, the installer, or `OpsBroken` when the ops do not run
+            afterwards.
     """
     started = work.clock()
     confirmed = [confirm(pin, work) for pin in plan.fetched]
     files = {pin.project: _fetch_wheel(pin, work) for pin in confirmed}
     reports = [_inspect(plan, project, path) for project, path in files.items()]
+    with work.begin() as lock:
+        steps, built = _change(plan, work, files, lock)
+        ops = _check(plan, work)
+    return Receipt(plan, work.python, steps, (*reports, *built), ops, work.clock() - started)
+
+
+def _change(plan: Plan, work: Work, files: Mapping[str, Path], lock: int) -> tuple[tuple[Step, ...], list[WheelReport]]:
+    """Runs every step of the plan; gives them, and what the inspection of compiled wheels found."""
+    reports = []
     installer = find_installer(work.python, version=work.python_version)
     steps = [*installer.prepare, *_leaving(plan, installer)]
     local = plan.requirements(lambda pin: files[pin.project].as_uri())
@@ -179,17 +193,15 @@ def execute(plan: Plan, work: Work) -> Receipt:
         first = tuple(word for word in local if word.startswith(("torch @", "torch==", "numpy", "setuptools")))
         steps += _arriving(plan, installer, first, "install torch to build against")
     for step in steps:
-        run_step(step, work.say)
+        run_step(step, work.say, held=(lock,))
     for pin in builds:
         path = work.build(pin)
         reports.append(_inspect(plan, pin.project, path))
         local += (f"{pin.project} @ {path.as_uri()}",)
     last = _arriving(plan, installer, local)
     for step in last:
-        run_step(step, work.say)
-    return Receipt(
-        plan, work.python, (*steps, *last), tuple(reports), _check(plan, work.python), work.clock() - started
-    )
+        run_step(step, work.say, held=(lock,))
+    return (*steps, *last), reports
 
 
 def wheel_place(cache: Path, url: str) -> Path:
@@ -252,7 +264,7 @@ def _inspect(plan: Plan, project: str, path: Path) -> WheelReport:
     return require_sound(inspect_wheel(path, expects_ops=has_ops))
 
 
-def _check(plan: Plan, python: str) -> OpsReport | None:
+def _check(plan: Plan, work: Work) -> OpsReport | None:
     """Loads and runs the compiled ops in a child of the target.
 
     Raises:
@@ -263,7 +275,8 @@ def _check(plan: Plan, python: str) -> OpsReport | None:
     if not plan.stack.ops:
         return None
     names = [ops.import_name for ops in plan.stack.ops]
-    report = check_ops(python, [*names, *sorted(each.import_name for each in plan.stack.frameworks.values())])
+    report = check_ops(work.python, [*names, *sorted(each.import_name for each in plan.stack.frameworks.values())])
     if not report.is_ok:
-        raise OpsBroken(python, tuple((each.name, each.device, each.code, each.text) for each in report.failed))
+        failures = tuple((each.name, each.device, each.code, each.text) for each in report.failed)
+        raise OpsBroken(work.python, failures, work.words)
     return report

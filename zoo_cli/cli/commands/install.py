@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo_cli.cli import install_view
+from zoo_cli.cli.change import changing, settle
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.target import Target, find_target
 from zoo_cli.cli.text import printable
 from zoo_cli.packages import install as flow
 from zoo_cli.packages.decide import decide, for_providers, kept_torch, make_problem
 from zoo_cli.packages.explain import NoSolution
+from zoo_cli.packages.journal import journal_of
 from zoo_cli.packages.request import Request, check_choices, parse_wants
 from zoo_cli.packages.wheels import normalise
 
@@ -46,6 +48,7 @@ class Choices:
     prereleases: bool
     dry_run: bool
     yes: bool
+    no_rollback: bool
 
 
 @click.command(
@@ -100,6 +103,7 @@ class Choices:
 @click.option("--pre", "prereleases", is_flag=True, help="Take pre-releases like any other release.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option("--yes", "-y", is_flag=True, help="Replace installed packages without asking.")
+@click.option("--no-rollback", is_flag=True, help="Leave what a failed install did, to look into it.")
 @common_options
 @pass_console
 def command(
@@ -119,10 +123,13 @@ def command(
     check_options(choices, known, providers(catalog))
     request = make_request(choices, known)
     target = find_target(catalog, console, python=python, environment=environment, described=described)
+    if not choices.dry_run and _settled(console, target, yes=choices.yes):
+        target = find_target(catalog, console, python=python, environment=environment, described=described)
     settings = Settings(offline=console.offline)
     mirrors = None if choices.dry_run and not choices.mirrors else _mirrors(choices)
     offers = read_pages(console, choices, target, request, known, settings, catalog)
     here = target.machine.python
+    installed = journal_of(here).distributions() if here and target.executable else None
     evidence = read_evidence(here, known) if here and not described else {}
     sound = frozenset(name for name, each in evidence.items() if each.is_sound)
     problem = make_problem(
@@ -150,7 +157,13 @@ def command(
         install_view.tell_done(console, plan, target)
         return
     consent(console, plan, choices, words)
-    act(console, plan, target, mirrors, settings, words)
+    act(console, plan, target, Circumstances(mirrors, settings, words, installed, choices.no_rollback))
+
+
+def _settled(console: Console, target: Target, *, yes: bool) -> bool:
+    """Whether a change that was cut off was in the way and is not any more."""
+    here = target.machine.python if target.executable else None
+    return here is not None and settle(console, journal_of(here), yes=yes)
 
 
 def check_options(choices: Choices, known: Mapping[str, Project], publishers: Mapping[str, Provider]) -> None:
@@ -223,8 +236,9 @@ def _words(choices: Choices) -> tuple[str, ...]:
         words += ["--find-links", place]
     for rule in choices.mirrors:
         words += ["--mirror", rule]
-    if choices.dry_run:
-        words.append("--dry-run")
+    words += [
+        flag for flag, is_given in (("--dry-run", choices.dry_run), ("--no-rollback", choices.no_rollback)) if is_given
+    ]
     return tuple(words)
 
 
@@ -244,9 +258,18 @@ def consent(console: Console, plan: Plan, choices: Choices, words: tuple[str, ..
         raise click.exceptions.Exit(1)
 
 
-def act(
-    console: Console, plan: Plan, target: Target, mirrors: Mirrors, settings: Settings, words: tuple[str, ...]
-) -> None:
+@dataclass(frozen=True)
+class Circumstances:
+    """What acting needs beside the plan and its target."""
+
+    mirrors: Mirrors
+    settings: Settings
+    words: tuple[str, ...]  # the command as typed
+    installed: Mapping[str, str] | None  # the distributions planned with; None for a new environment
+    no_rollback: bool
+
+
+def act(console: Console, plan: Plan, target: Target, given: Circumstances) -> None:
     """Makes the environment where one is to be made, executes the plan, tells what was done."""
     from zoo_cli.cli.progress import BuildProgress, Progress
     from zoo_cli.directories import cache_directory, state_directory
@@ -256,20 +279,28 @@ def act(
 
     cache_directory()  # wheels must have a place before anything is changed
     python = target.make(console)
-    if target.machine.python:
-        flow.check_target(target.machine.python, words)
+    here = target.machine.python
+    assert here is not None
+    flow.check_target(here, given.words)
+    journal = journal_of(here, python)
     with Progress(console) as progress:
 
         def build(pin: Pin) -> Path:
-            return build_wheel(BuildRequest(pin.project, pin.version, python), settings, BuildProgress(progress)).path
+            return build_wheel(
+                BuildRequest(pin.project, pin.version, python), given.settings, BuildProgress(progress)
+            ).path
 
         work = flow.Work(
             python=python,
-            python_version=target.machine.python.version if target.machine.python else "",
+            python_version=here.version,
+            words=given.words,
+            begin=lambda: changing(
+                console, journal, given.words, expected=given.installed, rollback=not given.no_rollback
+            ),
             store=users_store(),
             seen=Seen(state_directory()),
-            mirrors=mirrors,
-            settings=settings,
+            mirrors=given.mirrors,
+            settings=given.settings,
             listen=progress,
             say=lambda line: console.say(f"    {printable(line)}") if console.verbose else None,
             clock=console.clock,

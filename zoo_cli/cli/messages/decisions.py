@@ -203,11 +203,10 @@ def needs_consent(error: NeedsConsent) -> Message:
 def ops_broken(error: OpsBroken) -> Message:
     """Installed, and the compiled ops do not work."""
     facts = tuple(f"{name} on {device}: {cause}: {text}" for name, device, cause, text in error.failures[:6])
-    return Message(
-        "the packages are installed, but they do not work together",
-        facts,
-        (WayOut("What is wrong, and the way out", shlex.join(("zoo", "check-env", "--python", error.python))),),
-    )
+    check = WayOut("What is wrong, and the way out", shlex.join(("zoo", "check-env", "--python", error.python)))
+    again = WayOut("Install them all the same, to look into it", shlex.join((*error.words, "--no-rollback")))
+    way = check if "--no-rollback" in error.words else again
+    return Message("installed together these packages do not work", facts, (way,))
 
 
 @describe.register

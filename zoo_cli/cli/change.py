@@ -1,0 +1,98 @@
+"""What the commands that change an environment share: options, its journal, and what is in the way of a change."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from zoo_cli.cli.console import Console
+    from zoo_cli.cli.target import Target
+    from zoo_cli.packages.journal import Journal
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
+
+
+def environment_options(command: Command) -> Command:
+    """Adds --python and --env, which name an environment that is there."""
+    python = click.option("--python", metavar="PATH|VERSION", help="The interpreter whose environment is meant.")
+    place = click.Path(path_type=Path, exists=True, file_okay=False)
+    environment = click.option("--env", "environment", type=place, metavar="DIR", help="The virtual environment.")
+    return python(environment(command))
+
+
+def read_target(console: Console, python: str | None, environment: Path | None) -> Target:
+    """The interpreter that the options name, else the active one, with what is installed there."""
+    from zoo_cli.catalog.database import open_catalog
+    from zoo_cli.cli.target import find_target
+
+    target = find_target(open_catalog(), console, python=python, environment=environment)
+    if target.environment:
+        raise click.UsageError(f"{target.environment} is no virtual environment.")
+    return target
+
+
+def settle(console: Console, journal: Journal, *, yes: bool) -> bool:
+    """Brings back what was before a change that was cut off, with --yes or after asking; tells whether it did.
+
+    Raises:
+        UnfinishedChange: nobody can be asked.
+    """
+    cut_off = journal.unfinished()
+    if cut_off is None:
+        return False
+    typed = " ".join(cut_off.command)
+    if not yes:
+        if not console.can_ask:
+            raise cut_off
+        console.say(f"'{typed}' of {cut_off.started} was cut off; the environment is half changed.")
+        if not console.ask("Bring back what was before it?"):
+            raise cut_off
+    tell_lost(console, journal.recover())
+    console.say(f"The environment is as it was before '{typed}'.")
+    return True
+
+
+@contextmanager
+def changing(console: Console, journal: Journal, words: tuple[str, ...], **how: Any) -> Iterator[int]:
+    """`Journal.change`, and a word about it when what was there came back."""
+    is_failing = False
+    try:
+        with journal.change(words, console.now, **how) as lock:
+            is_failing = how.get("rollback", True)
+            yield lock
+            is_failing = False
+    finally:
+        if is_failing:
+            console.say("It failed, so the environment is as it was before.")
+
+
+def tell_lost(console: Console, lost: Sequence[str]) -> None:
+    """Warns of files that could not come back."""
+    for path in lost[:10]:
+        console.warn(f"{path} was written into, so its former content is gone")
+    if len(lost) > 10:
+        console.warn(f"and {len(lost) - 10} more")
+
+
+def step_lines(steps: Sequence[tuple[str, str | None, str | None]]) -> list[str]:
+    """What became of distributions, a line each: `+ mmcv 2.1.0`, `- mmcv-lite 2.2.0`, `  numpy 2.0.1 -> 1.26.4`."""
+    lines = []
+    for name, before, after in steps:
+        if before is None:
+            lines.append(f"+ {name} {after}")
+        elif after is None:
+            lines.append(f"- {name} {before}")
+        else:
+            lines.append(f"  {name} {before} -> {after}")
+    return lines
+
+
+def step_documents(steps: Sequence[tuple[str, str | None, str | None]]) -> list[dict[str, str | None]]:
+    """The same as JSON objects."""
+    return [{"name": name, "before": before, "after": after} for name, before, after in steps]

@@ -1,0 +1,64 @@
+"""`zoo history`: what zoo changed in an environment, and what of it can be undone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo_cli.cli.change import environment_options, read_target, step_documents, step_lines
+from zoo_cli.cli.options import common_options, pass_console
+from zoo_cli.cli.text import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from zoo_cli.cli.console import Console
+    from zoo_cli.packages.journal import Change
+
+
+@click.command(name="history", epilog="Example: zoo history --env ./env")
+@environment_options
+@common_options
+@pass_console
+def command(console: Console, python: str | None, environment: Path | None) -> None:
+    """What zoo changed in an environment, newest first: `zoo undo NUMBER` goes back to before a change."""
+    from zoo_cli.packages.journal import in_effect, journal_of
+
+    target = read_target(console, python, environment)
+    assert target.machine.python is not None
+    journal = journal_of(target.machine.python)
+    changes, kept = journal.changes(), frozenset(journal.kept())
+    standing = frozenset(in_effect(changes))
+    if console.json:
+        documents = [
+            {
+                "number": each.number, "started": each.started, "typed": each.command, "undoes": each.undoes,
+                "stands": each.number in standing, "can_be_undone": each.number in kept,
+                "changes": step_documents(each.steps),
+            }
+            for each in reversed(changes)
+        ]  # fmt: skip
+        console.document({"ok": True, "command": "history", "python": journal.python, "changes": documents})
+        return
+    if not changes:
+        console.say(f"zoo changed nothing in {printable(str(journal.prefix))}.")
+    rows: list[tuple[str, ...]] = [
+        (str(each.number), each.started, _state(each, standing, kept), " ".join(each.command))
+        for each in reversed(changes)
+    ]
+    if rows:
+        console.table(("Number", "When", "State", "Command"), rows, right=frozenset({0}))
+    if console.verbose:
+        for each in reversed(changes):
+            console.say(f"{each.number}:")
+            for line in step_lines(each.steps):
+                console.say(f"  {printable(line)}")
+
+
+def _state(change: Change, standing: frozenset[int], kept: frozenset[int]) -> str:
+    if change.undoes is not None:
+        return f"undid {change.undoes}"
+    if change.number not in standing:
+        return "undone"
+    return "stands" if change.number in kept else "stands for good"

@@ -1,0 +1,98 @@
+"""Uninstalling: which installed projects go, who still needs them, and removing them as one change."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.packages.executor import Step, find_installer, run_step
+from zoo_cli.packages.wheels import normalise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    from zoo_cli.machine.facts import Distribution, Interpreter
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(eq=False)
+class NotInstalled(ZooError):
+    """A project that is to be removed is not there."""
+
+    code = "not-installed"
+    exit_code = ExitCode.USAGE
+
+    project: str
+    python: str
+    near: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class StillNeeded(ZooError):
+    """Other installed projects need what is to be removed, and nobody can be asked."""
+
+    code = "still-needed"
+    exit_code = ExitCode.USAGE
+
+    words: tuple[str, ...]
+    needed: tuple[tuple[str, str], ...]  # (project, who needs it)
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What an uninstall would do.
+
+    Attributes:
+        projects: The distributions that go, by name.
+        needed: Pairs of one of them and an installed project that stays and declares to need it.
+    """
+
+    projects: tuple[Distribution, ...]
+    needed: tuple[tuple[str, str], ...]
+
+
+def plan_removal(python: Interpreter, names: Sequence[str]) -> Removal:
+    """What removing these projects means for the rest.
+
+    Raises:
+        NotInstalled: one of them is not installed.
+    """
+    from difflib import get_close_matches
+
+    wanted = list(dict.fromkeys(normalise(name) for name in names))
+    for name in wanted:
+        if python.distribution(name) is None:
+            near = get_close_matches(name, [each.name for each in python.distributions], n=3)
+            raise NotInstalled(name, python.executable, tuple(near))
+    going = tuple(each for each in python.distributions if each.name in wanted)
+    staying = [each for each in python.distributions if each.name not in wanted]
+    needed = {(name, other.name) for other in staying for name in _requires(other) if name in wanted}
+    return Removal(tuple(sorted(going, key=lambda each: each.name)), tuple(sorted(needed)))
+
+
+def _requires(distribution: Distribution) -> set[str]:
+    """The projects that a distribution needs without any extra."""
+    plain = (line for line in distribution.requires if not re.search(r";.*\bextra\s*==", line))
+    return {normalise(found[0]) for line in plain if (found := _NAME.match(line.strip()))}
+
+
+def remove(
+    removal: Removal,
+    python: Interpreter,
+    begin: Callable[[], AbstractContextManager[int]],
+    say: Callable[[str], None] | None,
+) -> Step:
+    """Removes the projects as one change of the environment; gives the command that did it.
+
+    Raises:
+        ZooError: of the journal or the installer; then the environment is as it was.
+    """
+    installer = find_installer(python.executable, version=python.version)
+    step = installer.uninstall([each.name for each in removal.projects], "remove the packages")
+    with begin() as lock:
+        run_step(step, say, held=(lock,))
+    return step

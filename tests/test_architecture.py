@@ -35,6 +35,7 @@ EDGES = {
     "catalog/compiler/sources.py": "reads the files of the index",
     "models/release.py": "members of a release's wheel, kept in the cache",
     "models/placing.py": "config files at their destination, and the room there",
+    "models/keeping.py": "receipts beside downloaded files, and those files",
     "models/caches.py": "names in torch.hub's cache, and the environment that says where it is",
     "models/upstream.py": "releases on the package index and in the cache",
     "models/indexfiles.py": "the index directory of the maintainers",

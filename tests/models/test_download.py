@@ -29,8 +29,9 @@ CHECKPOINT = NAME["net_r50"]
 
 
 def names_in(folder: Path) -> list[str]:
-    """What a user sees in the folder: part files are hidden."""
-    return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.exists() else []
+    """What a user sees in the folder but receipts: part files are hidden."""
+    names = (path.name for path in folder.iterdir()) if folder.exists() else ()
+    return sorted(name for name in names if not name.startswith(".") and not name.endswith(".zoo.json"))
 
 
 def download(*words: str) -> int:

@@ -31,10 +31,11 @@ def download(*words: str) -> int:
 
 
 def files_below(folder: Path) -> list[str]:
+    """Everything but part files and receipts."""
     return sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
-        if path.is_file() and not path.name.startswith(".")
+        if path.is_file() and not path.name.startswith(".") and not path.name.endswith(".zoo.json")
     )
 
 

@@ -30,6 +30,8 @@ COMMANDS = {
     "show": ("show", "All that is known of a model, and from where."),
     "compare": ("compare", "Models side by side."),
     "download": ("download", "Fetch a checkpoint and its flattened config."),
+    "verify": ("verify", "Compare downloaded files with their receipts; works offline."),
+    "remove": ("remove", "Remove downloaded models."),
     "fetch": ("fetch", "Fetch any file: resumed, verified, atomic."),
     "cache": ("cache", "What is kept between runs; making room."),
     "inspect": ("inspect", "What a wheel, a compiled file or an environment really is."),

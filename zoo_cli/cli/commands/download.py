@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
     from zoo_cli.cli.progress import Progress
     from zoo_cli.models.caches import Linked
-    from zoo_cli.models.download import Access, PickFailed, Receipt
+    from zoo_cli.models.download import Access, PickFailed, PickReceipt
     from zoo_cli.models.outlook import Outlook
     from zoo_cli.models.selection import Selection, Wish
     from zoo_cli.transfer.sources import Mirrors
@@ -48,6 +48,7 @@ LARGE_BYTES = 50 * 1000**3  # from here on somebody is asked first
     help="All files side by side, or a folder for each model.",
 )
 @click.option("--link-caches", is_flag=True, help="Let torch.hub, mmengine and mmcv find the checkpoints.")
+@click.option("--no-receipt", is_flag=True, help="Write no receipt beside the files; zoo verify then knows nothing.")
 @click.option("--force", is_flag=True, help="Replace other files of the same names.")
 @click.option("-j", "--jobs", type=click.IntRange(1, 32), default=4, help="Files at once. [default: 4]")
 @click.option(
@@ -67,7 +68,7 @@ def command(
     name or its address, or a backbone (open-mmlab://resnet50_caffe). The paths of the files are written to stdout,
     everything else to stderr.
     """
-    from zoo_cli.catalog.database import open_catalog
+    from zoo_cli.catalog.database import index_date, open_catalog
     from zoo_cli.cli import download_view as view
     from zoo_cli.models.outlook import look_ahead
     from zoo_cli.models.selection import select
@@ -93,7 +94,7 @@ def command(
     if outlook:
         outlook.require_space()
         _consent(console, outlook, yes=given["yes"])
-    _act(console, selection, dest, access, outlook, given)
+    _act(console, selection, dest, access, outlook, given | {"index_date": index_date(connection)})
 
 
 def _check_options(names: tuple[str, ...], given: dict[str, Any]) -> None:
@@ -178,12 +179,23 @@ def _act(
     from zoo_cli.cli import download_view as view
     from zoo_cli.cli.progress import Progress
     from zoo_cli.models.download import execute
+    from zoo_cli.models.keeping import keep_receipt
+
+    links: dict[str, tuple[Linked, ...]] = {}
+
+    def finish(done: PickReceipt) -> None:
+        made = _links(console, done) if given["link_caches"] else {}
+        links.update(made)
+        if not given["no_receipt"]:
+            names = [str(link.path) for found in made.values() for link in found if link.state != "taken"]
+            keep_receipt(done, dest, given["index_date"], console.now(), names)
 
     with Progress(console) as progress:
         view.tell_passed(console, selection)
         _introduce(progress, selection, outlook)
-        receipt = execute(selection, dest, access, progress, replace_others=given["force"], jobs=given["jobs"])
-    links = _links(console, receipt) if given["link_caches"] else {}
+        receipt = execute(
+            selection, dest, access, progress, replace_others=given["force"], jobs=given["jobs"], finish=finish
+        )
     if len(selection.picks) == 1 and receipt.failures:
         raise receipt.failures[0].error
     view.tell(console, receipt, dest, links)
@@ -204,15 +216,14 @@ def _introduce(progress: Progress, selection: Selection, outlook: Outlook | None
         progress.step(introduction(pick))
 
 
-def _links(console: Console, receipt: Receipt) -> dict[str, tuple[Linked, ...]]:
-    """The names of the checkpoints in torch.hub's cache, by their path."""
+def _links(console: Console, done: PickReceipt) -> dict[str, tuple[Linked, ...]]:
+    """The names of a model's checkpoints in torch.hub's cache, by their path."""
     from zoo_cli.models.caches import hub_checkpoints, link_into_hub
 
     directory = hub_checkpoints(console.environ)
     return {
         str(received.path): link_into_hub(received.path, file.urls, directory)
-        for each in receipt.models
-        for file, received in zip(each.pick.files, each.files, strict=True)
+        for file, received in zip(done.pick.files, done.files, strict=True)
         if file.role == "checkpoint"
     }
 

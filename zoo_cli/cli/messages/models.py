@@ -21,7 +21,9 @@ from zoo_cli.models.config_errors import (
 from zoo_cli.models.download import CheckpointChanged
 from zoo_cli.models.figures import BadExpectation
 from zoo_cli.models.indexfiles import CannotKeepIndex
+from zoo_cli.models.keeping import NoReceipt
 from zoo_cli.models.outlook import VeryLarge
+from zoo_cli.models.receipts import BadReceipt
 from zoo_cli.models.release import BadWheel
 from zoo_cli.models.selection import NothingMatches, NothingToFetch, NotInRelease, NotNarrowed, SameDestination
 from zoo_cli.models.upstream import BadRelease, NoRelease
@@ -187,6 +189,30 @@ def checkpoint_changed(error: CheckpointChanged) -> Message:
         WayOut("If they did, forget the first digest", f"sed -i /{error.expected}/d {shlex.quote(error.record)}"),
     )
     return Message("upstream sends another file than the first time, under the same name", facts, ways)
+
+
+# -- receipts --------------------------------------------------------------------------------------------------------
+
+
+@describe.register
+def no_receipt(error: NoReceipt) -> Message:
+    """Nothing to compare with."""
+    directory = shlex.quote(error.directory)
+    ways = (
+        WayOut("What has receipts there", f"find {directory} -name '*.zoo.json'"),
+        WayOut("Make one: the same download again costs no bytes for files that are right"),
+    )
+    return Message(f"no receipt of {error.asked} is in {error.directory}", (), ways)
+
+
+@describe.register
+def bad_receipt(error: BadReceipt) -> Message:
+    """A receipt that is none."""
+    ways = (
+        WayOut("Download that model again: what is right stays, and the receipt is written anew once this is away"),
+        WayOut("Put it away", shlex.join(["mv", error.path, f"{error.path}.old"])),
+    )
+    return Message("a receipt cannot be read", (f"receipt  {error.path}", f"reason   {error.problem}"), ways)
 
 
 # -- the index -------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import re
 import sqlite3
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.support.modelsdb import document, model, models_db, result, write_index
 from zoo_cli.catalog.filter_sql import Compiled, comparisons, compile_filter
@@ -25,7 +25,12 @@ from zoo_cli.cli.app import error_lines
 from zoo_cli.cli.console import Console
 from zoo_cli.cli.messages import message_for
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Answer = TypeVar("Answer")
 CATALOG = Path(__file__).parent.parent.parent / "zoo_cli" / "catalog"
+_ENTRIES = "entry e JOIN model m ON m.id = e.model JOIN package p ON p.id = e.package"
 MOST_STEPS = 2_000_000  # of SQLite's virtual machine for one list of a handful of models
 MOST_SQL = 100_000  # characters of a condition
 _READING = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
@@ -85,6 +90,9 @@ def check_filter(text: str) -> bool:
         check_error(text, error)
         return False
     check_sql(compiled)
+    with_indexes = compile_filter(text, names, has_grams=True, is_narrow=True)
+    check_sql(with_indexes)
+    assert _numbers(connection, compiled) == _numbers(connection, with_indexes)
     whole = _listed(connection, text)
     if not compiled.names_release:
         check_complement(connection, text, whole)
@@ -110,7 +118,18 @@ def check_sql(compiled: Compiled) -> None:
         assert all(isinstance(value, (str, int, float)) for value in sql.parameters)
 
 
+def _numbers(connection: sqlite3.Connection, compiled: Compiled) -> list[tuple[int]]:
+    where = compiled.where
+    query = f"SELECT m.id FROM model m JOIN package p ON p.id = m.package WHERE {where.text} ORDER BY m.id"
+    return _bounded(connection, lambda: connection.execute(query, where.parameters).fetchall())
+
+
 def _listed(connection: sqlite3.Connection, text: str) -> Listing:
+    return _bounded(connection, lambda: list_models(connection, Query(filter=text)))
+
+
+def _bounded(connection: sqlite3.Connection, asked: Callable[[], Answer]) -> Answer:
+    """What is asked, unless it takes SQLite too many steps: then an `OperationalError`."""
     steps = 0
 
     def one_thousand_more() -> bool:
@@ -120,7 +139,7 @@ def _listed(connection: sqlite3.Connection, text: str) -> Listing:
 
     connection.set_progress_handler(one_thousand_more, 1000)
     try:
-        return list_models(connection, Query(filter=text))
+        return asked()
     finally:
         connection.set_progress_handler(None, 0)
 

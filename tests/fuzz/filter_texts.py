@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 METRICS = ("box_AP", "box AP", "'box AP'", "mask_AP", "mIoU", "BOX_ap", "boxAP", "no_such")
 _NAMES = (*(name for field in FIELDS for name in (field.name, *field.aliases)), *METRICS)
 VALUES = (
+    "*ha_r5*", "'*ta-l?is'", "*a?LPHA-R50*",
     "COCO", "'LVIS v1'", '"Object Detection"', "alpha*", "'*[a-z]?*'", "[", "50", "-1", "1e3", "30M", "1e999", "nan",
     "0x10", "50%", "yes", "no", "2.0", "ADE20K", "''", "*" * 20, "*a" * 20, "1" * 40, "\U0001f600",
     "\u212a\u0130\u0131",

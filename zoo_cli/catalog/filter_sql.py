@@ -22,7 +22,7 @@ from zoo_cli.catalog.filters import FIELDS, And, BadFilter, Comparison, Field, N
 from zoo_cli.catalog.names import near, query_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 Value: TypeAlias = "str | float"
 
@@ -53,7 +53,9 @@ _SINGLE = {
     "has_config": "m.config IS NOT NULL",
     "cpu_ok": "coalesce(e.cpu_ok, 'unknown') COLLATE NOCASE",
 }
-_INDEXED = ("m.name", "m.collection", "m.config")  # without case
+_NAME = "m.name"
+_INDEXED = (_NAME, "m.collection", "m.config")  # without case
+_SELECTIVE = 4  # letters of a name's beginning that leave few models
 # A field of several values is a query of (model, value).
 _SEVERAL = {
     "dataset": "SELECT r.model, r.dataset AS value FROM result r WHERE r.dataset IS NOT NULL",
@@ -85,10 +87,14 @@ EVERYTHING = Sql("1")
 
 
 class Binding(NamedTuple):
-    """What a row must meet to count: `result` speaks of result r (for metrics), `measured` of inference i."""
+    """What a row must meet to count: `result` speaks of result r (for metrics), `measured` of inference i.
+
+    `is_narrow`: an index leaves few models, so their values are looked up one by one instead of all being collected.
+    """
 
     result: Sql = EVERYTHING
     measured: Sql = EVERYTHING
+    is_narrow: bool = False
 
 
 class Compiled(NamedTuple):
@@ -114,13 +120,18 @@ class Compiled(NamedTuple):
         return found if len(found) == len(parts) else ()
 
 
-def compile_filter(text: str, metrics: Mapping[str, int]) -> Compiled:
+def compile_filter(
+    text: str, metrics: Mapping[str, int], *, has_grams: bool = False, is_narrow: bool = False
+) -> Compiled:
     """The filter as SQL; `metrics` are the query names that exist, with their numbers.
+
+    `has_grams` says that names can be looked up by their trigrams in the database that will be asked, `is_narrow`
+    that something beside the filter leaves few models.
 
     Raises:
         BadFilter: It cannot be read, names no known field or metric, or compares it with the wrong kind of value.
     """
-    compiler = _Compiler(text, metrics)
+    compiler = _Compiler(text, metrics, has_grams=has_grams, is_narrow=is_narrow)
     try:
         return compiler.compile(parse(text))
     except BadFilter as error:
@@ -169,8 +180,12 @@ def comparisons(tree: Node) -> Iterator[Comparison]:
 
 
 class _Compiler:
-    def __init__(self, text: str, metrics: Mapping[str, int]) -> None:
+    def __init__(
+        self, text: str, metrics: Mapping[str, int], *, has_grams: bool = False, is_narrow: bool = False
+    ) -> None:
         self._text = text
+        self._has_grams = has_grams
+        self._outermost = Binding(is_narrow=is_narrow)
         self._metrics = {name.casefold(): (name, number) for name, number in metrics.items()}
 
     def knows(self, field: str) -> bool:
@@ -193,9 +208,9 @@ class _Compiler:
             if each.field.casefold() not in _FIELDS and found:
                 named[found[0]] = None
             fields.add(each.field.casefold())
-        binding = self._binding(_conjuncts(tree), Binding())
+        binding = self._binding(_conjuncts(tree), self._outermost)
         return Compiled(
-            where=self._node(tree, Binding()),
+            where=self._node(tree, self._outermost),
             metrics=tuple(named),
             binding=binding.result,
             measured=binding.measured,
@@ -225,7 +240,9 @@ class _Compiler:
     def _binding(self, parts: tuple[Node, ...], outer: Binding) -> Binding:
         """What the parts that speak of nothing but dataset and task (or hardware ...) ask of one row."""
         return Binding(
-            self._bound(parts, outer.result, "r", _BINDING), self._bound(parts, outer.measured, "i", _MEASURED)
+            self._bound(parts, outer.result, "r", _BINDING),
+            self._bound(parts, outer.measured, "i", _MEASURED),
+            outer.is_narrow or any(isinstance(part, Comparison) and _is_selective(part) for part in parts),
         )
 
     def _bound(self, parts: tuple[Node, ...], outer: Sql, table: str, fields: tuple[str, ...]) -> Sql:
@@ -248,7 +265,7 @@ class _Compiler:
     def _comparison(self, node: Comparison, binding: Binding) -> Sql:
         field = _FIELDS.get(node.field.casefold())
         if field is None:
-            return self._metric(node, binding.result)
+            return self._metric(node, binding)
         if field.name in _SINGLE:
             # Never NULL, so that `not` is the complement; and still open to an index, unlike coalesce().
             expression = _SINGLE[field.name]
@@ -257,9 +274,9 @@ class _Compiler:
         rows = Sql(_SEVERAL[field.name])
         if field.name == "inference_ms" and binding.measured.text != EVERYTHING.text:
             rows = Sql(f"{rows.text} WHERE {binding.measured.text}", binding.measured.parameters)
-        return self._among(rows, node, field)
+        return self._among(rows, node, field, is_narrow=binding.is_narrow)
 
-    def _metric(self, node: Comparison, binding: Sql) -> Sql:
+    def _metric(self, node: Comparison, binding: Binding) -> Sql:
         found = self._metrics.get(query_name(node.field).casefold())
         if found is None:
             length = max(1, min(len(node.field), node.end - node.start))
@@ -268,20 +285,23 @@ class _Compiler:
             raise self.with_near(error)
         rows = "SELECT v.model, v.value FROM metric v WHERE v.name = ?"
         parameters: tuple[Value, ...] = (found[1],)
-        if binding.text != EVERYTHING.text:
+        if binding.result.text != EVERYTHING.text:
             join = "FROM metric v JOIN result r ON r.id = v.result"
-            rows = f"SELECT v.model, v.value {join} WHERE v.name = ? AND {binding.text}"
-            parameters += binding.parameters
-        return self._among(Sql(rows, parameters), node, Field(found[0], "number", ""))
+            rows = f"SELECT v.model, v.value {join} WHERE v.name = ? AND {binding.result.text}"
+            parameters += binding.result.parameters
+        own = Field(found[0], "number", "")
+        return self._among(Sql(rows, parameters), node, own, is_narrow=binding.is_narrow)
 
-    def _among(self, rows: Sql, node: Comparison, field: Field) -> Sql:
+    def _among(self, rows: Sql, node: Comparison, field: Field, *, is_narrow: bool) -> Sql:
         """A condition on the values of a model in `rows`: one matches; for `!=` there are some and none is equal."""
-        known = f"m.id IN (SELECT model FROM ({rows.text}) WHERE value IS NOT NULL)"
+        start = "EXISTS (SELECT 1 FROM" if is_narrow else "m.id IN (SELECT model FROM"
+        which = "model = m.id AND " if is_narrow else ""
+        known = f"{start} ({rows.text}) WHERE {which}value IS NOT NULL)"
         if node.op == "is":
             return Sql(known, rows.parameters)
         positive = node._replace(op="=") if node.op == "!=" else node
         condition = self._compared("value", positive, field)
-        some = f"m.id IN (SELECT model FROM ({rows.text}) WHERE {condition.text})"
+        some = f"{start} ({rows.text}) WHERE {which}{condition.text})"
         parameters = rows.parameters + condition.parameters
         if node.op != "!=":
             return Sql(some, parameters)
@@ -302,7 +322,8 @@ class _Compiler:
         if node.op == "in":
             return Sql(f"{expression} IN ({', '.join('?' * len(values))})", values)
         if node.op == "~":
-            return glob(expression, re.sub(r"[^\x00-\x7f]|[A-Z]", lambda found: found[0].lower(), node.values[0]))
+            pattern = re.sub(r"[^\x00-\x7f]|[A-Z]", lambda found: found[0].lower(), node.values[0])
+            return glob(expression, pattern, has_grams=self._has_grams)
         return Sql(f"{expression} {node.op} ?", values)
 
     def _check_operator(self, node: Comparison, field: Field) -> None:
@@ -326,13 +347,38 @@ class _Compiler:
         return value == (node.op == "=")
 
 
-def glob(expression: str, pattern: str) -> Sql:
-    """Whether a text matches a pattern of small letters; an index serves what is before its first wildcard."""
+def glob(expression: str, pattern: str, *, has_grams: bool = False) -> Sql:
+    """Whether a text matches a pattern of small letters.
+
+    An index serves what is before its first wildcard; a name that begins with one is looked up by the trigrams in it,
+    where the database can (`has_grams`).
+    """
+    condition = f"lower({expression}) GLOB ?"
     start = re.match(r"[^*?\[]*", pattern)
-    if expression not in _INDEXED or not start or not start[0]:
-        return Sql(f"lower({expression}) GLOB ?", (pattern,))
-    text = f"(lower({expression}) GLOB ? AND {expression} >= ? AND {expression} < ?)"
-    return Sql(text, (pattern, start[0], start[0] + "\U0010ffff"))
+    known = start[0] if start and expression in _INDEXED else ""
+    if len(known) < _SELECTIVE and has_grams and expression == _NAME:
+        from zoo_cli.catalog.words import grams_of_glob  # only for such a pattern
+
+        if grams := grams_of_glob(pattern):
+            having = "m.id IN (SELECT rowid FROM model_gram WHERE model_gram MATCH ?)"
+            return Sql(f"({condition} AND {having})", (pattern, every_one(grams)))
+    if not known:
+        return Sql(condition, (pattern,))
+    text = f"({condition} AND {expression} >= ? AND {expression} < ?)"
+    return Sql(text, (pattern, known, known + "\U0010ffff"))
+
+
+def _is_selective(node: Comparison) -> bool:
+    """Whether an index finds the few models that meet a comparison of one value."""
+    field = _FIELDS.get(node.field.casefold())
+    if field is None or _SINGLE.get(field.name) not in _INDEXED:
+        return False
+    return node.op in ("=", "in") or (node.op == "~" and len(re.split(r"[*?\[]", node.values[0])[0]) >= _SELECTIVE)
+
+
+def every_one(terms: Iterable[str]) -> str:
+    """A full-text query for all of these terms, which are letters, digits and dashes."""
+    return " AND ".join(f'"{term}"' for term in terms)
 
 
 def _joined(word: str, parts: list[Sql]) -> Sql:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from zoo_cli.catalog.filters import Comparison
     from zoo_cli.catalog.nearest import Nearest, UnknownValue
+    from zoo_cli.catalog.search import Search
 
 Scalar: TypeAlias = "str | float | int | None"
 
@@ -62,7 +63,8 @@ class Query(NamedTuple):
 
     Without `release`, and unless the filter names one, only the newest release of each package is searched. `sort` is
     a column or metric, with "-" before it for the other direction, or ":asc" or ":desc" behind it. `metrics` are shown
-    beside those of the filter. `pareto` leaves the front of two axes; each may end in ":max" or ":min".
+    beside those of the filter. `pareto` leaves the front of two axes; each may end in ":max" or ":min". A list of
+    what was searched for begins with what fits best, unless `sort` says otherwise.
     """
 
     package: str | None = None
@@ -75,6 +77,7 @@ class Query(NamedTuple):
     all_releases: bool = False
     only: tuple[tuple[str, str], ...] | None = None  # these packages in these releases
     pareto: tuple[str, str] | None = None
+    search: str | None = None  # words: see `zoo_cli.catalog.search`
 
 
 class Reached(NamedTuple):
@@ -136,6 +139,8 @@ class Listing(NamedTuple):
     unknown: tuple[UnknownValue, ...] = ()
     axes: tuple[Axis, ...] = ()  # of the front asked for
     among: tuple[Row, ...] = ()  # the rows of which these are the front
+    search: Search | None = None
+    word_counts: tuple[tuple[str, int], ...] = ()  # models with each word alone, when none has all
     small: tuple[str, ...] = ()  # shares compared with at most 1, as `AP>0.7`: fractions in place of percent?
 
 
@@ -160,16 +165,21 @@ def list_models(connection: sqlite3.Connection, query: Query) -> Listing:
         UnknownColumn: `sort`, `metrics` or `pareto` names nothing.
         BadAxes: `pareto` names what is no number, or one thing twice.
         UnknownGoal: It is not known whether more or less of an axis of `pareto` is better.
+        BadSearch: `search` has no words, or too many.
+        SearchUnavailable: This Python's SQLite cannot search for words.
     """
     names = metric_names(connection)
-    compiled = compile_filter(query.filter, names) if query.filter is not None else Compiled(EVERYTHING)
+    compiled = compile_query(connection, query, names)
     scope = search_scope(connection, query, compiled)
-    rows = _rows(connection, scope, compiled.where)
+    search = _search(connection, query.search)
+    rows = _rows(connection, scope, compiled.where, search.condition if search else EVERYTHING)
     area = search_scope(connection, query._replace(name=None), compiled)
-    shown = _metrics_to_show(connection, query, compiled, area, names)
+    shown = _metrics_to_show(connection, query, compiled, rows, names)
     _add_metrics(connection, rows, [names[name] for name in shown], compiled.binding)
     _add_times(connection, rows, compiled.measured)
     rows = _sorted(connection, rows, query.sort, shown, names)
+    if search and not query.sort:
+        rows = _best_fit_first(rows, search)
     answer = Listing(
         rows=tuple(rows[: query.limit]),
         matched=len(rows),
@@ -177,6 +187,7 @@ def list_models(connection: sqlite3.Connection, query: Query) -> Listing:
         metrics=shown,
         labels=dict(connection.execute("SELECT name, label FROM metric_name")),
         compared=_compared(compiled),
+        search=search,
         small=_small_shares(connection, compiled, names),
     )
     if query.pareto:
@@ -186,8 +197,45 @@ def list_models(connection: sqlite3.Connection, query: Query) -> Listing:
         return answer
     from zoo_cli.catalog.nearest import nearest, unknown_values  # an empty list is rare, and this import is not free
 
+    if search:
+        from zoo_cli.catalog.search import counts
+
+        answer = answer._replace(word_counts=counts(connection, search, scope))
     found = nearest(connection, query.filter or "", compiled, scope, names)
     return answer._replace(nearest=found, unknown=unknown_values(connection, compiled))
+
+
+def compile_query(connection: sqlite3.Connection, query: Query, names: dict[str, int]) -> Compiled:
+    """The filter of a query, for the indexes that this database has.
+
+    Raises:
+        BadFilter: It cannot be understood.
+    """
+    if query.filter is None:
+        return Compiled(EVERYTHING)
+    is_narrow = query.name is not None or query.search is not None
+    has_grams = "~" in query.filter and _has_grams(connection)
+    return compile_filter(query.filter, names, has_grams=has_grams, is_narrow=is_narrow)
+
+
+def _has_grams(connection: sqlite3.Connection) -> bool:
+    from zoo_cli.catalog.search import can_search  # only where there is a pattern
+
+    return can_search(connection)
+
+
+def _search(connection: sqlite3.Connection, text: str | None) -> Search | None:
+    if text is None:
+        return None
+    from zoo_cli.catalog.search import read_search
+
+    return read_search(connection, text)
+
+
+def _best_fit_first(rows: list[Row], search: Search) -> list[Row]:
+    from zoo_cli.catalog.search import relevance
+
+    return sorted(rows, key=lambda row: -relevance(row, search))
 
 
 def known_column(name: str, metrics: Sequence[str]) -> str:
@@ -224,7 +272,7 @@ def search_scope(connection: sqlite3.Connection, query: Query, compiled: Compile
     elif not compiled.names_release and not query.all_releases:
         parts.append("p.rank = 0")
     if query.name is not None:
-        named = glob("m.name", storable(query.name).casefold())
+        named = glob("m.name", storable(query.name).casefold(), has_grams=_has_grams(connection))
         parts.append(named.text)
         parameters += named.parameters
     return Sql(" AND ".join(parts), tuple(parameters))
@@ -237,33 +285,41 @@ def _total(connection: sqlite3.Connection, area: Sql) -> int:
     return int(total)
 
 
-def _rows(connection: sqlite3.Connection, scope: Sql, where: Sql) -> list[Row]:
+def _rows(connection: sqlite3.Connection, *conditions: Sql) -> list[Row]:
     selected = ", ".join(_SELECT.get(name, f"m.{name}") for name in FACTS)
     text = (
         f"SELECT e.id, m.id, {selected} FROM entry e JOIN model m ON m.id = e.model JOIN package p ON p.id = e.package "
-        f"LEFT JOIN derived d ON d.model = m.id WHERE {scope.text} AND {where.text} "
+        f"LEFT JOIN derived d ON d.model = m.id WHERE {' AND '.join(each.text for each in conditions)} "
         "ORDER BY p.project, p.rank, m.name, e.ordinal"
     )
-    found = connection.execute(text, scope.parameters + where.parameters)
+    found = connection.execute(text, [value for each in conditions for value in each.parameters])
     return [Row(entry, model, dict(zip(FACTS, facts, strict=True))) for entry, model, *facts in found]
 
 
 def _metrics_to_show(
-    connection: sqlite3.Connection, query: Query, compiled: Compiled, area: Sql, names: dict[str, int]
+    connection: sqlite3.Connection, query: Query, compiled: Compiled, rows: list[Row], names: dict[str, int]
 ) -> tuple[str, ...]:
-    """The metrics asked for, else the main metric of each package searched; `area` speaks of package p only."""
+    """The metrics asked for, else those that most of the models found have."""
     asked = [*compiled.metrics, *(known_column(name, tuple(names)) for name in query.metrics)]
     if query.sort:
         asked.append(known_column(axis_of(query.sort.lstrip("-")).name, tuple(names)))
     asked += [known_column(axis_of(text).name, tuple(names)) for text in query.pareto or ()]
     wanted = tuple(dict.fromkeys(name for name in asked if name in names))
-    if wanted:
-        return wanted
+    return wanted or _usual_metrics(connection, rows)
+
+
+def _usual_metrics(connection: sqlite3.Connection, rows: list[Row]) -> tuple[str, ...]:
+    """The main metrics of the releases that the models are of, at most three, most frequent first.
+
+    Where no model found has a main metric of its release, the most frequent one of all.
+    """
     text = (
-        "SELECT DISTINCT n.name FROM package p JOIN metric_name n ON n.id = p.main_metric "
-        f"WHERE {area.text} ORDER BY n.name"
+        "SELECT n.name, v.name = p.main_metric AS is_main, count(*) FROM entry e JOIN metric v ON v.model = e.model "
+        "JOIN package p ON p.id = e.package JOIN metric_name n ON n.id = v.name "
+        "WHERE e.id IN (SELECT value FROM json_each(?)) GROUP BY 1, 2 ORDER BY 2 DESC, 3 DESC, 1"
     )
-    return tuple(name for (name,) in connection.execute(text, area.parameters))[:3]
+    found = connection.execute(text, (json.dumps([row.id for row in rows]),)).fetchall()
+    return tuple(name for name, is_main, _count in found if is_main)[:3] or tuple(name for name, *_rest in found[:1])
 
 
 def _add_metrics(connection: sqlite3.Connection, rows: list[Row], numbers: list[int], binding: Sql) -> None:

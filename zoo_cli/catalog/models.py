@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from zoo_cli.catalog.names import near
 from zoo_cli.catalog.scope import UnknownPackage, packages, versions
 from zoo_cli.errors import ExitCode, ZooError
 
@@ -368,16 +367,20 @@ def _numbered(model: Model) -> str:
 
 def _near_models(connection: sqlite3.Connection, asked: str, project: str | None) -> tuple[NearModel, ...]:
     """At most three names near the one asked, of the newest releases and their aliases, each with its main metric."""
+    from zoo_cli.catalog.nearnames import near_names  # only where nothing was found
+
+    return tuple(NearModel(name, _main_fact(connection, name)) for name in near_names(connection, asked, project))
+
+
+def _main_fact(connection: sqlite3.Connection, name: str) -> str:
     query = (
-        "SELECT coalesce(a.name, m.name), (SELECT n.label || ' ' || v.value FROM metric v "
-        "JOIN metric_name n ON n.id = v.name "
-        "WHERE v.model = m.id AND v.name = p.main_metric AND v.value IS NOT NULL LIMIT 1) "
-        "FROM entry e JOIN model m ON m.id = e.model JOIN package p ON p.id = e.package "
-        "LEFT JOIN (SELECT name, model FROM alias UNION ALL "
-        "SELECT NULL, id FROM model) a ON a.model = m.id WHERE p.rank = 0 AND (? IS NULL OR p.project = ?)"
+        "SELECT n.label || ' ' || v.value FROM entry e JOIN package p ON p.id = e.package "
+        "JOIN metric v ON v.model = e.model AND v.name = p.main_metric JOIN metric_name n ON n.id = v.name "
+        "WHERE p.rank = 0 AND v.value IS NOT NULL AND e.model IN (SELECT id FROM model WHERE name = ?1 "
+        "UNION SELECT model FROM alias WHERE name = ?1) ORDER BY e.id, v.id LIMIT 1"
     )
-    facts = {name: fact or "" for name, fact in connection.execute(query, (project, project))}
-    return tuple(NearModel(name, facts[name]) for name in near(asked, facts))
+    found = connection.execute(query, (name,)).fetchone()
+    return str(found[0]) if found else ""
 
 
 _RELEASE_COLUMNS = (  # as in Release

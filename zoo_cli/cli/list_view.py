@@ -146,6 +146,9 @@ def notes(listing: Listing) -> list[str]:
     lines = [
         f"{text}: shares are compared in percent; what upstream writes as 0.7 is 70 here." for text in listing.small
     ]
+    for asked, near in (listing.search.read_as if listing.search else {}).items():
+        if near:
+            lines.append(f"no model has the word {asked}: searched for {' or '.join(near)}.")
     for axis in listing.axes:
         known = [row for row in listing.among if row.number(axis.name) is not None]
         if missing := len(listing.among) - len(known):
@@ -170,6 +173,11 @@ def _mixed(what: str, fact: str, rows: Iterable[Row]) -> list[str]:
 def why_empty(listing: Listing) -> list[str]:
     """The lines that explain an empty list."""
     lines = ["No model matches."]
+    if listing.search and listing.search.missing:
+        lines.append(f"No model has the word {', '.join(map(printable, listing.search.missing))}.")
+    elif len(listing.word_counts) > 1:
+        alone = ", ".join(f"{printable(word)} {count}" for word, count in listing.word_counts)
+        lines.append(f"No model has all of these words; each alone: {alone}.")
     for each in listing.unknown:
         near = f"; near: {', '.join(each.near)}" if each.near else ""
         lines.append(f"There is no {each.field} {each.value}{near}.")
@@ -188,6 +196,12 @@ def list_document(listing: Listing) -> dict[str, object]:
         "of": listing.total,
         "models": [_model(row) for row in listing.rows],
     }
+    if listing.search:
+        document["search"] = {
+            "words": [term.asked for term in listing.search.terms],
+            "read_as": {asked: list(near) for asked, near in listing.search.read_as.items() if near},
+            "alone": dict(listing.word_counts),
+        }
     if lines := notes(listing):
         document["notes"] = lines
     if listing.axes:

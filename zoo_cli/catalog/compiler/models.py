@@ -24,6 +24,7 @@ from zoo_cli.catalog.compiler.readmes import (
     with_readme_models,
 )
 from zoo_cli.catalog.compiler.releases import ReleaseDocument, read_releases
+from zoo_cli.catalog.compiler.search import load_search
 from zoo_cli.catalog.names import query_name
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def load_models(connection: sqlite3.Connection, index_directory: Path) -> None:
     for name in tables.rows:
         connection.execute(f"ANALYZE {name}")  # how selective each index is: a search begins at the right one
     load_derived(connection)
+    load_search(connection)
     mark_readme_models(connection, readme)
     load_logs(connection, index_directory)
 

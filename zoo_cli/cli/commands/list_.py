@@ -31,12 +31,15 @@ if TYPE_CHECKING:
 
 @click.command(
     "list",
-    epilog="Examples: zoo list mmdet --filter 'box_AP>=50 and dataset=COCO'; zoo list --name 'rtmdet*'; "
+    epilog="Examples: zoo list mmdet --filter 'box_AP>=50 and dataset=COCO'; zoo list --search 'swin coco'; "
     "zoo list mmdet --filter dataset=COCO --pareto box_AP,inference_ms. Filters: zoo help filters.",
 )
 @click.argument("package", required=False)
 @click.option("-f", "--filter", "filter_", metavar="EXPR", help="Which models: zoo help filters.")
 @click.option("--condition", hidden=True, help="MIM's name for --filter.")
+@click.option(
+    "-s", "--search", metavar="WORDS", help="Words of names, papers, datasets, tasks: 'swin coco'; best fit first."
+)
 @click.option("--name", metavar="GLOB", help="Names like this one: 'rtmdet*'.")
 @click.option(
     "--sort",
@@ -115,6 +118,7 @@ def _query(console: Console, catalog: sqlite3.Connection, given: dict[str, Any],
         release=given["release"],
         filter=given["filter_"] if given["condition"] is None else given["condition"],
         name=given["name"],
+        search=given["search"],
         sort=given["sort"],
         limit=given["limit"],
         metrics=tuple(each for each in chosen if not _is_fact(each)),

@@ -12,8 +12,12 @@ from zoo_cli.catalog.listing import UnknownColumn
 from zoo_cli.catalog.models import AmbiguousModel, UnknownModel
 from zoo_cli.catalog.ordering import BadAxes, UnknownGoal
 from zoo_cli.catalog.scope import UnknownPackage
+from zoo_cli.catalog.search import LONGEST, BadSearch, SearchUnavailable
+from zoo_cli.catalog.words import words_of
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.cli.text import printable, width
+
+_WORDS_KEPT = 3  # of a name that was not found, for a search
 
 
 @describe.register
@@ -100,9 +104,30 @@ def _unknown_model(error: UnknownModel) -> Message:
         f"{'near: ' if not at else '      '}{each.name}{' ' * (cells - width(each.name))}  {each.fact}".rstrip()
         for at, each in enumerate(error.near)
     )
-    stem = error.asked.rpartition("/")[2].split("_")[0].split("-")[0][:40]
-    search = f"zoo list --name {shlex.quote(stem + '*')}" if stem.isascii() and stem.isprintable() else "zoo list"
-    return Message(f"no model is named {error.asked}", facts, (WayOut("Search", search),))
+    return Message(f"no model is named {error.asked}", facts, (_search(error.asked.rpartition("/")[2]),))
+
+
+def _search(asked: str) -> WayOut:
+    """The way to models with some of the words of what was asked, if it has any."""
+    words = [word for word in words_of(asked[:LONGEST]) if word.isprintable()][:_WORDS_KEPT]
+    return WayOut("Search", f"zoo list --search {shlex.quote(' '.join(words))}" if words else "zoo list")
+
+
+@describe.register
+def _bad_search(error: BadSearch) -> Message:
+    ways = (WayOut("Words of a name, paper, dataset or task", "zoo list --search 'swin coco'"),)
+    return Message("cannot search for that", (f"asked: {printable(error.text, 80)}", error.problem), ways)
+
+
+@describe.register
+def _search_unavailable(error: SearchUnavailable) -> Message:
+    facts = (
+        f"SQLite {error.sqlite_version}: {error.problem}",
+        "searching for words needs FTS5 and SQLite 3.34 or newer",
+    )
+    return Message(
+        "this Python's SQLite cannot search for words", facts, (WayOut("By name", "zoo list --name '*swin*'"),)
+    )
 
 
 @describe.register
@@ -118,7 +143,7 @@ def _unknown_package(error: UnknownPackage) -> Message:
         ways = tuple(WayOut(f"Of {each}", f"zoo list {error.asked} --release {each}") for each in error.known[:3])
         return Message(what, (f"releases with models: {', '.join(error.known[:20])}",), ways)
     ways = tuple(WayOut("Did you mean", f"zoo list {each}") for each in error.near[:3])
-    ways += (WayOut("What the index holds", "zoo index stats"),)
+    ways += (_search(error.asked), WayOut("What the index holds", "zoo index stats"))
     what = f"the index has no models of a package {error.asked}"
     return Message(what, (f"packages with models: {', '.join(error.known) or 'none'}",), ways)
 

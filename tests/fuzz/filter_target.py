@@ -60,12 +60,18 @@ def database() -> sqlite3.Connection:
     connection.commit()
     connection.execute("PRAGMA query_only = 1")
     connection.execute("SELECT value FROM json_each('[]')").fetchall()  # made once, and making it is no reading
-    connection.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in _READING else sqlite3.SQLITE_DENY)
+    connection.set_authorizer(_authorizer)
     return connection
 
 
+def _authorizer(action: int, first: str | None, second: str | None, *_rest: object) -> int:
+    """Reading is allowed, and what FTS5 asks to know whether the file has changed."""
+    is_question = (action, first, second) == (sqlite3.SQLITE_PRAGMA, "data_version", None)
+    return sqlite3.SQLITE_OK if action in _READING or is_question else sqlite3.SQLITE_DENY
+
+
 @functools.cache
-def _console() -> Console:
+def console() -> Console:
     return Console(out=io.StringIO(), err=io.StringIO(), color="never", environ={})
 
 
@@ -104,7 +110,7 @@ def check_error(text: str, error: BadFilter) -> None:
     assert 0 <= error.column <= len(text)
     assert error.length >= 1
     assert error.problem
-    lines = error_lines(_console(), error.code, message_for(error))
+    lines = error_lines(console(), error.code, message_for(error))
     assert all(line == line.encode("utf-8").decode() and line.isprintable() for line in lines)
 
 
@@ -120,15 +126,16 @@ def check_sql(compiled: Compiled) -> None:
 
 def _numbers(connection: sqlite3.Connection, compiled: Compiled) -> list[tuple[int]]:
     where = compiled.where
-    query = f"SELECT m.id FROM model m JOIN package p ON p.id = m.package WHERE {where.text} ORDER BY m.id"
-    return _bounded(connection, lambda: connection.execute(query, where.parameters).fetchall())
+    entries = "entry e JOIN model m ON m.id = e.model JOIN package p ON p.id = e.package"
+    query = f"SELECT e.id FROM {entries} WHERE {where.text} ORDER BY e.id"  # as the listing asks it
+    return bounded(connection, lambda: connection.execute(query, where.parameters).fetchall())
 
 
 def _listed(connection: sqlite3.Connection, text: str) -> Listing:
-    return _bounded(connection, lambda: list_models(connection, Query(filter=text)))
+    return bounded(connection, lambda: list_models(connection, Query(filter=text)))
 
 
-def _bounded(connection: sqlite3.Connection, asked: Callable[[], Answer]) -> Answer:
+def bounded(connection: sqlite3.Connection, asked: Callable[[], Answer]) -> Answer:
     """What is asked, unless it takes SQLite too many steps: then an `OperationalError`."""
     steps = 0
 

@@ -18,6 +18,8 @@ VALUES = (
     "\u212a\u0130\u0131",
 )  # fmt: skip
 HOSTILE = (
+    "\uac80\ucd9c \ubaa8\ub378", "\u76ee\u6807\u68c0\u6d4b", "alhpa_r50",
+    "alpha r50 coco", "beta-LVIS", "AND", "NOT", "NEAR(a b)", "name:x", "a*",
     "'; DROP TABLE model; --", "1=1", "x' OR '1'='1", "UNION SELECT * FROM model", "--", "/*", "*/", ";", "?", "?1",
     ":name", "@x", "$x", "%s", "{0}", "\\", "\x00", "\x1b[31m", "\u202e", "\ud800", "NULL", "rowid", "sqlite_master",
     "load_extension('x')", "randomblob(1e9)", "zq7x", "\u00a0", "\u2028", "\t", "\n",

@@ -1,9 +1,10 @@
-"""The long run of the filter fuzzer, guided by coverage where atheris is installed.
+"""The long run of the fuzzers of filters, searches and names, guided by coverage where atheris is installed.
 
-    python -m tests.fuzz.fuzz_filters --cpu-minutes 60 [--corpus DIRECTORY] [--seed 1]
+    python -m tests.fuzz.fuzz_filters --cpu-minutes 60 [--target search] [--corpus DIRECTORY] [--seed 1]
 
-Every text is checked by `filter_target.check_filter`. Without atheris texts come from `filter_texts` alone. A finding
-ends the run with its traceback and the text. Prints executions, filters among them, and the slowest text.
+Every text is checked by `filter_target.check_filter`, or by a function of `search_target`. Without atheris texts come
+from `filter_texts` alone. A finding ends the run with its traceback and the text. Prints executions, how many of them
+were understood, and the slowest text.
 """
 
 from __future__ import annotations
@@ -20,25 +21,31 @@ from typing import Any
 
 SLOWEST = 5.0  # seconds of CPU for one text, far above what is seen: a hang, not a slow moment
 REPORT_EVERY = 60.0  # seconds of CPU
+TARGETS = {
+    "filter": ("tests.fuzz.filter_target", "check_filter"),
+    "search": ("tests.fuzz.search_target", "check_search"),
+    "name": ("tests.fuzz.search_target", "check_name"),
+}
 
 
 class Run:
     """Counts and bounds of one long run."""
 
-    def __init__(self, cpu_minutes: float, seed: int) -> None:
+    def __init__(self, target: str, cpu_minutes: float, seed: int) -> None:
+        self.target = TARGETS[target]
         self.end = cpu_minutes * 60
         self.random = random.Random(seed)
-        self.executions = self.filters = 0
+        self.executions = self.understood = 0
         self.slowest = (0.0, "")
         self.reported = 0.0
 
     def one(self, text: str) -> None:
         """Checks one text, and ends the process when the time is used."""
-        from tests.fuzz.filter_target import check_filter
-
+        module, function = self.target
+        check = getattr(importlib.import_module(module), function)
         begin = time.process_time()
         try:
-            self.filters += check_filter(text)
+            self.understood += check(text)
         except BaseException:
             sys.stdout.write(f"FINDING {text!r}\n")
             sys.stdout.flush()
@@ -60,7 +67,7 @@ class Run:
         seconds, text = self.slowest
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         sys.stdout.write(
-            f"{state}: {time.process_time():.0f} s of CPU, {self.executions} texts, {self.filters} filters, "
+            f"{state}: {time.process_time():.0f} s of CPU, {self.executions} texts, {self.understood} understood, "
             f"slowest {seconds * 1000:.0f} ms ({len(text)} characters), peak memory {memory} MB\n"
         )
         sys.stdout.flush()
@@ -81,7 +88,7 @@ def guided(run: Run, corpus: Path, seed: int) -> None:
     """libFuzzer through atheris: new coverage is kept, the words of the language are its dictionary."""
     atheris: Any = importlib.import_module("atheris")
     with atheris.instrument_imports(include=["zoo_cli.catalog"]):
-        importlib.import_module("tests.fuzz.filter_target")
+        importlib.import_module(run.target[0])
         from tests.fuzz.filter_texts import WORDS, a_text, mutated
     corpus.mkdir(parents=True, exist_ok=True)
     for number in range(200):
@@ -109,10 +116,11 @@ def guided(run: Run, corpus: Path, seed: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cpu-minutes", type=float, default=60)
+    parser.add_argument("--target", choices=TARGETS, default="filter")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--corpus", type=Path, help="a directory for texts with new coverage; needs atheris")
     asked = parser.parse_args()
-    run = Run(asked.cpu_minutes, asked.seed)
+    run = Run(asked.target, asked.cpu_minutes, asked.seed)
     if asked.corpus is not None:
         guided(run, asked.corpus, asked.seed)
     else:

@@ -5,6 +5,8 @@ chosen first: those that share the rarest of its trigrams, and those that begin 
 them. When it finds none, models that have all the words of the name are taken, the shortest names first.
 """
 
+# ruff: noqa: S608 (conditions are written in this room, a user's values are bound)
+
 from __future__ import annotations
 
 import json
@@ -100,5 +102,7 @@ def _with_words(connection: sqlite3.Connection, asked: str, project: str | None,
         having = read_search(connection, asked).condition
     except BadSearch:
         return ()
-    query = f"SELECT DISTINCT name FROM (SELECT m.name FROM {_ENTRIES} WHERE {_NEWEST} AND {having.text.replace('?', '?2')} LIMIT {_MOST_FOUND}) ORDER BY length(name), name LIMIT {limit}"
+    condition = having.text.replace("?", "?2")
+    some = f"SELECT m.name FROM {_ENTRIES} WHERE {_NEWEST} AND {condition} LIMIT {_MOST_FOUND}"
+    query = f"SELECT DISTINCT name FROM ({some}) ORDER BY length(name), name LIMIT {limit}"
     return tuple(name for (name,) in connection.execute(query, (project, *having.parameters)))

@@ -40,6 +40,9 @@ COMMANDS = {
     "help": ("help_", "Topics: filters, machine, mirrors, environment, exit-codes."),
 }
 
+# What other tools (openmim, pip, npm, conda) call it.
+ELSEWHERE = {"search": "list --search", "find": "list --search", "info": "show", "view": "show", "get": "download"}
+
 WIDE = 110  # columns up to which a way out keeps its command beside it
 
 _INTRODUCTION = """\
@@ -79,12 +82,21 @@ class Root(click.Group):
         """Like click's, with a near name when there is no such command."""
         name = args[0] if args else ""
         if name and not name.startswith("-") and name not in COMMANDS:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, COMMANDS, n=1, cutoff=0.6)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
-            ctx.fail(f"No such command '{printable(name, 80)}'.{hint}")
+            ctx.fail(f"No such command '{printable(name, 80)}'.{_hint(name, args[1:])}")
         return super().resolve_command(ctx, args)
+
+
+def _hint(name: str, rest: list[str]) -> str:
+    """What may have been meant by a command that is none: another tool's word for it, else a near name."""
+    if name in ELSEWHERE:
+        import shlex
+
+        words = " ".join(word for word in rest if not word.startswith("-"))
+        return f" That is: zoo {ELSEWHERE[name]} {shlex.quote(printable(words, 80)) if words else '...'}"
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, COMMANDS, n=1, cutoff=0.6)
+    return f" Did you mean '{near[0]}'?" if near else ""
 
 
 @click.group(

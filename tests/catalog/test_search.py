@@ -148,6 +148,7 @@ def test_grams() -> None:
     assert grams_of("swin-l") == {"swi", "win", "in-", "n-l"}
     assert grams_of_glob("*_swin-l*[ab]xyz") == ("in-", "n-l", "swi", "win")
     assert grams_of_glob("*a?*") == ()
+    assert grams_of_glob("*\0abc") == ()
     assert all(len(each) == GRAM for each in grams_of("a-very-long-name"))
 
 

@@ -59,7 +59,7 @@ def refused(ran: Ran, code: str, exit_code: ExitCode) -> str:
         ),
         (("fetch", "http://[::1"), "bad-address", ExitCode.USAGE, "Invalid IPv6 URL"),
         (("fetch", "file://[::1"), "bad-address", ExitCode.USAGE, "Invalid IPv6 URL"),
-        (("show", "https://[::1"), "unknown-model", ExitCode.USAGE, "zoo list --name"),
+        (("show", "https://[::1"), "unknown-model", ExitCode.USAGE, "zoo list --search 1"),
         (("show", "open-mmlab://nothing"), "unknown-backbone", ExitCode.USAGE, "zoo list --backbones"),
         (("list", "nothing"), "unknown-package", ExitCode.USAGE, "zoo index stats"),
         (("check-env", "--machine", ""), "bad-machine", ExitCode.USAGE, "--machine"),

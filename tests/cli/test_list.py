@@ -297,3 +297,39 @@ def test_it_imports_nothing_heavy() -> None:
     child = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True)
     assert len(child.stdout.splitlines()) == 36
     assert not set(child.stderr.split()) & HEAVY
+
+
+def test_a_search_tells_what_it_read(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = zoo(capsys, "mmdet", "--search", "ddqq swin", "--columns", "model")
+    assert (code, out) == (0, "model\nddq-detr-4scale_swinl_8xb2-30e_coco\n")
+    assert err == "note: no model has the word ddqq: searched for ddq.\n"
+    document = json.loads(zoo(capsys, "mmdet", "--search", "ddqq swin", "--json")[1])
+    assert document["search"] == {"words": ["ddqq", "swin"], "read_as": {"ddqq": ["ddq"]}, "alone": {}}
+    assert document["matched"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ddq rtmdet", "No model has all of these words; each alone: ddq 3, rtmdet 14."),
+        ("\uac80\ucd9c", "No model has the word \uac80\ucd9c."),
+        ("\u76ee\u6807\u68c0\u6d4b coco", "No model has the word \u76ee\u6807\u68c0\u6d4b."),
+    ],
+)
+def test_a_search_for_nothing_says_why(capsys: pytest.CaptureFixture[str], text: str, said: str) -> None:
+    code, out, err = zoo(capsys, "mmdet", "--search", text)
+    assert (code, out) == (0, "")
+    assert said in err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("search", "swin", "coco"), "zoo list --search 'swin coco'"),
+        (("search", "mmdet", "--model", "yolov3"), "zoo list --search 'mmdet yolov3'"),
+        (("info", "ssd300_coco"), "zoo show ssd300_coco"),
+    ],
+)
+def test_what_other_tools_call_it(capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str) -> None:
+    assert run(list(words)) == 2
+    assert capsys.readouterr().err.endswith(f"No such command '{words[0]}'. That is: {said}\n")

@@ -27,6 +27,7 @@ _MOST_NAMED = 1_000  # of them whose names are read
 _MOST_COMPARED = 40  # of these names that are compared letter by letter
 _MOST_FOUND = 5_000  # by words, of which the shortest are taken
 _ENTRIES = "entry e JOIN model m ON m.id = e.model JOIN package p ON p.id = e.package"
+_SURE_LETTERS = 4  # of the words that are there as they were asked for
 _NEWEST = "p.rank = 0 AND (?1 IS NULL OR p.project = ?1)"
 
 
@@ -98,10 +99,14 @@ def _beginning(connection: sqlite3.Connection, asked: str, project: str | None) 
 
 
 def _with_words(connection: sqlite3.Connection, asked: str, project: str | None, limit: int) -> tuple[str, ...]:
+    """Names of models that have all words asked for; none where hardly a letter of them is surely meant."""
     try:
-        having = read_search(connection, asked).condition
+        search = read_search(connection, asked)
     except BadSearch:
         return ()
+    if sum(len(term.asked) for term in search.terms if not term.is_near) < _SURE_LETTERS:
+        return ()
+    having = search.condition
     condition = having.text.replace("?", "?2")
     some = f"SELECT m.name FROM {_ENTRIES} WHERE {_NEWEST} AND {condition} LIMIT {_MOST_FOUND}"
     query = f"SELECT DISTINCT name FROM ({some}) ORDER BY length(name), name LIMIT {limit}"

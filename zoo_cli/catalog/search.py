@@ -32,7 +32,7 @@ _LAST = "\U0010ffff"
 _PLACES = (("model", 10.0), ("dataset", 10.0), ("collection", 6.0), ("task", 5.0), ("package", 3.0), ("paper", 2.0))
 _ELSEWHERE = 1.0
 _BEGINNING = 0.8  # of the whole word's weight
-_WHOLE_NAME, _IN_A_ROW = 100.0, 1.0  # more for a name that is what was asked for, or has it as it was written
+_WHOLE_NAME, _IN_A_ROW, _FIRST = 100.0, 1.0, 0.5  # more for a name that is, has, or begins with what was asked for
 
 
 @dataclass(eq=False)
@@ -153,6 +153,7 @@ def relevance(row: Row, search: Search) -> float:
     places = [(weight, words_of(str(row.facts.get(name) or ""))) for name, weight in _PLACES]
     name, asked = normalised(str(row.facts["model"])), normalised(search.text)
     written = _WHOLE_NAME if name == asked else _IN_A_ROW if asked in name else 0.0
+    written += _FIRST if name.startswith(asked.partition("-")[0]) else 0.0
     return written + sum(
         max(sum(_weight(word, places) for word in form) / len(form) for form in term.forms) for term in search.terms
     )

@@ -17,6 +17,7 @@ GRAM = 3  # letters; what SQLite's trigram tokenizer makes
 MOST_GRAMS = 24  # of a pattern; more would hardly tell more
 _WORD = re.compile(r"[^\W_]+")
 _PLAIN = re.compile(r"[0-9a-z-]{3,}")  # of which the tokenizer's grams are surely those made here
+_END = re.compile(r"[\[\0]")
 _WILDCARD = re.compile(r"[*?]")
 
 # How names of models shorten what papers write out: OpenMMLab's rules for config names (r50 is ResNet-50, x101 is
@@ -45,10 +46,10 @@ def grams_of(text: str) -> frozenset[str]:
 def grams_of_glob(pattern: str) -> tuple[str, ...]:
     """Trigrams that the normalised form of every text matching a glob has; none when nothing is sure.
 
-    What follows the first `[` is not looked at, and neither are separators at the end of a piece: the text may end
+    What follows the first `[`, or a NUL (where SQLite ends a pattern), is not looked at, and neither are separators at the end of a piece: the text may end
     there, or go on with another separator.
     """
-    pieces = _WILDCARD.split(pattern.partition("[")[0])
+    pieces = _WILDCARD.split(_END.split(pattern)[0])
     return tuple(sorted(frozenset[str]().union(*(grams_of(normalised(piece)) for piece in pieces)))[:MOST_GRAMS])
 
 

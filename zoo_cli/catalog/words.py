@@ -46,8 +46,8 @@ def grams_of(text: str) -> frozenset[str]:
 def grams_of_glob(pattern: str) -> tuple[str, ...]:
     """Trigrams that the normalised form of every text matching a glob has; none when nothing is sure.
 
-    What follows the first `[`, or a NUL (where SQLite ends a pattern), is not looked at, and neither are separators at the end of a piece: the text may end
-    there, or go on with another separator.
+    What follows the first `[`, or a NUL (where SQLite ends a pattern), is not looked at. Neither are separators at the
+    end of a piece: the text may end there, or go on with another separator.
     """
     pieces = _WILDCARD.split(_END.split(pattern)[0])
     return tuple(sorted(frozenset[str]().union(*(grams_of(normalised(piece)) for piece in pieces)))[:MOST_GRAMS])

@@ -375,6 +375,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = _answer  # noqa: N815
 
+    def finish(self) -> None:
+        """Closes both files also when the client is gone with bytes still to be sent."""
+        try:
+            super().finish()
+        except OSError:
+            self.rfile.close()
+
     def log_message(self, *_args: object) -> None:
         """Quiet."""
 

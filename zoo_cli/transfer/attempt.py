@@ -6,6 +6,7 @@ one thing the address did wrong. Bytes that may be gone on from stay in the part
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +28,7 @@ from zoo_cli.transfer.failures import (
 from zoo_cli.transfer.hashes import Sha256
 from zoo_cli.transfer.http import Answer, Session, require_success
 from zoo_cli.transfer.resume import State, content_range, judge, range_headers
+from zoo_cli.transfer.split import Judge, Split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,13 +100,13 @@ class Attempt:
                 return self._verified(answer.url)
             total = answer.length
             if verdict == "append":
-                total = content_range(answer.headers["content-range"])[1] or (total and total + kept)
+                total = self._whole_size(answer, kept)
             self._check_head(answer, total)
             if verdict == "from-zero":
                 self._digest = sha256()
                 etag, modified = answer.headers.get("etag"), answer.headers.get("last-modified")
                 self._part.start(State(self._shown, etag, modified, total, self._wanted.digest))
-            self._pour(answer, total, answer.url)
+            self._pour(answer, total, answer.url, session)
             return self._verified(answer.url)
 
     def _kept(self) -> int:
@@ -114,6 +116,8 @@ class Attempt:
             return 0
         if part.size_bytes > min(self._wanted.limit, part.state.size_bytes or self._wanted.limit):
             return 0
+        if part.alone:
+            part.end_map()
         part.read_again(self._digest.update)
         return part.size_bytes
 
@@ -121,7 +125,8 @@ class Attempt:
         """The answer to go on with; a server that lies about ranges is asked once more for the whole."""
         state = self._part.state
         for asked_from in (kept, 0) if kept else (0,):
-            headers = range_headers(state, asked_from, self._shown) if asked_from and state else {}
+            until = self._part.ranges[0][0] if self._part.ranges else None
+            headers = range_headers(state, asked_from, self._shown, until) if asked_from and state else {}
             answer = session.get(self._url, headers)
             require_success(answer, (200, 206, 416) if asked_from else (200, 206))
             verdict = judge(answer.status, answer.headers, asked_from, state, self._shown)
@@ -129,6 +134,13 @@ class Attempt:
                 return answer, verdict
             answer.close()
         raise BadAnswer(self._shown, "it answers neither for a part nor for the whole")
+
+    def _whole_size(self, answer: Answer, kept: int) -> int | None:
+        """The size of the file, from the head of an answer that brings a part of it."""
+        said = content_range(answer.headers["content-range"])[1]
+        if said is None and self._part.ranges and self._part.state:
+            return self._part.state.size_bytes
+        return said if said is not None or answer.length is None else answer.length + kept
 
     def _check_head(self, answer: Answer, total: int | None) -> None:
         """What can be known before the first byte: size and kind."""
@@ -153,17 +165,54 @@ class Attempt:
         if begins.lstrip().lower().startswith(_PAGE_BEGINNINGS) and self._is_binary():
             raise NotTheFile(self._shown, self._wanted.name, "", _text(begins))
 
-    def _pour(self, body: Answer | _DiskBody, total: int | None, url: str) -> None:
+    def _pour(self, body: Answer | _DiskBody, total: int | None, url: str, session: Session | None = None) -> None:
         wanted, part = self._wanted, self._part
         size = wanted.size_bytes if total is None else total
         part.require_space(size)
-        self._listen(Started(wanted.name, size, part.size_bytes, place_of(url)))
+        have = part.size_bytes + sum(after - first for first, after in part.ranges)
+        self._listen(Started(wanted.name, size, have, place_of(url)))
+        if isinstance(body, Answer) and session and total is not None and self._may_split(body):
+            self._pour_widely(body, total, session)
+            return
         ended = pour(body, part, self._digest, wanted.limit, self._check_first, self._advanced)
         if size is not None and part.size_bytes < size:
             raise CutShort(url, part.size_bytes, size)
         # With a digest the bytes up to the known size decide, whatever an endless body would send after them.
         if not ended and total is None and not (wanted.digest and wanted.size_bytes is not None):
             self._require_end(body, url)
+
+    def _may_split(self, answer: Answer) -> bool:
+        """Whether ranges of this file can be told to be of one version, or be found wrong in the end."""
+        tied = self._wanted.digest is not None or State(self._shown, answer.headers.get("etag")).validator is not None
+        refused = answer.headers.get("accept-ranges", "").strip().lower() == "none"
+        return tied and not refused and not self._part.alone and self._settings.connections > 1
+
+    def _pour_widely(self, answer: Answer, total: int, session: Session) -> None:
+        """One stream, and several where that is slow."""
+        part, settings = self._part, self._settings
+        have = part.size_bytes + sum(after - first for first, after in part.ranges)
+        rate = settings.throttle.bytes_per_second if settings.throttle else None
+        judge = Judge(total, have, answer.connection.connect_seconds, rate, time.monotonic())
+        if not part.ranges:
+            part.end_map()
+
+            def enough(have_bytes: int) -> bool:
+                return judge.wants_more(have_bytes, time.monotonic())
+
+            pour(answer, part, self._digest, total, self._check_first, self._advanced, enough)
+            if part.size_bytes == total:
+                return
+        etag = State(self._shown, answer.headers.get("etag")).validator
+        condition = {"If-Range": etag} if etag else {}
+        asked = judge if part.ranges else None
+        split = Split(
+            session, answer, part, self._digest, total, condition, self._advanced, settings.connections, asked
+        )
+        try:
+            split.run()
+        except BadAnswer:
+            part.alone = True  # it does not do ranges as it should
+            raise
 
     def _require_end(self, body: Answer | _DiskBody, url: str) -> None:
         if not body.read_into(memoryview(bytearray(1))):
@@ -181,6 +230,7 @@ class Attempt:
         received, expected = self._digest.hexdigest(), self._wanted.digest
         if expected is not None and not received.startswith(expected):
             self._part.discard()
+            self._part.alone = True  # a server that mixes up ranges may still have the file
             basis = self._wanted.basis if self._wanted.sha256 else "prefix"
             raise HashMismatch(url, self._wanted.name, expected, received, basis)
         return Delivered(Sha256(received), url)

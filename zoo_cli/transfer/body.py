@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 1 << 20
 _BLOCKS = 6
-_FLUSH_SECONDS = 0.25  # what a kill -9 may lose on a slow line
+_FLUSH_SECONDS = 0.05  # how soon a slow stream is judged
 _TELL_SECONDS = 0.05
 
 
@@ -99,6 +99,7 @@ def pour(
     limit: int,
     check_first: Callable[[memoryview], None],
     told: Callable[[int], None],
+    enough: Callable[[int], bool] = lambda _have: False,
 ) -> bool:
     """Appends a body to the part until its end or until the part has `limit` bytes; what came is kept on failure too.
 
@@ -109,6 +110,7 @@ def pour(
         limit: The most bytes the part may have.
         check_first: Sees the first bytes before any is written, when the part is empty, and may raise.
         told: Gets the size of the part, now and then.
+        enough: Gets it too, and may end the reading; the body stands then where the part ends.
 
     Returns:
         Whether the body ended by itself; False: it was stopped at the limit and may go on.
@@ -116,17 +118,13 @@ def pour(
     last_told = 0.0
     with Hashing(digest) as hashing:
         ended = False
-        while not ended and part.size_bytes < limit:
+        while not ended and part.size_bytes < limit and not enough(part.size_bytes):
             block = hashing.block()
-            filled = _Fill(block[: limit - part.size_bytes])
+            filled = _Fill(block[: limit - part.size_bytes], part, check_first)
             try:
                 ended = filled.from_body(body)
             finally:
-                if filled.count:
-                    if not part.size_bytes:
-                        check_first(block[: filled.count])
-                    part.write(block[: filled.count])
-                    hashing.feed(block, filled.count)
+                hashing.feed(block, filled.count)
             now = time.monotonic()
             if now - last_told >= _TELL_SECONDS:
                 last_told = now
@@ -136,19 +134,23 @@ def pour(
 
 
 class _Fill:
-    """One block being filled; `count` is right also when reading fails half-way."""
+    """One block being filled, and written as it comes: a kill -9 loses what is on its way and no more."""
 
-    def __init__(self, view: memoryview) -> None:
-        self._view = view
-        self.count = 0
+    def __init__(self, view: memoryview, part: Part, check_first: Callable[[memoryview], None]) -> None:
+        self._view, self._part, self._check_first = view, part, check_first
+        self.count = 0  # read and written; right also when reading fails half-way
 
     def from_body(self, body: Readable) -> bool:
         """Reads until the block is full or a moment has passed; True at the end of the body."""
         until = time.monotonic() + _FLUSH_SECONDS
         while self.count < len(self._view):
-            got = body.read_into(self._view[self.count :])
+            piece = self._view[self.count :]
+            got = body.read_into(piece)
             if not got:
                 return True
+            if not self._part.size_bytes:
+                self._check_first(piece[:got])
+            self._part.write(piece[:got])
             self.count += got
             if time.monotonic() >= until:
                 break

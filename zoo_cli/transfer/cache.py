@@ -167,7 +167,8 @@ def _remove(item: Item) -> bool:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-        _companion(item).unlink(missing_ok=True)
+        for path in _companions(item):
+            path.unlink(missing_ok=True)
         for path in item.paths[1:]:
             with suppress(OSError):  # not empty
                 path.parent.rmdir()
@@ -176,10 +177,10 @@ def _remove(item: Item) -> bool:
     return True
 
 
-def _companion(item: Item) -> Path:
-    """What is known of a file, beside it: the note of a stored one, the state of an unfinished one."""
+def _companions(item: Item) -> tuple[Path, ...]:
+    """What is known of a file, beside it: the note of a stored one, state and map of an unfinished one."""
     path = item.paths[0]
-    return path.with_name(f"{path.name}.json")
+    return tuple(path.with_name(path.name + ending) for ending in (".json", ".map"))
 
 
 def verify(root: Path, items: Sequence[Item]) -> Iterator[Checked]:

@@ -11,12 +11,14 @@ import errno
 import os
 import shutil
 import stat
+import threading
 import time
 from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from zoo_cli.transfer.failures import DestinationUnusable, NoSpace
+from zoo_cli.transfer.ranges import MAX_MAP_BYTES, RECORD, Range, prefix, read_map
 from zoo_cli.transfer.resume import MAX_STATE_BYTES, State, read_state
 from zoo_cli.transfer.writeback import Writeback
 
@@ -66,7 +68,9 @@ class Part:
 
     Attributes:
         state: What is known of the kept bytes; None when nothing is kept.
-        size_bytes: How many bytes are kept.
+        size_bytes: How many bytes are kept, from the first on.
+        ranges: Bytes after a hole, that several connections brought; see `split`.
+        alone: Several connections brought wrong bytes: the next try is one stream.
         finished_meanwhile: Another process completed the destination while this one waited.
     """
 
@@ -84,16 +88,20 @@ class Part:
         self.destination = destination
         self.path = part_path(destination)
         self._state_path = self.path.with_name(self.path.name + ".json")
+        self._map_path = self.path.with_name(self.path.name + ".map")
         self.finished_meanwhile = False
+        self.alone = False
+        self.ranges: tuple[Range, ...] = ()
         self._fd = -1
         try:
             self._acquire(waiting, None if wait_seconds is None else time.monotonic() + wait_seconds)
             self._writeback = Writeback(self._fd)
             self.size_bytes = os.fstat(self._fd).st_size
             self.state = self._read_state() if self.size_bytes else None
+            self._read_map()
         except OSError as exc:
             self.close()
-            raise self._unusable(exc) from exc
+            raise self.unusable(exc) from exc
 
     @property
     def fd(self) -> int:
@@ -165,6 +173,35 @@ class Part:
         with os.fdopen(fd, "rb") as file:
             return read_state(file.read(MAX_STATE_BYTES))
 
+    def _read_map(self) -> None:
+        try:
+            fd = os.open(self._map_path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        except OSError:
+            return
+        with os.fdopen(fd, "rb") as file:
+            self.keep_ranges(read_map(file.read(MAX_MAP_BYTES), self.size_bytes))
+
+    def keep_ranges(self, ranges: tuple[Range, ...]) -> None:
+        """What of the file is here."""
+        self.size_bytes = prefix(ranges)
+        self.ranges = tuple(each for each in ranges if each[0] > self.size_bytes)
+
+    def begin_map(self, have: tuple[Range, ...]) -> Mapped:
+        """The part as a file that several threads write into; from now on its map tells what is there."""
+        try:
+            return Mapped(self._fd, self._map_path, have, self)
+        except OSError as exc:
+            raise self.unusable(exc) from exc
+
+    def end_map(self) -> None:
+        """Back to bytes in order: what follows a hole is dropped."""
+        try:
+            self.ranges = ()
+            os.ftruncate(self._fd, self.size_bytes)
+            self._map_path.unlink(missing_ok=True)
+        except OSError as exc:
+            raise self.unusable(exc) from exc
+
     def start(self, state: State) -> None:
         """Drops the kept bytes and records what the new ones are; in this order, so a crash between loses nothing."""
         try:
@@ -176,7 +213,7 @@ class Part:
                 file.write(state.to_json())
             fresh.replace(self._state_path)
         except OSError as exc:
-            raise self._unusable(exc) from exc
+            raise self.unusable(exc) from exc
 
     def require_space(self, size_bytes: int | None) -> None:
         """Whether the rest of a file of this size fits on the disk.
@@ -186,7 +223,8 @@ class Part:
         """
         if size_bytes is None:
             return
-        needed, free = size_bytes - self.size_bytes, self._free_bytes()
+        kept = self.size_bytes + sum(after - first for first, after in self.ranges)
+        needed, free = size_bytes - kept, self._free_bytes()
         if needed + _MARGIN_BYTES > free:
             raise NoSpace(str(self.destination), needed, free)
 
@@ -200,22 +238,31 @@ class Part:
                 self.size_bytes += count
                 view = view[count:]
         except OSError as exc:
-            raise self._unusable(exc) from exc
+            raise self.unusable(exc) from exc
+
+    def wrote(self, count: int) -> None:
+        """So many bytes were written through a map."""
+        self._writeback.wrote(count)
 
     def read_again(self, take: Callable[[memoryview], object]) -> None:
-        """Gives all kept bytes, in order, to a function: a digest goes on from them."""
-        os.lseek(self._fd, 0, os.SEEK_SET)
-        while block := os.read(self._fd, _BLOCK):
+        """Gives the kept bytes, in order, to a function: a digest goes on from them."""
+        at = 0
+        while block := os.pread(self._fd, min(_BLOCK, self.size_bytes - at), at):
             take(memoryview(block))
+            at += len(block)
+
+    def _forget(self) -> None:
+        self.size_bytes, self.state, self.ranges = 0, None, ()
+        self._state_path.unlink(missing_ok=True)
+        self._map_path.unlink(missing_ok=True)
 
     def restart(self) -> None:
         """Drops the kept bytes, of which nothing is known."""
         try:
-            self._state_path.unlink(missing_ok=True)
+            self._forget()
             os.ftruncate(self._fd, 0)
-            self.size_bytes, self.state = 0, None
         except OSError as exc:
-            raise self._unusable(exc) from exc
+            raise self.unusable(exc) from exc
 
     def sync(self) -> None:
         """Waits until the disk has every byte."""
@@ -223,7 +270,7 @@ class Part:
             self._writeback.close()
             os.fsync(self._fd)
         except OSError as exc:
-            raise self._unusable(exc) from exc
+            raise self.unusable(exc) from exc
 
     def publish_link(self, source: Path, *, replace: bool, sync: bool = True) -> bool:
         """Gives the final name to a hard link of another file; what the part has is dropped.
@@ -265,10 +312,11 @@ class Part:
             if not self._rename(replace):
                 return False
             self._state_path.unlink(missing_ok=True)
+            self._map_path.unlink(missing_ok=True)
             if sync:
                 self._sync_directory()
         except OSError as exc:
-            raise self._unusable(exc) from exc
+            raise self.unusable(exc) from exc
         return True
 
     def _rename(self, replace: bool) -> bool:
@@ -299,8 +347,7 @@ class Part:
         """Removes part and state: the bytes are wrong or cannot be gone on from."""
         with suppress(OSError):
             os.ftruncate(self._fd, 0)
-            self._state_path.unlink(missing_ok=True)
-        self.size_bytes, self.state = 0, None
+            self._forget()
 
     def close(self) -> None:
         """Releases the lock; an empty part leaves nothing behind."""
@@ -311,10 +358,12 @@ class Part:
             if os.fstat(self._fd).st_size == 0 and self._same(self.path):
                 self.path.unlink()
                 self._state_path.unlink(missing_ok=True)
+                self._map_path.unlink(missing_ok=True)
         os.close(self._fd)
         self._fd = -1
 
-    def _unusable(self, exc: OSError) -> DestinationUnusable | NoSpace:
+    def unusable(self, exc: OSError) -> DestinationUnusable | NoSpace:
+        """What an error of the operating system means for the destination."""
         if exc.errno in (errno.ENOSPC, errno.EDQUOT):
             return NoSpace(str(self.destination), None, self._free_bytes())
         return DestinationUnusable(str(self.destination), exc.strerror or str(exc))
@@ -329,3 +378,47 @@ class Part:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Mapped:
+    """A part file while several threads write into it, and its map; its descriptors are its own.
+
+    A thread that comes late, after the part was closed, so never writes into a file of somebody else. Who begins to
+    use it says `retain`, who has done says `release`; the maker has retained it.
+    """
+
+    def __init__(self, fd: int, map_path: Path, have: tuple[Range, ...], part: Part) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+        self._map = os.open(map_path, flags, 0o666)
+        self._fd = os.dup(fd)
+        self._part, self._users, self._lock = part, 1, threading.Lock()
+        for number, (first, after) in enumerate(have):
+            os.pwrite(self._map, RECORD.pack(first, after), number * RECORD.size)
+
+    def write(self, view: memoryview, number: int, first: int, at: int) -> None:
+        """Writes bytes at their place, then the record of their range: it began at `first` and ends with them."""
+        try:
+            while view:
+                count = os.pwrite(self._fd, view, at)
+                self._part.wrote(count)
+                view, at = view[count:], at + count
+            os.pwrite(self._map, RECORD.pack(first, at), number * RECORD.size)
+        except OSError as exc:
+            raise self._part.unusable(exc) from exc
+
+    def read(self, at: int, count: int) -> bytes:
+        """Bytes that are there."""
+        return os.pread(self._fd, count, at)
+
+    def retain(self) -> None:
+        """One user more."""
+        with self._lock:
+            self._users += 1
+
+    def release(self) -> None:
+        """One user less; the last one closes the files."""
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                os.close(self._fd)
+                os.close(self._map)

@@ -65,9 +65,9 @@ def read_state(data: bytes) -> State | None:
     return state if good and good_size and headers.isascii() and headers.isprintable() else None
 
 
-def range_headers(state: State, have_bytes: int, url: str) -> dict[str, str]:
-    """The headers that ask for the rest."""
-    headers = {"Range": f"bytes={have_bytes}-"}
+def range_headers(state: State, have_bytes: int, url: str, until: int | None = None) -> dict[str, str]:
+    """The headers that ask for the rest, or for the bytes before `until` when those after it are here."""
+    headers = {"Range": f"bytes={have_bytes}-{'' if until is None else until - 1}"}
     if url == state.url and state.validator:
         headers["If-Range"] = state.validator
     return headers

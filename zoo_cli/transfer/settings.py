@@ -68,6 +68,7 @@ class Settings:
         ca_bundle: PEM file with more authorities to trust; None reads ZOO_CA_BUNDLE. Verification cannot be off.
         proxies: None reads them from the environment.
         sync: Wait until the disk has a file before it gets its final name.
+        connections: The most for one file; further ones are added only where they help (see `split`).
         throttle: The bandwidth of all transfers that share it; None is no limit.
     """
 
@@ -81,6 +82,7 @@ class Settings:
     ca_bundle: str | None = None
     proxies: Proxies | None = None
     sync: bool = True
+    connections: int = 24
     throttle: Throttle | None = None
 
     def within(self, seconds: float | None) -> Settings:

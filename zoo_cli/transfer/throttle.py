@@ -14,7 +14,7 @@ class Throttle:
     """At most so many bytes a second, over all threads."""
 
     def __init__(self, bytes_per_second: int) -> None:
-        self._rate = bytes_per_second
+        self.bytes_per_second = bytes_per_second
         self._lock = threading.Lock()
         self._free_at = time.monotonic()
 
@@ -22,7 +22,7 @@ class Throttle:
         """So many bytes were received; returns when the rate allows the next ones."""
         with self._lock:
             now = time.monotonic()
-            self._free_at = max(self._free_at, now - 0.1) + count / self._rate
+            self._free_at = max(self._free_at, now - 0.1) + count / self.bytes_per_second
             wait = self._free_at - now
         if wait > 0:
             time.sleep(wait)
@@ -30,4 +30,4 @@ class Throttle:
     @property
     def piece_bytes(self) -> int:
         """How much to read at once, so that the rate is even."""
-        return max(1024, min(1 << 20, self._rate // 20))
+        return max(1024, min(1 << 20, self.bytes_per_second // 20))

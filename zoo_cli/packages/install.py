@@ -1,16 +1,14 @@
 """Installing: does what a plan says.
 
-Flow: joins the plan with the edges (`pages`, `executor`, `smoke`, `builder`, transfer, wheel inspection) and does none
+Flow: joins the plan with the edges (`supply`, `executor`, `smoke`, `builder`, wheel inspection) and does none
 of their work itself. `execute` gives a receipt. Wheels of the binary stack are fetched and inspected by zoo before an
 installer sees them; ordinary dependencies are left to uv or pip under the plan's bounds.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.executor import Installer, Step, find_installer, run_step
@@ -20,15 +18,12 @@ from zoo_cli.packages.problem import TORCH_FAMILY
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from zoo_cli.machine.facts import Interpreter
     from zoo_cli.packages.plan import Pin, Plan
     from zoo_cli.packages.smoke import OpsReport
-    from zoo_cli.transfer.events import Listener
-    from zoo_cli.transfer.fetch import Settings
-    from zoo_cli.transfer.sources import Mirrors
-    from zoo_cli.transfer.store import Store
-    from zoo_cli.trust.seen import Seen
+    from zoo_cli.packages.supply import Supply
     from zoo_cli.trust.wheel import WheelReport
 
 
@@ -65,19 +60,6 @@ class NeedsConsent(ZooError):
 
     words: tuple[str, ...]
     changes: tuple[tuple[str, str, str], ...]
-
-
-@dataclass(eq=False)
-class WheelGone(ZooError):
-    """A wheel that the index knows is not on its page any more."""
-
-    code = "wheel-gone"
-    exit_code = ExitCode.NETWORK
-
-    project: str
-    file: str
-    page: str
-    known_since: str  # the day the index read about it
 
 
 @dataclass(eq=False)
@@ -154,11 +136,7 @@ class Work:
     python_version: str
     words: tuple[str, ...]  # the command as typed
     begin: Callable[[], AbstractContextManager[int]]  # the change in the environment's journal; gives its lock
-    store: Store
-    seen: Seen  # digests as they first came
-    mirrors: Mirrors
-    settings: Settings
-    listen: Listener
+    supply: Supply
     say: Callable[[str], None]  # lines of child processes
     clock: Callable[[], float]
     build: Callable[[Pin], Path]  # compiles a wheel; called for pins of kind `build`
@@ -172,8 +150,8 @@ def execute(plan: Plan, work: Work) -> Receipt:
             afterwards.
     """
     started = work.clock()
-    confirmed = [confirm(pin, work) for pin in plan.fetched]
-    files = {pin.project: _fetch_wheel(pin, work) for pin in confirmed}
+    confirmed = [work.supply.confirm(pin) for pin in plan.fetched]
+    files = {pin.project: work.supply.wheel(pin) for pin in confirmed}
     reports = [_inspect(plan, project, path) for project, path in files.items()]
     with work.begin() as lock:
         steps, built = _change(plan, work, files, lock)
@@ -202,59 +180,6 @@ def _change(plan: Plan, work: Work, files: Mapping[str, Path], lock: int) -> tup
     for step in last:
         run_step(step, work.say, held=(lock,))
     return (*steps, *last), reports
-
-
-def wheel_place(cache: Path, url: str) -> Path:
-    """The name of a fetched wheel in the cache: its host and path, which tell what it was built for.
-
-    uv and pip record it, and check-env names its directory as find-links; the bytes are the store's, by a hard link.
-    """
-    parts = urlsplit(url)
-    host = (parts.hostname or "local") + (f"_{parts.port}" if parts.port else "")
-    segments = [segment for segment in unquote(parts.path).split("/") if segment not in ("", ".", "..")]
-    return cache.joinpath("wheels", host, *segments)
-
-
-def _fetch_wheel(pin: Pin, work: Work) -> Path:
-    """The wheel of a pin in the cache; its digest is the page's, else the one it had when it first came."""
-    from zoo_cli.transfer.fetch import fetch
-    from zoo_cli.transfer.hashes import parse_sha256
-    from zoo_cli.transfer.sources import Wanted
-
-    url = pin.urls[0]
-    if url.startswith("file:"):
-        return Path(unquote(urlsplit(url).path))
-    digest = parse_sha256(pin.sha256) if pin.sha256 else work.seen.digest_of(url)
-    wanted = Wanted(pin.file_name, work.mirrors.all_addresses(pin.urls, "wheels"), pin.size_bytes, digest)
-    place = wheel_place(work.store.root, url)
-    received = fetch(wanted, place, work.settings, work.listen, store=work.store, replace=True)
-    work.seen.record(url, received.sha256)
-    return received.path
-
-
-def confirm(pin: Pin, work: Work) -> Pin:
-    """The pin as its page has it today: exact file, digest; as the index has it when the page cannot be read.
-
-    Raises:
-        WheelGone: the page is there and does not list the file.
-    """
-    from zoo_cli.packages.pages import read_listing
-    from zoo_cli.transfer.events import Noted
-
-    if not pin.page or pin.sha256 or work.settings.offline or not pin.page.startswith("http"):
-        return pin
-    quick = replace(work.settings, retries=0, connect_seconds=5.0, total_seconds=30.0)
-    for page in work.mirrors.addresses(pin.page, "wheels"):
-        listing = read_listing((page,), quick)
-        if listing.skipped:
-            why = listing.skipped[0].error.code
-            work.listen(Noted(f"{page} was not read ({why}): {pin.file_name} is as the index knows it"))
-            continue
-        link = next((link for link in listing.links if link.filename == pin.file_name), None)
-        if link is None:
-            raise WheelGone(pin.project, pin.file_name, page, pin.date)
-        return replace(pin, sha256=link.sha256, size_bytes=link.size_bytes, evidence="seen", source=page)
-    return pin
 
 
 def _inspect(plan: Plan, project: str, path: Path) -> WheelReport:

@@ -8,8 +8,9 @@ import shlex
 from zoo_cli.catalog.compat import OpsWheels
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.packages.explain import NoSolution, Reason, Way
-from zoo_cli.packages.install import ExternallyManaged, NeedsConsent, NotWritable, OpsBroken, WheelGone
+from zoo_cli.packages.install import ExternallyManaged, NeedsConsent, NotWritable, OpsBroken
 from zoo_cli.packages.request import BadRequirement, UnknownChoice, UnknownProject
+from zoo_cli.packages.supply import WheelGone
 
 
 @describe.register

@@ -7,7 +7,6 @@ interrupted one stopped.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from zoo_cli.catalog.compiler.deltas import Document
     from zoo_cli.errors import ZooError
     from zoo_cli.models.upstream import ReleaseFile
     from zoo_cli.transfer.settings import Settings
@@ -92,21 +92,17 @@ def _build(request: Request, index: Path, sources: Sources, *, again: bool) -> B
     return build_one(release, before, sources)
 
 
-def build_one(release: ReleaseFile, before: str | None, sources: Sources) -> Built:
+def build_one(release: ReleaseFile, before: Document | None, sources: Sources) -> Built:
     """Fetches a release's file and builds its document."""
     path = fetch_release(release, sources.cache, sources.mirrors, sources.settings, sources.listen)
     with Tree(path, release) as tree:
         return build(tree.release, tree, before)
 
 
-def _kept(release: ReleaseFile, before: str) -> Kept | None:
+def _kept(release: ReleaseFile, before: Document) -> Kept | None:
     """The document that is there, if it was made from the same file by this builder."""
-    try:
-        document = json.loads(before)
-        head = document["release"]
-        if (head["sha256"], head["file"], head["builder"]) != (release.sha256, release.name, BUILDER):
-            return None
-        blocked = any(issue.get("blocks") for issue in document["issues"])
-        return Kept(f"models/{release.project}/{release.version}.json", len(document["models"]), blocked)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    head = before["release"]
+    if (head.get("sha256"), head["file"], head.get("builder")) != (release.sha256, release.name, BUILDER):
         return None
+    blocked = any(issue.get("blocks") for issue in before["issues"])
+    return Kept(f"models/{release.project}/{release.version}.json", len(before["models"]), blocked)

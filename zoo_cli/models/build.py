@@ -1,8 +1,8 @@
 """`zoo index build`: a release of a model package becomes one reviewable document of the index.
 
-A flow: `read_release` (any archive of a release -> records), `document` (records -> the text of
-`index/models/<project>/<version>.json`), `build` (request -> what would change), `write` (puts it there). The same
-release gives the same bytes: records are sorted, one a line, and nothing of the machine or the day gets in.
+A flow: `read_release` (any archive of a release -> records), `document` (records -> what
+`index/models/<project>/<version>.json` holds), `build` (request -> what would change); `indexfiles` puts it there. The
+same release gives the same bytes: records are sorted, and nothing of the machine or the day gets in.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
+from zoo_cli.catalog.compiler.deltas import SECTIONS, text_of
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.models.configpaths import ConfigPaths
-from zoo_cli.models.metafile import Metafile, read_metafiles
+from zoo_cli.models.metafile import Metafile, by_place, read_metafiles
 from zoo_cli.models.records import Issue, ReleaseRecords, plain
 from zoo_cli.models.safe_yaml import UnreadableYaml, Value, read_yaml
 from zoo_cli.models.zoos import READERS
@@ -23,6 +24,7 @@ from zoo_cli.models.zoos import READERS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from zoo_cli.catalog.compiler.deltas import Document
     from zoo_cli.models.upstream import ReleaseFile
 
 SCHEMA = 1
@@ -82,12 +84,7 @@ def read_release(archive: Archive, release: ReleaseFile) -> ReleaseRecords:
             issues.append(Issue("unreadable-metafile", f"{path}:{exc.line or 1}", "", exc.problem, blocks=True))
     issues += _not_imported(archive, set(wanted), index)
     records = read_metafiles(metafiles, ConfigPaths(path for path in archive.paths if path.endswith(".py")))
-    return replace(records, issues=tuple(sorted([*records.issues, *issues], key=_by_place)))
-
-
-def _by_place(issue: Issue) -> tuple[object, ...]:
-    path, _, line = issue.at.rpartition(":")
-    return (path, int(line) if line.isdigit() else 0, issue.kind, issue.detail)
+    return replace(records, issues=tuple(sorted([*records.issues, *issues], key=by_place)))
 
 
 def _imported(imports: Value, index: str, paths: tuple[str, ...]) -> tuple[list[str], list[Issue]]:
@@ -124,8 +121,8 @@ def _not_imported(archive: Archive, wanted: set[str], index: str) -> Iterable[Is
         yield Issue("not-imported", f"{path}:1", "", f"{count} models left out: {index} does not import this file")
 
 
-def document(release: ReleaseFile, records: ReleaseRecords) -> str:
-    """The text of the release's file in the index: valid JSON, each record on a line of its own."""
+def document(release: ReleaseFile, records: ReleaseRecords) -> Document:
+    """The release as the index has it."""
     head = {
         "project": release.project,
         "version": release.version,
@@ -142,15 +139,8 @@ def document(release: ReleaseFile, records: ReleaseRecords) -> str:
     }
     if release.record_sha256:
         head["record_sha256"] = release.record_sha256
-    sections = [f'"schema": {SCHEMA}', f'"release": {_line(head)}']
-    for name in ("collections", "models", "issues"):
-        lines = [_line(plain(each)) for each in getattr(records, name)]
-        sections.append(f'"{name}": [\n' + ",\n".join(lines) + "\n]" if lines else f'"{name}": []')
-    return "{\n" + ",\n".join(sections) + "\n}\n"
-
-
-def _line(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    lists = {name: [plain(each) for each in getattr(records, name)] for name in SECTIONS}
+    return {"schema": SCHEMA, "release": head, **lists}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +149,7 @@ class Built:
 
     release: ReleaseFile
     path: str  # relative to the index
-    text: str
+    document: Document
     records: ReleaseRecords
     added: tuple[str, ...]  # models, by name
     removed: tuple[str, ...]
@@ -173,31 +163,27 @@ class Built:
         return any(issue.blocks for issue in self.records.issues)
 
 
-def build(release: ReleaseFile, archive: Archive, before: str | None) -> Built:
+def build(release: ReleaseFile, archive: Archive, before: Document | None) -> Built:
     """Reads the release and compares with `before`, the document that stands in the index now (None: none)."""
     records = read_release(archive, release)
-    text = document(release, records)
-    old, new = _models(before), _models(text)
+    made = document(release, records)
+    old, new = _models(before), _models(made)
     return Built(
         release=release,
         path=f"models/{release.project}/{release.version}.json",
-        text=text,
+        document=made,
         records=records,
         added=tuple(sorted(new.keys() - old.keys())),
         removed=tuple(sorted(old.keys() - new.keys())),
         changed=tuple(sorted(name for name in new.keys() & old.keys() if new[name] != old[name])),
         is_new=before is None,
-        is_same=before == text,
+        is_same=before is not None and text_of(before) == text_of(made),
     )
 
 
-def _models(text: str | None) -> dict[str, str]:
-    """The models of a document by name and ordinal, each as canonical text; nothing when it cannot be read."""
-    try:
-        rows = json.loads(text)["models"] if text is not None else []
-        return {
-            f"{row['name']}#{row['ordinal']}" if "ordinal" in row else row["name"]: json.dumps(row, sort_keys=True)
-            for row in rows
-        }
-    except (ValueError, KeyError, TypeError):
-        return {}
+def _models(document: Document | None) -> dict[str, str]:
+    """The models of a document by name and ordinal, each as canonical text."""
+    return {
+        f"{row['name']}#{row['ordinal']}" if "ordinal" in row else row["name"]: json.dumps(row, sort_keys=True)
+        for row in (document["models"] if document else [])
+    }

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from zoo_cli.catalog.compiler.deltas import place_of
 from zoo_cli.models.entry import Entry, Notes
 from zoo_cli.models.measures import quantity, unit_of
 from zoo_cli.models.records import (
@@ -69,17 +70,15 @@ def read_metafiles(metafiles: Iterable[Metafile], tree: ConfigPaths) -> ReleaseR
         collections=tuple(sorted(collections, key=lambda each: (each.name, each.at))),
         models=tuple(_with_units(models)),
         issues=tuple(
-            sorted(
-                [*issues, *among, *renamed, *_dangling(models, collections), *shared_digests(models)], key=_issue_key
-            )
+            sorted([*issues, *among, *renamed, *_dangling(models, collections), *shared_digests(models)], key=by_place)
         ),
         metafiles=count,
     )
 
 
-def _issue_key(issue: Issue) -> tuple[object, ...]:
-    path, _, line = issue.at.rpartition(":")
-    return (path or issue.at, int(line) if line.isdigit() else 0, issue.kind, issue.detail)
+def by_place(issue: Issue) -> tuple[object, ...]:
+    """The key that issues are sorted by."""
+    return (*place_of(issue.at), issue.kind, issue.detail, issue.subject)
 
 
 def _entries(metafile: Metafile) -> Iterable[tuple[str, Value, Notes]]:

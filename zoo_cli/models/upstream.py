@@ -89,29 +89,63 @@ def find_release(project: str, version: str, mirrors: Mirrors, settings: Setting
         NoRelease: There is none.
         BadRelease: The page cannot be read.
     """
-    from packaging.utils import canonicalize_name
+    page = _Page(project, version, mirrors, settings)
+    found = page.file_of(version)
+    if found is None:
+        raise NoRelease(project, version, page.address, tuple(map(str, page.versions[:-6:-1])))
+    return found
 
-    page = f"{SIMPLE_INDEX}/{canonicalize_name(project)}/"
-    answer = read_document(mirrors.addresses(page, "package-index"), MAX_PAGE_BYTES, settings, accept=SIMPLE_JSON)
-    try:
-        found = json.loads(answer.body)
-        rows = [(row, _version_of(row["filename"])) for row in found["files"]]
-        chosen = _choose(rows, version)
-        if chosen is not None:
+
+def find_releases(project: str, mirrors: Mirrors, settings: Settings) -> tuple[ReleaseFile, ...]:
+    """The file of every release that has one such, the oldest release first; those withdrawn (PEP 592) are left out.
+
+    Raises:
+        BadRelease: The page cannot be read.
+    """
+    page = _Page(project, "", mirrors, settings)
+    found = (page.file_of(str(version), withdrawn=False) for version in page.versions)
+    return tuple(each for each in found if each is not None)
+
+
+class _Page:
+    """The page of a project on the package index: its files, and its versions in order."""
+
+    def __init__(self, project: str, version: str, mirrors: Mirrors, settings: Settings) -> None:
+        from packaging.utils import canonicalize_name
+
+        self.address = f"{SIMPLE_INDEX}/{canonicalize_name(project)}/"
+        self._asked = (project, version)
+        addresses = mirrors.addresses(self.address, "package-index")
+        answer = read_document(addresses, MAX_PAGE_BYTES, settings, accept=SIMPLE_JSON)
+        try:
+            found = json.loads(answer.body)
+            self._name = str(found["name"])
+            self._rows = [(row, _version_of(row["filename"])) for row in found["files"]]
+            self.versions = sorted({parsed for _row, parsed in self._rows if parsed is not None})
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise self._bad(exc) from exc
+
+    def file_of(self, version: str, *, withdrawn: bool = True) -> ReleaseFile | None:
+        """The file of a release that holds its configs; None when there is none."""
+        try:
+            chosen = _choose([row for row in self._rows if withdrawn or not row[0].get("yanked")], version)
+            if chosen is None:
+                return None
             return ReleaseFile(
-                project=str(found["name"]),
+                project=self._name,
                 version=version,
                 name=chosen["filename"],
                 url=chosen["url"],
                 sha256=parse_sha256(chosen["hashes"]["sha256"]),
                 size_bytes=chosen.get("size"),
                 date=str(chosen["upload-time"])[:10],
-                source=page,
+                source=self.address,
             )
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise BadRelease(project, version, page, f"no page of the simple API (PEP 691): {exc!r}"[:200]) from exc
-    newest = sorted({parsed for _row, parsed in rows if parsed is not None}, reverse=True)[:5]
-    raise NoRelease(project, version, page, tuple(map(str, newest)))
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise self._bad(exc) from exc
+
+    def _bad(self, problem: Exception) -> BadRelease:
+        return BadRelease(*self._asked, self.address, f"no page of the simple API (PEP 691): {problem!r}"[:200])
 
 
 def _version_of(file_name: str) -> Any:

@@ -1,6 +1,7 @@
 """`zoo index verify`: releases read afresh and compared with the documents that stand in the index, byte for byte.
 
-A flow: fetch and build as `zoo index build` does, compare the text, count the figures, compare those.
+A flow: fetch and build as `zoo index build` does, compare the text (of deltas, too), count the figures,
+compare those.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from zoo_cli.errors import ZooError
 from zoo_cli.models.batch import Request, Sources, build_one, each_release
 from zoo_cli.models.figures import Difference, Expectation, compare, figures_of
-from zoo_cli.models.indexfiles import current
+from zoo_cli.models.indexfiles import current, is_written
 from zoo_cli.models.upstream import find_release
 from zoo_cli.transfer.parallel import Shared
 
@@ -47,7 +48,7 @@ def verify_releases(
     """Each release as it is verified, in the order asked; an error of one is its outcome."""
     calm = replace(sources, listen=Shared(sources.listen))
     for request, result in each_release(requests, lambda one: _rebuilt(one, index, calm), jobs):
-        yield request, result if isinstance(result, ZooError) else _verified(request, result, expectation)
+        yield request, result if isinstance(result, ZooError) else _verified(request, result, index, expectation)
 
 
 def _rebuilt(request: Request, index: Path, sources: Sources) -> Built:
@@ -55,13 +56,13 @@ def _rebuilt(request: Request, index: Path, sources: Sources) -> Built:
     return build_one(release, current(index, release.project, request.version), sources)
 
 
-def _verified(request: Request, built: Built, expectation: Expectation | None) -> Verified:
+def _verified(request: Request, built: Built, index: Path, expectation: Expectation | None) -> Verified:
     figures = figures_of(built.records)
     states = [each.config_state for each in built.records.models]
     return Verified(
         request=request,
         in_index=not built.is_new,
-        is_same=built.is_same,
+        is_same=built.is_same and is_written(index, built),
         changed=(*built.added, *built.removed, *built.changed)[:10],
         figures=figures,
         repaired=states.count("repaired"),

@@ -1,7 +1,8 @@
 """Documents of models: `index/models/<project>/<version>.json`, read strictly.
 
-An edge: reads the files. A document holds one release; its records stand one a line, and a record that does not
-follow the schema is a `BrokenRow` with that line. `zoo index build` writes these files.
+An edge: reads the files. A document holds one release, whole or as a delta of an older one (see `deltas`); its records
+stand one a line, and a record that does not follow the schema is a `BrokenRow` with that line. `zoo index build` writes
+these files.
 """
 
 from __future__ import annotations
@@ -9,14 +10,18 @@ from __future__ import annotations
 import json
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from zoo_cli.catalog.compiler.deltas import digest_of, expanded
 from zoo_cli.catalog.compiler.rows import DATE, EVIDENCE, SHA256, URL, BrokenRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from zoo_cli.catalog.compiler.deltas import Document
 
 SCHEMA = 1  # of the documents
 MAX_FILE_BYTES = 64 * 2**20
@@ -90,6 +95,9 @@ _RELEASE = Fields(
     ("project", "version", "file", "url", "date", "source", "evidence"),  # a page of a repository has no sha256
 )  # fmt: skip
 _SECTIONS: dict[str, Form] = {"collections": _COLLECTION, "models": MODEL, "issues": _ISSUE}
+_LIKE = Fields({"version": str, "sha256": SHA256}, ("version", "sha256"))
+_WITHOUT = Fields({section: Many(str) for section in _SECTIONS})
+_OF_DELTA = ("like", "moved", "without")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,24 +112,61 @@ class ReleaseDocument:
 
 
 def read_releases(index_directory: Path) -> Iterator[ReleaseDocument]:
-    """Every document of models in the index, by project and file name.
+    """Every document of models in the index, whole, by project and file name.
 
     Raises:
         BrokenRow: A file or record does not follow the schema.
     """
-    for path in sorted((index_directory / "models").glob("*/*.json")):
-        file = path.relative_to(index_directory).as_posix()
-        try:
-            if path.stat().st_size > MAX_FILE_BYTES:
-                raise BrokenRow(file, 0, "", f"bigger than {MAX_FILE_BYTES} bytes")
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as exc:
-            raise BrokenRow(file, 0, "", f"cannot be read: {exc}") from exc
-        yield read_document(text, file)
+    for folder in sorted(each for each in (index_directory / "models").glob("*") if each.is_dir()):
+        for version, whole in sorted(read_project(folder).items()):
+            file = f"models/{folder.name}/{version}.json"
+            yield ReleaseDocument(file, whole["release"], *(whole[section] for section in _SECTIONS))
 
 
-def read_document(text: str, file: str) -> ReleaseDocument:
-    """One document, checked.
+def read_project(folder: Path, *, skip_broken: bool = False) -> dict[str, Document]:
+    """The whole documents of one project's folder by version, each checked; on request without the broken ones.
+
+    Raises:
+        BrokenRow: A file or record does not follow the schema, or is a delta of a document that is not there.
+    """
+    whole: dict[str, Document] = {}
+    deltas: dict[str, Document] = {}
+    for path in sorted(folder.glob("*.json")):
+        with suppress(*[BrokenRow] * skip_broken):
+            one = _read(path, f"models/{folder.name}/{path.name}")
+            (deltas if "like" in one else whole)[path.stem] = one
+    while deltas:
+        version = next((each for each in deltas if deltas[each]["like"]["version"] in whole), min(deltas))
+        with suppress(*[BrokenRow] * skip_broken):
+            whole[version] = _whole(deltas[version], whole, f"models/{folder.name}/{version}.json")
+        del deltas[version]
+    return whole
+
+
+def _whole(delta: Document, others: dict[str, Document], file: str) -> Document:
+    like = delta["like"]["version"]
+    base = others.get(like)
+    if base is None:
+        raise BrokenRow(file, 0, "like", f"a delta of {like[:40]!r}, which is not there")
+    if digest_of(base) != delta["like"]["sha256"]:
+        raise BrokenRow(file, 0, "like", f"{like} is another text now; build this release again")
+    whole = expanded(delta, base)
+    _unique(whole["models"], "", file)
+    return whole
+
+
+def _read(path: Path, file: str) -> Document:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise BrokenRow(file, 0, "", f"bigger than {MAX_FILE_BYTES} bytes")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise BrokenRow(file, 0, "", f"cannot be read: {exc}") from exc
+    return read_document(text, file)
+
+
+def read_document(text: str, file: str) -> Document:
+    """One document as it stands in its file, whole or a delta, checked.
 
     Raises:
         BrokenRow: It does not follow the schema; also when it stands under another name than its own.
@@ -131,8 +176,10 @@ def read_document(text: str, file: str) -> ReleaseDocument:
     except (ValueError, RecursionError) as exc:
         line = exc.lineno if isinstance(exc, json.JSONDecodeError) else 0
         raise BrokenRow(file, line, "", f"no JSON: {str(exc)[:100]}") from exc
-    if not isinstance(whole, dict) or whole.keys() != {"schema", "release", *_SECTIONS}:
-        raise BrokenRow(file, 0, "", f"must have exactly schema, release, {', '.join(_SECTIONS)}")
+    more = set(_OF_DELTA) if isinstance(whole, dict) and "like" in whole else set()
+    if not isinstance(whole, dict) or whole.keys() != {"schema", "release", *_SECTIONS, *more}:
+        words = f"schema, release, {', '.join(_SECTIONS)}; a delta also {', '.join(_OF_DELTA)}"
+        raise BrokenRow(file, 0, "", f"must have exactly {words}")
     if whole["schema"] != SCHEMA:
         raise BrokenRow(file, 0, "schema", f"{str(whole['schema'])[:20]!r}: this zoo reads schema {SCHEMA}")
     release = whole["release"]
@@ -146,7 +193,20 @@ def read_document(text: str, file: str) -> ReleaseDocument:
         for row in rows:
             _checked(row, form, text, file, section)
     _unique(whole["models"], text, file)
-    return ReleaseDocument(file, release, *(whole[section] for section in _SECTIONS))
+    if more:
+        _check_delta(whole, text, file)
+    return whole
+
+
+def _check_delta(delta: Document, text: str, file: str) -> None:
+    _checked(delta["like"], _LIKE, text, file, "like")
+    _checked(delta["without"], _WITHOUT, text, file, "without")
+    moved = delta["moved"]
+    steps: list[Any] = list(moved.values()) if isinstance(moved, dict) else [None]
+    for each in steps:
+        is_steps = isinstance(each, list) and all(isinstance(step, list) and len(step) == 2 for step in each)
+        if not is_steps or any(type(number) is not int or abs(number) >= 2**31 for step in each for number in step):
+            raise BrokenRow(file, 0, "moved", "must have lists of [line, shift] by metafile")
 
 
 def _no_constant(name: str) -> float:

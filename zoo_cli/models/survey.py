@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from zoo_cli.errors import ZooError
-from zoo_cli.models.batch import Request, build_one, each_release, one_at_a_time
+from zoo_cli.models.batch import Request, build_one, each_release
 from zoo_cli.models.build import NoModelIndex
 from zoo_cli.models.indexfiles import all_current
 from zoo_cli.models.upstream import find_releases
 from zoo_cli.models.zoos import READERS
+from zoo_cli.transfer.parallel import Shared
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +78,7 @@ def survey(project: str, index: Path, sources: Sources, jobs: int = 4) -> tuple[
         for version, document in all_current(index, project).items()
         if version in found and document["release"].get("sha256") == found[version].sha256
     }
-    calm = replace(sources, listen=one_at_a_time(sources.listen))
+    calm = replace(sources, listen=Shared(sources.listen))
 
     def read(request: Request) -> Document:
         there = known.get(request.version)

@@ -41,6 +41,11 @@ def current(index: Path, project: str, version: str) -> Document | None:
     return all_current(index, project).get(version)
 
 
+def projects(index: Path) -> tuple[str, ...]:
+    """The projects with documents in the index, sorted."""
+    return tuple(sorted(path.name for path in (index / "models").glob("*") if path.is_dir()))
+
+
 def all_current(index: Path, project: str) -> dict[str, Document]:
     """The whole documents of a project that stand in the index and can be read, by version."""
     return read_project(index / "models" / project, skip_broken=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from zoo_cli.errors import ZooError
 from zoo_cli.models.batch import Request, build_one, each_release
 from zoo_cli.models.build import NoModelIndex
-from zoo_cli.models.indexfiles import all_current
+from zoo_cli.models.indexfiles import all_current, projects
 from zoo_cli.models.upstream import find_releases
 from zoo_cli.models.zoos import READERS
 from zoo_cli.transfer.parallel import Shared
@@ -55,13 +55,11 @@ class Surveyed:
 
 def surveyed_projects(index: Path) -> tuple[str, ...]:
     """The projects of the index that publish metafiles in their releases."""
-    folders = (path for path in (index / "models").glob("*") if path.is_dir() and path.name not in READERS)
+    found = (project for project in projects(index) if project not in READERS)
     return tuple(
-        sorted(
-            path.name
-            for path in folders
-            if any(each["release"].get("metafiles") for each in all_current(index, path.name).values())
-        )
+        project
+        for project in found
+        if any(each["release"].get("metafiles") for each in all_current(index, project).values())
     )
 
 

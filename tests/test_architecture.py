@@ -65,6 +65,7 @@ EDGES = {
     "packages/ops_child.py": "runs inside the target interpreter",
     "packages/builder.py": "compilers as child processes, build directories, the cache of built wheels",
     "packages/toolchain.py": "looks for compilers, headers, memory and disk",
+    "trust/scanning.py": "opens checkpoints to scan",
     "trust/seen.py": "the record of first-seen digests in the state directory",
     "trust/archive.py": "unpacks sdists",
     "trust/wheel.py": "reads wheels",

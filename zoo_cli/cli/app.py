@@ -35,6 +35,7 @@ COMMANDS = {
     "fetch": ("fetch", "Fetch any file: resumed, verified, atomic."),
     "cache": ("cache", "What is kept between runs; making room."),
     "inspect": ("inspect", "What a wheel, a compiled file or an environment really is."),
+    "scan": ("scan", "Is there code in checkpoints? Files, directories, addresses."),
     "build": ("build", "Compile a wheel of an ops package from its sdist."),
     "index": ("index", "Build and inspect the index (maintainers)."),
     "help": ("help_", "Topics: filters, machine, mirrors, environment, exit-codes."),

@@ -27,6 +27,7 @@ from zoo_cli.transfer.failures import (
 )
 from zoo_cli.transfer.hashes import Sha256
 from zoo_cli.transfer.http import Answer, Session, require_success
+from zoo_cli.transfer.inspection import BEGINNING_BYTES, FIRST_LOOK_BYTES, Refused
 from zoo_cli.transfer.resume import State, content_range, judge, range_headers
 from zoo_cli.transfer.split import Judge, Split
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from io import FileIO
 
+    from zoo_cli.transfer.inspection import Inspector
     from zoo_cli.transfer.part import Part
     from zoo_cli.transfer.settings import Settings
     from zoo_cli.transfer.sources import Wanted
@@ -71,12 +73,14 @@ class Attempt:
         self._settings, self._listen, self._check_time = settings, listen, check_time
         self._shown = redacted(url)
         self._digest: Digest = sha256()
+        self._next_look = FIRST_LOOK_BYTES
 
     def run(self) -> Delivered:
         """Completes the part.
 
         Raises:
             Failed: What the address did wrong.
+            Refused: The inspector does not let the file through.
         """
         path = local_path(self._url)
         try:
@@ -225,6 +229,24 @@ class Attempt:
     def _advanced(self, have_bytes: int) -> None:
         self._listen(Advanced(self._wanted.name, have_bytes))
         self._check_time()
+        if self._wanted.inspector is not None and have_bytes >= self._next_look:
+            self._next_look = 2 * have_bytes if have_bytes < BEGINNING_BYTES else self._wanted.limit + 1
+            self._inspect(lambda inspector: inspector.beginning(self._part.beginning(BEGINNING_BYTES)))
+
+    def _inspect(self, look: Callable[[Inspector], None]) -> None:
+        """Asks the inspector; what it refuses for good is not kept."""
+        if self._wanted.inspector is None:
+            return
+        try:
+            look(self._wanted.inspector)
+        except Refused as refusal:
+            if not refusal.may_be_kept:
+                self._part.discard()
+            raise
+
+    def _inspect_whole(self, inspector: Inspector) -> None:
+        with self._part.reader() as file:
+            inspector.whole(file)
 
     def _verified(self, url: str) -> Delivered:
         received, expected = self._digest.hexdigest(), self._wanted.digest
@@ -233,6 +255,7 @@ class Attempt:
             self._part.alone = True  # a server that mixes up ranges may still have the file
             basis = self._wanted.basis if self._wanted.sha256 else "prefix"
             raise HashMismatch(url, self._wanted.name, expected, received, basis)
+        self._inspect(self._inspect_whole)
         return Delivered(Sha256(received), url)
 
     def _from_disk(self, path: Path) -> Delivered:

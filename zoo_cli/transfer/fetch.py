@@ -73,6 +73,7 @@ def fetch(
         DestinationExists, DestinationUnusable, NoSpace: The destination's side.
         TookTooLong: `settings.total_seconds` is over.
         BadAddress: An address cannot be read.
+        Refused: `wanted.inspector` does not let the file through; it does not get its final name.
     """
     destination, settings = Path(destination).absolute(), settings or Settings()
     _prepare(destination, make_directory)
@@ -86,8 +87,20 @@ def fetch(
                 source = CACHE if received.from_cache else place_of(received.url)
                 listen(Finished(wanted.name, received.size_bytes, received.evidence, source, already_here=False))
                 return received
+    _look_into(wanted, destination)
     listen(Finished(wanted.name, here.size_bytes, here.evidence, place_of(here.url), already_here=True))
     return here
+
+
+def _look_into(wanted: Wanted, path: Path) -> None:
+    """Shows the inspector a file that did not come over the network now."""
+    if wanted.inspector is None:
+        return
+    try:
+        with path.open("rb") as file:
+            wanted.inspector.whole(file)
+    except OSError as exc:
+        raise _unusable(path, exc) from exc
 
 
 class Delivery:
@@ -119,6 +132,7 @@ class Delivery:
         stored = store.look(digest)
         if stored is None or self._wanted.size_bytes not in (None, stored.about.st_size):
             return None
+        _look_into(self._wanted, stored.path)
         sync = self._settings.sync
         if not (stored.is_sealed and store.place(stored, part, replace=replace, sync=sync)):
             try:

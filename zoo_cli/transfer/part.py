@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
+    from typing import BinaryIO
 
     from typing_extensions import Self
 
@@ -294,6 +295,15 @@ class Part:
         if sync:
             self._sync_directory()
         return True
+
+    def beginning(self, count: int) -> bytes:
+        """The first kept bytes, at most `count`."""
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        return os.read(self._fd, min(count, self.size_bytes))
+
+    def reader(self) -> BinaryIO:
+        """The kept bytes as a file of their own to close, whatever lies under the name meanwhile."""
+        return os.fdopen(os.dup(self._fd), "rb")
 
     def publish(self, *, replace: bool, sync: bool = True) -> bool:
         """Gives the bytes their final name, durably; the only place where that name appears.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from zoo_cli.transfer.hashes import Evidence, Sha256
+    from zoo_cli.transfer.inspection import Inspector
 
 Kind = Literal["wheels", "checkpoints", "configs", "package-index"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -33,6 +34,7 @@ class Wanted:
         prefix: The first hex digits of the SHA-256 (see `hashes.prefix_in_name`), when no full digest is known.
         basis: What `sha256` rests on; becomes the evidence of the received file.
         max_bytes: The most that is accepted when the size is not known.
+        inspector: Looks into the file while it comes and before it gets its final name.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Wanted:
     prefix: str | None = None
     basis: Evidence = "locked"
     max_bytes: int = DEFAULT_MAX_BYTES
+    inspector: Inspector | None = None
 
     @property
     def limit(self) -> int:

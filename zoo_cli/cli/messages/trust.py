@@ -1,10 +1,13 @@
-"""Sentences for what was not believed: wheels and archives."""
+"""Sentences for what was not believed: wheels, archives and checkpoints."""
 
 from __future__ import annotations
 
 from zoo_cli.cli.messages import Message, WayOut, describe
+from zoo_cli.cli.messages.transfer import same_command
+from zoo_cli.cli.scan_view import finding_lines
 from zoo_cli.trust.archive import UnsafeArchive
 from zoo_cli.trust.bounded import BadBinary
+from zoo_cli.trust.verdict import CheckpointRefused, UnreadableCheckpoint
 from zoo_cli.trust.wheel import UnreadableWheel, UnsoundWheel
 
 _MOST = 6  # problems shown; --json has all
@@ -48,6 +51,28 @@ def _(error: UnsafeArchive) -> Message:
 @describe.register
 def _(error: BadBinary) -> Message:
     return Message("a compiled library cannot be read", (error.reason,))
+
+
+@describe.register
+def _(error: CheckpointRefused) -> Message:
+    verdict = error.verdict
+    when = "by its first bytes; the rest was not fetched" if error.early else "before it got its name"
+    facts = (*finding_lines(verdict), f"refused {when}")
+    if error.may_be_kept:
+        names = sorted({finding.what for finding in verdict.findings if finding.level == "unknown"})
+        words = [word for name in names for word in ("--trust-global", name)]
+        return Message(
+            f"{error.file} asks for code that checkpoints do not need",
+            facts,
+            (WayOut("If you know that code and who wrote the file", same_command(*words)),),
+        )
+    report = WayOut("Do not load it by hand: report it to its publisher")
+    return Message(f"{error.file} is not what an ordinary checkpoint is", facts, (report,))
+
+
+@describe.register
+def _(error: UnreadableCheckpoint) -> Message:
+    return Message(f"{error.file} cannot be read", (error.reason,))
 
 
 def _name(path: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.pickles import checkpoint as torch_checkpoint
 from tests.support.server import Server
 from tests.support.wheels import write_wheel
 from zoo_cli.catalog.compiler import compile_index
@@ -38,8 +39,9 @@ R50 = {"model": {"type": "Net", "backbone": {"type": "ResNet", "depth": 50}, "nu
 
 
 def checkpoint(seed: str, size: int = 100_000) -> bytes:
-    """Bytes that look random and are always the same."""
-    return hashlib.shake_256(seed.encode()).digest(size)
+    """A checkpoint of about so many bytes, one tensor that looks random and is always the same."""
+    around = len(torch_checkpoint(bytes(size))) - size
+    return torch_checkpoint(hashlib.shake_256(seed.encode()).digest(size - around))
 
 
 def named(stem: str, body: bytes) -> str:

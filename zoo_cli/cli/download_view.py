@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
     from zoo_cli.cli.console import Console
     from zoo_cli.models.caches import Linked
-    from zoo_cli.models.download import PickFailed, PickReceipt, Receipt
+    from zoo_cli.models.download import PickFailed, PickReceipt, Receipt, ReceivedFile
     from zoo_cli.models.outlook import Outlook
     from zoo_cli.models.selection import Pick, Selection
-    from zoo_cli.transfer.fetch import Received
     from zoo_cli.transfer.sources import Mirrors
 
 
@@ -221,7 +220,7 @@ def _document(receipt: PickReceipt, dest: Path, links: dict[str, tuple[Linked, .
     }
 
 
-def _file(path: str, received: Received, links: tuple[Linked, ...]) -> dict[str, object]:
+def _file(path: str, received: ReceivedFile, links: tuple[Linked, ...]) -> dict[str, object]:
     return {
         "path": path,
         "size_bytes": received.size_bytes,
@@ -230,5 +229,6 @@ def _file(path: str, received: Received, links: tuple[Linked, ...]) -> dict[str,
         "url": received.url,
         "already_here": received.already_here,
         "from_cache": received.from_cache,
+        **({"scan": received.verdict.document()} if received.verdict else {}),
         **({"links": [str(link.path) for link in links if link.state != "taken"]} if links else {}),
     }

@@ -9,7 +9,7 @@ are there. What goes wrong with one model stops no other.
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 from zoo_cli import __version__
@@ -23,6 +23,8 @@ from zoo_cli.transfer.failures import AllSourcesFailed, Failed, HashMismatch
 from zoo_cli.transfer.fetch import Received, Wanted, fetch
 from zoo_cli.transfer.hashes import parse_sha256, prefix_in_name
 from zoo_cli.transfer.parallel import Shared, together
+from zoo_cli.trust.screening import Screening
+from zoo_cli.trust.verdict import NOTHING_TRUSTED, Policy, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -64,12 +66,19 @@ class PlacedConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceivedFile(Received):
+    """A file of a model; `verdict` is the scanner's on the complete file, None for a log, which is only text."""
+
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PickReceipt:
     """What was done for one model: its config, and its files in the order of `pick.files`."""
 
     pick: Pick
     config: PlacedConfig | None
-    files: tuple[Received, ...]
+    files: tuple[ReceivedFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +99,14 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a download may use: rules, limits, the cache of configs, the record of digests, the store (None: none)."""
+    """What a download may use: rules, limits, cache of configs, record of digests, store (None: none), trust."""
 
     mirrors: Mirrors
     settings: Settings
     cache: Path | None = None
     seen: Seen | None = None
     store: Store | None = None
+    policy: Policy = NOTHING_TRUSTED
 
 
 def execute(
@@ -122,8 +132,8 @@ def execute(
 
     Returns:
         What came, and what did not with its error: ConfigError, BadWheel, CannotWrite for a config; Failed,
-        AllSourcesFailed, TookTooLong, CheckpointChanged for a file; DestinationExists, DestinationUnusable, NoSpace
-        for the destination's side.
+        AllSourcesFailed, TookTooLong, CheckpointChanged, CheckpointRefused for a file; DestinationExists,
+        DestinationUnusable, NoSpace for the destination's side.
     """
     shared = Shared(listen)
     run = _Run(selection, destination, access, shared, replace_others, finish)
@@ -171,7 +181,7 @@ class _Run:
     ready: dict[int, _Ready | None] = field(default_factory=dict)  # by the pick's number
     done: dict[int, PickReceipt] = field(default_factory=dict)
     failed: dict[int, ZooError] = field(default_factory=dict)
-    came: dict[str, Received | ZooError] = field(default_factory=dict)  # by place
+    came: dict[str, ReceivedFile | ZooError] = field(default_factory=dict)  # by place
 
     def prepare(self) -> None:
         """Flattens every config; a model whose config cannot be had is given up here."""
@@ -195,12 +205,12 @@ class _Run:
                 found.setdefault(where, _Transfer(where, file, origin if origin != where else None))
         return list(found.values())
 
-    def fetched(self, transfer: _Transfer) -> Received:
+    def fetched(self, transfer: _Transfer) -> ReceivedFile:
         """The file of a transfer, fetched."""
         path = self.destination / transfer.place
         return _checkpoint(transfer.file, path, self.access, self.listen, self.replace_others)
 
-    def copied(self, transfer: _Transfer) -> Received | ZooError:
+    def copied(self, transfer: _Transfer) -> ReceivedFile | ZooError:
         """The file of a transfer that came to another place already."""
         original = self.came[transfer.copies or ""]
         if isinstance(original, ZooError):
@@ -214,7 +224,7 @@ class _Run:
             return error
         return replace(original, path=copy.path, already_here=copy.already_here)
 
-    def take(self, transfer: _Transfer, result: Received | ZooError) -> None:
+    def take(self, transfer: _Transfer, result: ReceivedFile | ZooError) -> None:
         """Remembers what became of a transfer and finishes the models that have all their files now."""
         self.came[transfer.place] = result
         self._finish_complete()
@@ -226,8 +236,8 @@ class _Run:
             if None not in results:
                 self._finish(number, pick, [each for each in results if each is not None])
 
-    def _finish(self, number: int, pick: Pick, results: Iterable[Received | ZooError]) -> None:
-        files: list[Received] = []
+    def _finish(self, number: int, pick: Pick, results: Iterable[ReceivedFile | ZooError]) -> None:
+        files: list[ReceivedFile] = []
         for result in results:
             if isinstance(result, ZooError):
                 self.failed[number] = result
@@ -309,16 +319,18 @@ def _placed(config: _Ready, listen: Listener) -> PlacedConfig:
     return PlacedConfig(config.path, config.text, config.flat, config.evidence, config.already_here)
 
 
-def _checkpoint(file: ModelFile, path: Path, access: Access, listen: Listener, replace_others: bool) -> Received:
-    """Fetches one file; what was seen before under its address must be what comes."""
+def _checkpoint(file: ModelFile, path: Path, access: Access, listen: Listener, replace_others: bool) -> ReceivedFile:
+    """Fetches one file; what was seen before under its address must be what comes, and it must hold no code."""
     url = file.urls[0]
     seen = access.seen.digest_of(url) if access.seen and not file.sha256 else None
+    screening = Screening(file.name, access.policy) if file.role != "log" else None
     wanted = Wanted(
         name=file.name,
         urls=addresses_of(file, access.mirrors),
         size_bytes=file.size_bytes,
         sha256=parse_sha256(file.sha256) if file.sha256 else seen,
         prefix=_prefix(file),
+        inspector=screening,
     )
     try:
         received = fetch(wanted, path, access.settings, listen, store=access.store, replace=replace_others)
@@ -329,7 +341,11 @@ def _checkpoint(file: ModelFile, path: Path, access: Access, listen: Listener, r
         raise CheckpointChanged(file.name, url, seen, mismatch.received, str(access.seen.path)) from error
     if access.seen and not file.sha256 and not access.seen.record(url, received.sha256):
         listen(Noted(f"{file.name}: its digest could not be written to {access.seen.path}"))
-    return received
+    verdict = screening.verdict if screening else None
+    if verdict and (verdict.findings or verdict.trusted):
+        names = ", ".join((*verdict.trusted, *(each.what for each in verdict.findings[:5])))
+        listen(Noted(f"{file.name}: whoever loads it runs code of {names}"))
+    return ReceivedFile(**{each.name: getattr(received, each.name) for each in fields(Received)}, verdict=verdict)
 
 
 def _prefix(file: ModelFile) -> str | None:

@@ -48,8 +48,8 @@ def scan_url(urls: Sequence[str], settings: Settings, policy: Policy | None = No
         return verdict, file.fetched_bytes
 
 
-def checkpoints_in(directory: Path) -> Iterator[Path]:
-    """Files that are called like checkpoints or begin like one, sorted.
+def checkpoints_at(path: Path) -> Iterator[Path]:
+    """The file itself, or files of a directory that are called like checkpoints or begin like one, sorted.
 
     Raises:
         UnreadableCheckpoint: A directory or file cannot be read: nothing is passed over in silence.
@@ -58,12 +58,15 @@ def checkpoints_in(directory: Path) -> Iterator[Path]:
     def fail(error: OSError) -> None:
         raise UnreadableCheckpoint(str(error.filename), error.strerror or str(error)) from error
 
-    for folder, folders, names in os.walk(directory, onerror=fail):
+    if not path.is_dir():
+        yield path
+        return
+    for folder, folders, names in os.walk(path, onerror=fail):
         folders.sort()
         for name in sorted(names):
-            path = Path(folder) / name
-            if stat.S_ISREG(path.lstat().st_mode) and (is_named_like_one(name) or _begins_like_one(path)):
-                yield path
+            file = Path(folder) / name
+            if stat.S_ISREG(file.lstat().st_mode) and (is_named_like_one(name) or _begins_like_one(file)):
+                yield file
 
 
 def _begins_like_one(path: Path) -> bool:

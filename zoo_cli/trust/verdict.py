@@ -41,6 +41,9 @@ class Policy:
     trusted: frozenset[str] = frozenset()
 
 
+NOTHING_TRUSTED = Policy()
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a file is and what was found in it."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo_cli.cli.options import common_options, pass_console
+from zoo_cli.cli.trusting import policy_of, trust_option
 from zoo_cli.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from zoo_cli.models.outlook import Outlook
     from zoo_cli.models.selection import Selection, Wish
     from zoo_cli.transfer.sources import Mirrors
+    from zoo_cli.trust.verdict import Policy
 
 LARGE_BYTES = 50 * 1000**3  # from here on somebody is asked first
 
@@ -50,6 +52,7 @@ LARGE_BYTES = 50 * 1000**3  # from here on somebody is asked first
 @click.option("--link-caches", is_flag=True, help="Let torch.hub, mmengine and mmcv find the checkpoints.")
 @click.option("--no-receipt", is_flag=True, help="Write no receipt beside the files; zoo verify then knows nothing.")
 @click.option("--force", is_flag=True, help="Replace other files of the same names.")
+@trust_option
 @click.option("-j", "--jobs", type=click.IntRange(1, 32), default=4, help="Files at once. [default: 4]")
 @click.option(
     "--mirror", "mirror_options", metavar="FROM=TO", multiple=True, help="Try TO for addresses with FROM first."
@@ -75,13 +78,14 @@ def command(
     from zoo_cli.transfer.mirrors import load_mirrors
 
     _check_options(names, given)
+    policy = policy_of(given["trust_globals"])
     mirrors = load_mirrors(mirror_options)
     connection = open_catalog()
     selection = select(connection, _wish(connection, names, given))
     if given["only_list"]:
         view.show_list(console, selection)
         return
-    access = _access(console, mirrors)
+    access = _access(console, mirrors, policy)
     files = {pick.place(file.name) for pick in selection.picks for file in pick.files}
     # One file needs no outlook: its own transfer looks for room before the first byte.
     outlook = look_ahead(selection, dest, access, given["jobs"]) if given["dry_run"] or len(files) > 1 else None
@@ -144,7 +148,7 @@ def _asked(connection: sqlite3.Connection, names: tuple[str, ...], configs: tupl
     return names
 
 
-def _access(console: Console, mirrors: Mirrors) -> Access:
+def _access(console: Console, mirrors: Mirrors, policy: Policy) -> Access:
     from zoo_cli.directories import CacheUnusable, cache_directory, state_directory
     from zoo_cli.models.download import Access
     from zoo_cli.transfer.settings import Settings
@@ -156,7 +160,7 @@ def _access(console: Console, mirrors: Mirrors) -> Access:
     except CacheUnusable as error:
         console.warn(f"nothing is kept between runs: {error.path}: {error.reason}")
         cache = None
-    return Access(mirrors, Settings(offline=console.offline), cache, Seen(state_directory()), users_store())
+    return Access(mirrors, Settings(offline=console.offline), cache, Seen(state_directory()), users_store(), policy)
 
 
 def _consent(console: Console, outlook: Outlook, *, yes: bool) -> None:

@@ -60,7 +60,7 @@ def command(console: Console, targets: tuple[str, ...], trust_globals: tuple[str
 def _scanned(console: Console, target: str, policy: Policy) -> list[Scanned]:
     from zoo_cli.cli.scan_view import Scanned
     from zoo_cli.transfer.addresses import local_path
-    from zoo_cli.trust.scanning import checkpoints_in, scan_file, scan_url
+    from zoo_cli.trust.scanning import checkpoints_at, scan_file, scan_url
 
     path = local_path(target)
     if path is None:
@@ -70,9 +70,7 @@ def _scanned(console: Console, target: str, policy: Policy) -> list[Scanned]:
         urls = load_mirrors().addresses(target, "checkpoints")
         verdict, fetched = scan_url(urls, Settings(offline=console.offline), policy)
         return [Scanned(target, verdict, fetched)]
-    if Path(path).is_dir():
-        return [Scanned(str(each), scan_file(each, policy)) for each in checkpoints_in(Path(path))]
-    return [Scanned(path, scan_file(Path(path), policy))]
+    return [Scanned(str(each), scan_file(each, policy)) for each in checkpoints_at(Path(path))]
 
 
 def _tell(console: Console, scanned: Scanned, lines: list[str]) -> None:

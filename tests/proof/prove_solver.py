@@ -39,7 +39,7 @@ def main() -> int:
 def prove_worlds(number: int) -> Counter[str]:
     """Small worlds against brute force; hypothesis shows the smallest one they disagree about."""
     outcomes: Counter[str] = Counter()
-    time.process_time()
+    started = time.process_time()
 
     @settings(max_examples=number, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(worlds())
@@ -48,24 +48,33 @@ def prove_worlds(number: int) -> Counter[str]:
 
     try:
         agree()
-    except AssertionError:
+    except AssertionError as error:
+        _say(f"brute force: {error}")
         outcomes["disagreements"] += 1
+    _say(f"{sum(outcomes.values())} small worlds: {dict(outcomes)}, {time.process_time() - started:.0f} s of CPU")
     return outcomes
 
 
 def prove_instances(first: int, number: int) -> Counter[str]:
     """Instances over the whole index against the SAT solver."""
     outcomes: Counter[str] = Counter()
-    time.process_time()
+    started = time.process_time()
     for seed in range(first, first + number):
         problem = random_problem(Random(seed))
         try:
             outcomes[agreement.compare(problem)] += 1
-        except AssertionError:
+        except AssertionError as error:
+            _say(f"seed {seed}: {error}\n  {problem.request}\n  {problem.machine}")
             outcomes["disagreements"] += 1
         if sum(outcomes.values()) % REPORT_EVERY == 0:
-            pass
+            _say(f"{dict(outcomes)} after {time.process_time() - started:.0f} s of CPU")
+    _say(f"{number} instances: {dict(outcomes)}, {time.process_time() - started:.0f} s of CPU")
     return outcomes
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -101,6 +101,7 @@ def _request(random: Random, matrix: Matrix) -> Request:
         providers=frozenset((random.choice(PROVIDERS),) if random.random() < 0.15 else ()),
         build=frozenset((random.choice(("mmcv", "mmcv-full", *ops)),) if random.random() < 0.1 else ()),
         prereleases=random.random() < 0.1,
+        relax_asserts=frozenset((random.choice(POPULAR),) if random.random() < 0.1 else ()),
     )
 
 

@@ -19,9 +19,9 @@ from pysat.solvers import Solver
 from zoo_cli.packages.explain import translate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from zoo_cli.catalog.entries import FrameworkRelease, OpsWheels, TorchBuild
+    from zoo_cli.catalog.entries import FrameworkRelease, GpuReport, OpsWheels, TorchBuild
     from zoo_cli.machine.facts import Capability, Gpu
     from zoo_cli.packages.problem import Problem
 
@@ -80,12 +80,15 @@ def has_code(targets: Sequence[str] | None, gpu: Capability, ptx: bool) -> bool:
     return False
 
 
-def needs_of(release: FrameworkRelease) -> Iterator[tuple[str, str, str]]:
-    """(group, project, range) of everything a release asks for."""
-    for project, span in release.declared.items():
-        yield "declared", project, span
-    for project, span in release.asserted.items():
-        yield "asserted", project, span
+def needs_of(release: FrameworkRelease, relaxed: Collection[str] = ()) -> Iterator[tuple[str, str, str]]:
+    """(group, project, range) of everything a release asks for; what a relaxed one asserts has no upper bound."""
+    for group, ranges in (("declared", release.declared), ("asserted", release.asserted)):
+        for project, span in ranges.items():
+            if release.project in relaxed and project in release.asserted:
+                clauses = [str(clause) for clause in SpecifierSet(span) if clause.operator in (">=", ">", "!=")]
+                yield group, project, ",".join(clauses)
+            else:
+                yield group, project, span
 
 
 class Oracle:
@@ -340,7 +343,24 @@ class Oracle:
         if not build.variant.startswith("cu"):
             return True
         targets = build.targets if build.targets is not None else self._guess(build)
+        if self._failed(build):
+            return (build.version, build.variant) == self.problem.keep_torch
         return all(has_code(targets, gpu.capability, ptx=False) for gpu in self._gpus if gpu.capability)
+
+    def _failed(self, build: TorchBuild) -> bool:
+        """Whether published builds of torch are reported not to serve a GPU of this machine."""
+        return bool(build.index_url) and any(
+            admits(report.versions, build.version) for report in self._failures if report.project == "torch"
+        )
+
+    @cached_property
+    def _failures(self) -> list[GpuReport]:
+        here = {str(gpu.capability) for gpu in self.machine.gpus}
+        return [
+            report
+            for report in self.matrix.gpu_reports
+            if not report.works and report.capability in here and report.platform in (None, self.machine.platform)
+        ]
 
     @property
     def _gpus(self) -> list[Gpu]:
@@ -436,7 +456,7 @@ class Oracle:
         return bool(want and want.versions.text.startswith("=="))
 
     def _write_needs(self, release: FrameworkRelease, literal: int, asking: dict[str, list[int]]) -> None:
-        for group, needed, span in needs_of(release):
+        for group, needed, span in needs_of(release, self.request.relax_asserts):
             name = self._provided(needed, release)
             if name in asking:
                 asking[name].append(literal)
@@ -496,7 +516,7 @@ class Oracle:
             if here and project not in gone:
                 for release in releases:
                     if release.version == here.version:
-                        yield from needs_of(release)
+                        yield from needs_of(release, self.request.relax_asserts)
 
     def _installed_imports(self) -> list[str]:
         return [self.projects[name].import_name for _g, name, _s in self._installed_needs() if self._is_ops(name)]
@@ -557,7 +577,12 @@ class Oracle:
         self._permit(literal, row.provider, row.project, [-self._var("group", "provider")])
         if self._wants_gpu and row.variant.startswith("cu"):
             native = self._driver_reaches(row.variant, native=True)
-            if not all(has_code(row.targets, gpu.capability, native) for gpu in self._gpus if gpu.capability):
+            failed = any(
+                (report.project, report.torch, report.variant) == (row.project, _minor(row.torch), row.variant)
+                for report in self._failures
+                if row.provider in self.facts.official and admits(report.versions, row.version)
+            )
+            if failed or not all(has_code(row.targets, gpu.capability, native) for gpu in self._gpus if gpu.capability):
                 self._say(-self._var("group", "gpu"), -literal)
         return literal
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+EVIDENCE = ("seen", "listed", "reported", "inferred")  # best first
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a fact stands.

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from zoo_cli.catalog.entries import OpsWheels
+from zoo_cli.catalog.entries import EVIDENCE, OpsWheels
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.grid import is_cuda, python_of, tag_key
-from zoo_cli.packages.problem import OFFICIAL, USER_PAGE, Problem
+from zoo_cli.packages.problem import USER_PAGE, Problem
 from zoo_cli.packages.solve import Stack, search
 from zoo_cli.packages.versions import parse_range, version
 
@@ -202,8 +202,8 @@ def _provider_rank(way: Way) -> tuple[object, ...]:
     """Best first: newest generation of the framework, best evidence for the wheel, known code targets."""
     newest = max((version(r.version).major for p, r in way.stack.frameworks.items() if p != "mmengine"), default=0)
     wheels = [ops for ops in way.stack.ops if isinstance(ops, OpsWheels)]
-    order, tag = ("seen", "listed", "reported", "inferred"), way.stack.cell.python
-    evidence = max((order.index(ops.python_tags[tag]) for ops in wheels), default=len(order))
+    tag = way.stack.cell.python
+    evidence = max((EVIDENCE.index(ops.python_tags[tag]) for ops in wheels), default=len(EVIDENCE))
     return (-newest, evidence, any(ops.targets is None for ops in wheels), way.corrections)
 
 
@@ -332,12 +332,17 @@ def _gpu_reasons(problem: Problem) -> Iterator[Reason]:
     for gpu in machine.gpus:
         if gpu.vendor != "nvidia" or gpu.capability is None:
             continue
+        report = next((each for each in map(problem.facts.torch_report, problem.facts.matrix.torch) if each), None)
+        if report and report.capability == str(gpu.capability):
+            values = (("gpu", gpu.name), ("cure", report.cure or ""))
+            yield Reason("gpu-report", values, report.origin.source, report.origin.date)
+            continue
         oldest = min(cells, key=lambda cell: (version(cell.torch.version), cell.torch.variant), default=None)
-        values = [("gpu", gpu.name), ("capability", str(gpu.capability)), ("target", gpu.capability.target)]
+        found = [("gpu", gpu.name), ("capability", str(gpu.capability)), ("target", gpu.capability.target)]
         if oldest:
-            values.append(("oldest", f"{oldest.torch.version}+{oldest.torch.variant}"))
+            found.append(("oldest", f"{oldest.torch.version}+{oldest.torch.variant}"))
         origin = oldest.torch.targets_origin if oldest else None
-        yield Reason("gpu", tuple(values), origin.source if origin else "", origin.date if origin else "")
+        yield Reason("gpu", tuple(found), origin.source if origin else "", origin.date if origin else "")
 
 
 def _driver_range(problem: Problem) -> Iterator[tuple[str, str]]:
@@ -360,31 +365,60 @@ def _cuda_key(variant: str) -> int:
 
 
 def _wheel_reasons(problem: Problem, conflict: tuple[str, ...]) -> Iterator[Reason]:
-    """How far the official wheels reach, inside the ranges that belong to the conflict."""
-    newest = _newest_framework(problem)
+    """How far the publisher's own wheels reach, inside the ranges that belong to the conflict; who else has some."""
+    spans, asked = _demands(problem, conflict)
+    for name, texts in spans.items():
+        kind = [
+            row
+            for row, _bits in problem.facts.ops_rows(name)
+            if row.project == asked.get(name, row.project) and row.provider in problem.facts.official
+            if is_cuda(row.variant) == problem.wants_gpu
+        ]
+        rows = [row for row in kind if all(parse_range(text).admits(row.version) for text in texts)]
+        if rows:
+            yield _reach(asked.get(name, name), rows)
+        elif not kind:
+            device = "CUDA" if problem.wants_gpu else "CPU"
+            where = (("project", asked.get(name, name)), ("platform", problem.machine.platform), ("device", device))
+            yield Reason("no-wheels", where, *_project_origin(problem, asked.get(name, name)))
+    if "provider" in conflict:
+        others = [provider for provider in _providers(problem) if _serves(problem, provider, spans)]
+        if others:
+            yield Reason("provider", (("providers", ", ".join(others)),))
+
+
+def _demands(problem: Problem, conflict: tuple[str, ...]) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Import name of ops -> ranges it must keep; and import name -> the project of that name that was asked for."""
+    newest, projects = _newest_framework(problem), problem.facts.projects
     spans: dict[str, list[str]] = {}
-    asked: dict[str, str] = {}  # import name -> the project of that import name that was asked for: mmcv or mmcv-full
+    asked: dict[str, str] = {}  # mmcv or mmcv-full
     for want in problem.request.wants:
-        project = problem.facts.projects.get(want.project)
+        project = projects.get(want.project)
         if project and project.kind == "ops":
             spans.setdefault(project.import_name, []).append(want.versions.text)
             asked[project.import_name] = project.name
-    if newest:
-        for group, ranges in (("asserted", newest.asserted), ("declared", newest.declared)):
-            for name, span in ranges.items():
-                spans.setdefault(name, []).append(span if group in conflict else "")
-    for name, texts in spans.items():
-        rows = [
-            row
-            for row in problem.facts.matrix.ops
-            if row.import_name == name
-            and row.project == asked.get(name, row.project)
-            and row.provider == OFFICIAL
-            and (not is_cuda(row.variant)) != problem.wants_gpu
-            and all(parse_range(text).admits(row.version) for text in texts)
-        ]
-        if rows:
-            yield _reach(asked.get(name, name), rows)
+    for group, ranges in (("asserted", newest.asserted), ("declared", newest.declared)) if newest else ():
+        for name, span in ranges.items():
+            project = projects.get(name)
+            if project and project.kind == "ops":
+                spans.setdefault(project.import_name, []).append(span if group in conflict else "")
+    return spans, asked
+
+
+def _serves(problem: Problem, provider: str, spans: Mapping[str, list[str]]) -> bool:
+    """Whether a provider has wheels for a cell that the machine runs, whatever its Python."""
+    cells = problem.facts.grid.everything
+    for group in ("libc", "device", "driver", "gpu"):
+        cells &= problem.cell_groups.get(group, cells)
+    facts = problem.facts
+    rows = (row for name in spans for row in facts.ops_rows(name) if row[0].provider == provider)
+    return any(bits & cells and (not problem.wants_gpu or facts.runs_on_gpus(row)) for row, bits in rows)
+
+
+def _project_origin(problem: Problem, project: str) -> tuple[str, str]:
+    """Where it was read which wheels a project has: any of its rows, for the platform or not."""
+    known = problem.facts.projects.get(project)
+    return (known.origin.source, known.origin.date) if known else ("", "")
 
 
 def _reach(name: str, rows: list[OpsWheels]) -> Reason:

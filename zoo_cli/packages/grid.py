@@ -177,6 +177,14 @@ class Grid:
             tags |= self._pythons.get(tag, 0)
         return torch & tags
 
+    def known_by(self, rows: Iterable[tuple[OpsWheels, int]], levels: tuple[str, ...]) -> int:
+        """The cells among those that rows serve for which a wheel has one of these kinds of evidence."""
+        bits = 0
+        for wheels, mine in rows:
+            tags = (tag for tag, evidence in wheels.python_tags.items() if evidence in levels)
+            bits |= mine & sum(self._pythons.get(tag, 0) for tag in tags)
+        return bits
+
 
 def make_grid(machine: Machine, builds: Iterable[TorchBuild], drivers: Drivers) -> Grid:
     """The grid of a machine: all builds for its platform with every Python they exist for, best first."""

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.machine.cuda import Coverage
 from zoo_cli.packages.grid import Drivers, Grid, is_cuda, known_targets, make_grid, python_of
-from zoo_cli.packages.versions import Range, parse_range, version
+from zoo_cli.packages.versions import Range, minor, parse_range, version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from zoo_cli.catalog.entries import Matrix, OpsWheels, Project, TorchBuild
+    from zoo_cli.catalog.entries import GpuReport, Matrix, OpsWheels, Project, TorchBuild
     from zoo_cli.machine.facts import Machine
     from zoo_cli.packages.request import Request
 
@@ -91,9 +91,11 @@ class Facts:
         runs_on = (Coverage.SASS, Coverage.UNKNOWN)
 
         def runs(build: TorchBuild) -> bool:
+            if not is_cuda(build.variant):
+                return True
             known = targets.get((build.version, build.variant))
             found = self.drivers.coverage(known, build.variant)
-            return not is_cuda(build.variant) or all(each in runs_on for each in found)
+            return all(each in runs_on for each in found) and not self.torch_report(build)
 
         return self.grid.mask_by_build(runs)
 
@@ -115,8 +117,38 @@ class Facts:
         return self.grid.mask_by_build(lambda build: is_cuda(build.variant))
 
     def runs_on_gpus(self, wheels: OpsWheels) -> bool:
-        """Whether compiled ops have code for every GPU, as far as it is known."""
+        """Whether compiled ops have code for every GPU, as far as it is known, and nobody saw these fail on one."""
+        if any(not report.works and report.torch and report.variant for report in self.ops_reports(wheels)):
+            return False
         return Coverage.NONE not in self._ops_coverage(wheels.targets, wheels.variant)
+
+    @cached_property
+    def _reports(self) -> tuple[GpuReport, ...]:
+        """What is reported about the GPUs of this machine."""
+        here = {str(gpu.capability) for gpu in self.machine.gpus if gpu.capability}
+        fitting = (None, self.machine.platform)
+        return tuple(each for each in self.matrix.gpu_reports if each.capability in here and each.platform in fitting)
+
+    def ops_reports(self, wheels: OpsWheels) -> list[GpuReport]:
+        """Reports about official wheels of this version, torch and variant on a GPU of this machine.
+
+        A report that does not name torch and variant is about the version in general.
+        """
+        if not self._reports or wheels.provider not in self.official:
+            return []
+        return [
+            each
+            for each in self._reports
+            if each.project == wheels.project
+            and each.torch in (None, minor(wheels.torch))
+            and each.variant in (None, wheels.variant)
+            and parse_range(each.versions).admits(wheels.version)
+        ]
+
+    def torch_report(self, build: TorchBuild) -> GpuReport | None:
+        """A report that published builds of torch do not serve a GPU of this machine, although their targets do."""
+        about = (each for each in self._reports if each.project == "torch" and not each.works and build.index_url)
+        return next((each for each in about if parse_range(each.versions).admits(build.version)), None)
 
     @lru_cache(maxsize=512)  # noqa: B019 - lives as long as the facts do
     def _ops_coverage(self, targets: tuple[str, ...] | None, variant: str) -> tuple[Coverage, ...]:
@@ -163,7 +195,7 @@ class Problem:
         groups["device"] = facts.cuda_cells if self.wants_gpu else grid.everything & ~facts.cuda_cells
         if self.wants_gpu:
             groups["driver"] = facts.driver_cells
-            groups["gpu"] = facts.gpu_cells
+            groups["gpu"] = facts.gpu_cells | self._kept_cells_of_the_maker
         if request.cuda:
             groups["cuda"] = grid.mask_by_build(lambda build: build.variant == request.cuda)
         if any(request.want(name) for name in TORCH_FAMILY):
@@ -171,6 +203,12 @@ class Problem:
         if self.keep_torch:
             groups["keep-torch"] = grid.mask_by_build(lambda build: (build.version, build.variant) == self.keep_torch)
         return groups
+
+    @cached_property
+    def _kept_cells_of_the_maker(self) -> int:
+        """The installed torch that stays, where published builds are reported not to serve the GPU: it is another."""
+        facts, kept = self.facts, self.keep_torch
+        return facts.grid.mask_by_build(lambda b: (b.version, b.variant) == kept and facts.torch_report(b) is not None)
 
     def _is_asked_torch(self, build: TorchBuild) -> bool:
         """Whether a build satisfies what was asked of torch and of its companions."""

@@ -84,6 +84,8 @@ class Request:
     providers: frozenset[str] = frozenset()  # besides the official ones
     build: frozenset[str] = frozenset()  # ops projects to compile from source
     prereleases: bool = False
+    relax_asserts: frozenset[str] = frozenset()  # frameworks whose upper bounds, checked at import, are ignored
+    prefer: str = "newest"  # newest | stable: what was seen before what is newer
 
     def want(self, project: str) -> Want | None:
         """What was asked of that project, None if it was not asked for."""

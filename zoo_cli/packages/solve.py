@@ -3,7 +3,8 @@
 Pure. A stack is one Python, one torch build, at most one release of each framework and at most one set of compiled
 ops, such that both ranges of every framework hold (declared and asserted), the ops were built for that very torch,
 and driver and GPUs run it. The order of wishes is lexicographic: frameworks as asked and newest, then newest torch,
-newest CUDA the driver runs natively, newest ops.
+newest CUDA the driver runs natively, newest ops. A request that prefers what is stable puts the evidence for the wheels
+before the newest torch.
 
 Every constraint belongs to a named group. `search(problem, relaxed)` ignores the groups in `relaxed`; explanations
 (`zoo_cli.packages.explain`) are found by asking again with other groups relaxed.
@@ -14,9 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from zoo_cli.catalog.entries import OpsWheels
+from zoo_cli.catalog.entries import EVIDENCE, OpsWheels
 from zoo_cli.packages.problem import INSTALLED, OFFICIAL
-from zoo_cli.packages.versions import Range, parse_range, version
+from zoo_cli.packages.versions import Range, parse_range, version, without_upper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -98,7 +99,7 @@ class _Search:
             if not here or project in asked:
                 continue
             release = next((each for each in releases if each.version == here.version), None)
-            yield from _requirements(release, self.relaxed) if release else ()
+            yield from self._requirements(release) if release else ()
 
     def _assign(
         self, agenda: list[str], chosen: dict[str, FrameworkRelease], ranges: Ranges
@@ -112,7 +113,7 @@ class _Search:
         project, rest = agenda[0], agenda[1:]
         for release in self._releases(project, ranges.get(project, ())):
             more, following = dict(ranges), list(rest)
-            for needed, span in _requirements(release, self.relaxed):
+            for needed, span in self._requirements(release):
                 name = self._provided(needed, release)
                 _add(more, self._key(name), span)
                 if self._kind(name) == "framework" and name not in (*following, *chosen, project):
@@ -122,6 +123,14 @@ class _Search:
                 continue
             if all(span.admits(now[each].version) for each in now for span in more.get(each, ())):
                 yield from self._assign(following, now, more)
+
+    def _requirements(self, release: FrameworkRelease) -> Iterator[tuple[str, Range]]:
+        """What a release needs, declared and asserted; a relaxed range still says that the project is needed."""
+        opened = release.project in self.problem.request.relax_asserts
+        for group, ranges in (("declared", release.declared), ("asserted", release.asserted)):
+            for project, span in ranges.items():
+                kept = without_upper(span) if opened and project in release.asserted else span
+                yield project, parse_range("" if group in self.relaxed else kept)
 
     def _clash(self, projects: tuple[str, ...]) -> bool:
         """Whether two projects own one import package: installed together they overwrite each other's files."""
@@ -196,10 +205,36 @@ class _Search:
                     served |= release.cells
                 cells &= served
             offers.append((releases, source))
+        if self.problem.request.prefer == "stable":
+            cells = self._best_known([releases for releases, source in offers if not source], cells)
         cell, bit = self.problem.facts.grid.best(cells), cells & -cells
         if not cell:
             return None
-        return cell, tuple(_choice(releases, bit, source) for releases, source in offers)
+        return cell, tuple(self._choice(releases, bit, source) for releases, source in offers)
+
+    def _choice(self, releases: list[OpsRelease], bit: int, source: SourceBuild | None) -> Ops:
+        """Ops for the chosen cell: the installed ones, the newest wheel, or a build."""
+        rows = [wheels for release in releases if release.cells & bit for wheels, cells in release.rows if cells & bit]
+        if self.problem.request.prefer == "stable":
+            tag = self.problem.facts.grid.of(bit)[0].python
+            rows.sort(key=lambda wheels: EVIDENCE.index(wheels.python_tags[tag]))
+        wheels = next((each for each in rows if each.provider == INSTALLED), rows[0] if rows else None)
+        chosen = wheels or source
+        assert chosen is not None
+        return chosen
+
+    def _best_known(self, offers: list[list[OpsRelease]], cells: int) -> int:
+        """The cells for which every wheel has the best evidence there is: seen before listed before the rest."""
+        grid = self.problem.facts.grid
+        for count in range(1, len(EVIDENCE)):
+            levels = EVIDENCE[:count]
+            known = cells
+            for releases in offers:
+                rows = (row for release in releases for row in release.rows)
+                known &= grid.known_by(rows, levels)
+            if known:
+                return known
+        return cells
 
     def _serving(self, name: str, spans: tuple[Range, ...], forks: frozenset[str]) -> list[OpsRelease]:
         """The versions that every range admits."""
@@ -236,24 +271,8 @@ def _is_affected(affects: Mapping[str, str], chosen: Mapping[str, FrameworkRelea
     )
 
 
-def _requirements(release: FrameworkRelease, relaxed: frozenset[str]) -> Iterator[tuple[str, Range]]:
-    for group, ranges in (("declared", release.declared), ("asserted", release.asserted)):
-        for project, span in ranges.items():
-            # A relaxed range still says that the project is needed.
-            yield project, parse_range("" if group in relaxed else span)
-
-
 def _add(ranges: Ranges, name: str, span: Range) -> None:
     ranges[name] = (*ranges.get(name, ()), span)
-
-
-def _choice(releases: list[OpsRelease], bit: int, source: SourceBuild | None) -> Ops:
-    """Ops for the chosen cell: the installed ones, the newest wheel, or a build."""
-    rows = [wheels for release in releases if release.cells & bit for wheels, cells in release.rows if cells & bit]
-    wheels = next((each for each in rows if each.provider == INSTALLED), rows[0] if rows else None)
-    chosen = wheels or source
-    assert chosen is not None
-    return chosen
 
 
 def search(problem: Problem, relaxed: frozenset[str] = frozenset()) -> Stack | None:

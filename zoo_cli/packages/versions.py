@@ -93,6 +93,12 @@ class Range:
         return self.text or "any version"
 
 
+@lru_cache(maxsize=1024)
+def without_upper(text: str) -> str:
+    """A specifier set without its upper bounds: `>=2.0.0rc4,<2.2.0` gives `>=2.0.0rc4`."""
+    return ",".join(part.strip() for part in text.split(",") if not part.strip().startswith(("<", "==", "~=")))
+
+
 @lru_cache(maxsize=65536)
 def _admits(span: Range, candidate: str) -> bool:
     if not span.clauses:

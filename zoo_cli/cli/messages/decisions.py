@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 
 from zoo_cli.catalog.compat import OpsWheels
 from zoo_cli.cli.messages import Message, WayOut, describe
@@ -53,6 +54,7 @@ def no_solution(error: NoSolution) -> Message:
     so = _so(error)
     ways = tuple(_way(error, number, way) for number, way in enumerate(error.ways, 1))
     ways += tuple(_any_version(error, reason) for reason in error.reasons if reason.group == "asked")
+    ways += tuple(_by_hand(error))
     last = WayOut("Where these facts come from", _command(error, ("--dry-run", "-v")))
     return Message(
         f"no set of versions fits {' '.join(error.words)} on this machine",
@@ -60,6 +62,15 @@ def no_solution(error: NoSolution) -> Message:
         (*ways, last),
         tuple(f"{reason.source}, read {reason.date}" for reason in error.reasons if reason.source),
     )
+
+
+def _by_hand(error: NoSolution) -> Iterator[WayOut]:
+    """Ways that no option of zoo opens."""
+    for reason in error.reasons:
+        if reason.group == "gpu-report" and reason.get("cure"):
+            yield WayOut(f"By hand: {reason.get('cure')}", _command(error, ("--build", "mmcv")))
+        elif reason.group == "libc" and reason.get("kind") == "musl":
+            yield WayOut("In a container with glibc", "docker run --rm -it python:3.11-slim bash")
 
 
 def _any_version(error: NoSolution, reason: Reason) -> WayOut:
@@ -83,6 +94,9 @@ _FACTS = {
     "torch": "torch {asked} was asked for",
     "cuda": "{asked} was asked for",
     "installed": "installed and staying: {projects}",
+    "no-wheels": "no official {project} wheels with {device} ops are known for {platform}",
+    "provider": "others build for this machine ({providers}); zoo takes their wheels only when you say so",
+    "gpu-report": "{gpu}: the aarch64 CUDA wheels of PyTorch are built for servers and find no GPU on a Jetson",
     "same-import": "{one} and {other} both are the import package {package} and would overwrite each other",
 }
 
@@ -102,8 +116,13 @@ def _so(error: NoSolution) -> str:
     groups = set(error.conflict)
     if "same-import" in groups:
         return "only one of them can be installed"
+    if groups == {"libc"}:
+        return "no torch wheel runs here: PyTorch publishes none for this C library"
+    if any(reason.group == "gpu-report" for reason in error.reasons):
+        return "no published build uses this GPU; NVIDIA's own torch for its JetPack does"
     if "wheels" in groups and "gpu" in groups:
-        return "no prebuilt compiled ops exist for any torch that runs on this GPU"
+        kind = "official" if "provider" in groups else "prebuilt"
+        return f"no {kind} compiled ops exist for any torch that runs on this GPU"
     if "wheels" in groups and "keep-torch" in groups:
         return "no prebuilt compiled ops exist for the torch that is installed"
     if "wheels" in groups and "python" in groups:

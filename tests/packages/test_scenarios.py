@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import tomllib
 
 from tests.support.solving import CATALOG_PROJECTS, OFFICIAL_PROVIDERS, described, matrix_of
+from zoo_cli.machine.facts import Gpu
 from zoo_cli.packages.decide import decide, for_providers, make_problem
 from zoo_cli.packages.explain import NoSolution
 from zoo_cli.packages.offers import Offers
@@ -21,12 +23,16 @@ SCENARIOS = sorted((Path(__file__).parent.parent / "cases/scenarios").glob("*.to
 
 def solve(case: dict[str, Any]) -> Plan | NoSolution:
     machine = described(case["machine"])
+    others = (each.partition(":") for each in case.get("other_gpus", ()))
+    machine = replace(machine, other_gpus=tuple(Gpu(name, None, vendor=vendor) for vendor, _colon, name in others))
     request = Request(
         parse_wants(case["request"], CATALOG_PROJECTS),
         device=case.get("device", "auto"),
         cuda=case.get("cuda"),
         providers=frozenset(case.get("providers", ())),
         build=frozenset(case.get("build", ())),
+        relax_asserts=frozenset(case.get("relax_asserts", ())),
+        prefer=case.get("prefer", "newest"),
     )
     request = for_providers(request, CATALOG_PROJECTS)
     problem = make_problem(request, machine, matrix_of(machine), CATALOG_PROJECTS, Offers(), OFFICIAL_PROVIDERS)
@@ -64,6 +70,8 @@ def test_scenario(path: Path) -> None:
             assert {f"{each.project} {public(each.version)}" for each in outcome.stack.ops} == set(wanted)
         elif name == "bounds":
             assert {bound.project + bound.range for bound in outcome.bounds} == set(wanted)
+        elif name == "pins":
+            assert set(wanted) <= {f"{pin.project} {pin.version}" for pin in outcome.pins}
         elif name == "cautions":
             assert set(wanted) <= {caution.code for caution in outcome.cautions}
         else:

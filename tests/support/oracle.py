@@ -577,14 +577,21 @@ class Oracle:
         self._permit(literal, row.provider, row.project, [-self._var("group", "provider")])
         if self._wants_gpu and row.variant.startswith("cu"):
             native = self._driver_reaches(row.variant, native=True)
-            failed = any(
-                (report.project, report.torch, report.variant) == (row.project, _minor(row.torch), row.variant)
-                for report in self._failures
-                if row.provider in self.facts.official and admits(report.versions, row.version)
-            )
+            failed = any(report.project == row.project and self._is_about(report, row) for report in self._failures)
             if failed or not all(has_code(row.targets, gpu.capability, native) for gpu in self._gpus if gpu.capability):
                 self._say(-self._var("group", "gpu"), -literal)
         return literal
+
+    def _is_about(self, report: GpuReport, row: OpsWheels) -> bool:
+        """Whether a failure decides about a wheel: about the publisher's own, or about the code whoever compiled it."""
+        if not report.platform or not admits(report.versions, row.version):
+            return False
+        if report.torch is None and report.variant is None:
+            return True
+        return (report.torch, report.variant) == (
+            _minor(row.torch),
+            row.variant,
+        ) and row.provider in self.facts.official
 
     def _may_serve(self, project: str, import_name: str) -> bool:
         named = [w.project for w in self.request.wants if self._is_ops(w.project)]

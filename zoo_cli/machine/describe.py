@@ -248,10 +248,11 @@ class _Reader:
             return python
         if python is None:
             raise self._fail(self.pairs["torch"][0], "needs-python", "python=3.10,torch=2.1.2+cu121")
-        cuda = variant_to_cuda(torch.partition("+")[2])
+        variant = torch.partition("+")[2]
+        cuda, hip = variant_to_cuda(variant), variant.removeprefix("rocm") if variant.startswith("rocm") else None
         others = tuple(each for each in python.distributions if each.name != "torch")
         distributions = (*others, Distribution("torch", torch, ""))
-        return replace(python, torch=TorchFacts(torch, cuda, None, self.where), distributions=distributions)
+        return replace(python, torch=TorchFacts(torch, cuda, hip, self.where), distributions=distributions)
 
     def _marks(self, gpus: tuple[Gpu, ...]) -> Iterator[str]:
         if any(gpu.name.lower().startswith("jetson") for gpu in gpus):

@@ -87,7 +87,8 @@ class Bound:
 class Caution:
     """Something the plan cannot promise; a fact, not a refusal."""
 
-    code: str  # wall | not-proven | ptx-only | unsupported-build | provider
+    # wall | not-proven | reported-failure | ptx-only | unsupported-build | provider | relaxed-assert | other-gpu
+    code: str
     text: str  # the fact, in the words of the index; "" where the code says it
     values: tuple[tuple[str, str], ...] = ()
     source: str = ""
@@ -363,6 +364,31 @@ def _cautions(problem: Problem, stack: Stack) -> Iterator[Caution]:
             yield Caution("wall", wall.fact, values, wall.origin.source, "torch" not in wall.needs)
     for ops in stack.ops:
         yield from _ops_cautions(problem, ops, stack)
+    yield from _relaxed_cautions(problem, stack)
+    if stack.ops and not is_cuda(stack.cell.torch.variant):
+        origin = problem.facts.projects[stack.ops[0].project].origin
+        for gpu in problem.machine.other_gpus:
+            if gpu.vendor in ("amd", "intel"):
+                backend = "ROCm" if gpu.vendor == "amd" else "XPU"
+                named = (("project", stack.ops[0].project), ("gpu", gpu.name), ("backend", backend))
+                yield Caution("other-gpu", "", named, origin.source)
+
+
+def _relaxed_cautions(problem: Problem, stack: Stack) -> Iterator[Caution]:
+    """What a framework will refuse when it is imported, because its bounds were relaxed on request."""
+    versions = chosen_versions(stack)
+    imports = {problem.facts.projects[name].import_name: name for name in versions}
+    for project, release in stack.frameworks.items():
+        if project not in problem.request.relax_asserts:
+            continue
+        for needed, span in release.asserted.items():
+            chosen = imports.get(needed, needed)
+            if chosen in versions and not parse_range(span).admits(versions[chosen]):
+                values = (
+                    ("project", f"{project} {release.version}"), ("package", release.import_name), ("range", span),
+                    ("chosen", f"{chosen} {versions[chosen]}"),
+                )  # fmt: skip
+                yield Caution("relaxed-assert", "", values, release.origin.source)
 
 
 def _ops_cautions(problem: Problem, ops: OpsWheels | SourceBuild, stack: Stack) -> Iterator[Caution]:
@@ -385,7 +411,11 @@ def _gpu_cautions(problem: Problem, ops: OpsWheels) -> Iterator[Caution]:
             ("gpu", gpu.name),
             ("target", gpu.capability.target if gpu.capability else "?"),
         )
-        if coverage is Coverage.UNKNOWN:
+        reports = [each for each in problem.facts.ops_reports(ops) if each.capability == str(gpu.capability)]
+        for report in reports:
+            if not report.works:
+                yield Caution("reported-failure", report.cure or "", values, report.origin.source)
+        if coverage is Coverage.UNKNOWN and not any(report.works for report in reports):
             yield Caution("not-proven", "", values)
         elif coverage is Coverage.PTX:
             yield Caution("ptx-only", "", values)

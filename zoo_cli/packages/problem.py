@@ -118,7 +118,7 @@ class Facts:
 
     def runs_on_gpus(self, wheels: OpsWheels) -> bool:
         """Whether compiled ops have code for every GPU, as far as it is known, and nobody saw these fail on one."""
-        if any(not report.works and report.torch and report.variant for report in self.ops_reports(wheels)):
+        if self._reports and any(not report.works and report.platform for report in self.ops_reports(wheels)):
             return False
         return Coverage.NONE not in self._ops_coverage(wheels.targets, wheels.variant)
 
@@ -130,16 +130,17 @@ class Facts:
         return tuple(each for each in self.matrix.gpu_reports if each.capability in here and each.platform in fitting)
 
     def ops_reports(self, wheels: OpsWheels) -> list[GpuReport]:
-        """Reports about official wheels of this version, torch and variant on a GPU of this machine.
+        """Reports about these wheels on a GPU of this machine.
 
-        A report that does not name torch and variant is about the version in general.
+        A report that names torch and variant is about the publisher's own wheels; one that names neither is about the
+        code itself, whoever compiled it. One that names no platform tells too little to refuse a wheel for it.
         """
-        if not self._reports or wheels.provider not in self.official:
-            return []
+        is_official = wheels.provider in self.official
         return [
             each
             for each in self._reports
             if each.project == wheels.project
+            and (is_official or each.variant is None)
             and each.torch in (None, minor(wheels.torch))
             and each.variant in (None, wheels.variant)
             and parse_range(each.versions).admits(wheels.version)

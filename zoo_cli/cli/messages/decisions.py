@@ -107,6 +107,8 @@ def _fact(reason: Reason) -> str:
         text = f"driver {values['driver']}"
         text += f" runs CUDA builds up to {values['runs']}" if "runs" in values else " runs none of the CUDA builds"
         return text + (f"; {values['next']} needs {values['floor']} or newer" if "next" in values else "")
+    if reason.group == "keep-torch" and not values["variant"].startswith(("cu", "cpu")):
+        return _FACTS["keep-torch"].format(**values) + "; nobody is known to publish compiled ops for such a build"
     if reason.group == "gpu" and "oldest" not in values:
         return f"{values['gpu']} is {values['target']}; no torch build for this system has code for it"
     return _FACTS[reason.group].format(**values)

@@ -104,7 +104,7 @@ _CAUTIONS = {
     "unsupported-build": "{project} {version} compiled for torch {torch}: nobody publishes this pair; "
     "the ops are run after the build",
     "reported-failure": "{project} was reported to fail on {gpu} ({target}): {text}",
-    "relaxed-assert": "UNSUPPORTED: {project} refuses {chosen} when imported (asserts {range}); until the upper bound in "
+    "relaxed-assert": "UNSUPPORTED: {project} refuses {chosen} when imported (asserts {range}); until the bound in "
     "{package}/__init__.py is raised by hand, import {package} fails",
     "other-gpu": "{gpu} is not used: nobody publishes {project} wheels for {backend}; with a torch for {backend} in "
     "the target, --build {project} compiles the ops for it (not tried by zoo)",

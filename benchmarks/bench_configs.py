@@ -1,66 +1,93 @@
-"""Flattening every config of mmdet 3.3.0: zoo and mmengine 0.10.7 in one run, CPU seconds (goal: 5 times faster).
+"""Every config of released model packages, flattened by mmengine 0.10.7 and by zoo in one run: equal, and how fast?
 
-    python benchmarks/bench_configs.py
+    python benchmarks/bench_configs.py                          mmdet 3.3.0
+    python benchmarks/bench_configs.py mmpose-1.3.2 ...         these releases
+    python benchmarks/bench_configs.py --all --reload           all 33 of the index, and what zoo writes loaded again
+    ... --json FILE                                             the figures and every file with its reason
 
-Needs the package registry the first time: the wheels of mmdet and mmpretrain, and an environment with mmengine (see
-`tests/support/mmengine_env.py`). mmengine's imports are not counted. zoo is measured twice: as `zoo download` works
-(one config at a time, nothing kept between them) and as the index is built (one tree for all).
+Needs the package registry the first time: the releases, and an environment with mmengine (see
+`tests/support/mmengine_env.py`). Goals: equal on 99.9 % of the files that mmengine loads, 5 times faster. CPU seconds;
+mmengine's imports are not counted, and each file is flattened alone, as `zoo download` does. A base of another package
+comes from the newest release in the index on both sides. The ratio of a release whose configs are built on other
+packages says little: mmengine reads the whole model index of the other package for each such base.
+{{ fileDirname }} is compared as a path inside the release.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
 import tempfile
-import time
-import zipfile
+from dataclasses import asdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.support.mmengine_env import load_with_mmengine
-from tests.support.pypi import wheel
-from zoo_cli.models.config_errors import ConfigError
-from zoo_cli.models.configs import ConfigTree, Read
-from zoo_cli.models.writer import write_config
+from tests.support.config_releases import Comparison, compare, releases
 
-
-def reader(root: Path) -> Read:
-    return lambda path: (root / path).read_bytes() if (root / path).is_file() else None
+HEADING = (
+    f"{'release':28}  files  mmengine ok  equal  refused  other  {'written, reloaded':>18}  ms: mmengine   zoo  ratio"
+)
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("release", nargs="*", default=["mmdet-3.3.0"])
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--reload", action="store_true")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    chosen = [each for each in releases() if options.all or "-".join(each) in options.release]
+    print(HEADING)
+    total = Comparison()
+    found: dict[str, Comparison] = {}
     with tempfile.TemporaryDirectory() as folder:
-        trees = {}
-        for project, version in (("mmdet", "3.3.0"), ("mmpretrain", "1.2.0")):
-            with zipfile.ZipFile(wheel(project, version)) as archive:
-                archive.extractall(folder, [name for name in archive.namelist() if "/.mim/configs/" in name])
-            trees[project] = Path(folder, project, ".mim")
-        root, packages = trees["mmdet"], {"mmpretrain": reader(trees["mmpretrain"])}.get
-        paths = sorted(path.relative_to(root).as_posix() for path in root.glob("configs/**/*.py"))
-        mmengine = load_with_mmengine(root, Path(folder, "answers"))
+        for project, version in chosen:
+            one = compare(project, version, Path(folder), reload=options.reload)
+            found[f"{project} {version}"] = one
+            print(row(f"{project} {version}", one), flush=True)
+            add(total, one)
+    print(row(f"all {len(chosen)}", total))
+    loads = total.files - len(total.mmengine_errors)
+    print(f"\nequal on {total.equal} of {loads} files that mmengine loads: {100 * total.equal / loads:.2f} %")
+    print_remaining(found)
+    if options.json:
+        options.json.write_text(json.dumps({name: asdict(one) for name, one in found.items()}, indent=1))
 
-        def measure(tree: ConfigTree | None) -> tuple[float, list[dict[str, object]]]:
-            started, results = time.process_time(), []
-            for path in paths:
-                try:
-                    found = (tree or ConfigTree(reader(root), packages=packages)).flatten(path)
-                    results.append(found.settings)
-                except ConfigError:
-                    continue
-            return time.process_time() - started, results
 
-        alone, results = measure(None)
-        together, _ = measure(ConfigTree(reader(root), packages=packages))
-        started = time.process_time()
-        for settings in results:
-            write_config(settings)
-        written = time.process_time() - started
-    count = len(paths)
-    print(f"mmdet 3.3.0: {count} configs, CPU seconds (ms a config)")
-    print(f"  mmengine 0.10.7   {mmengine:7.2f}  ({1000 * mmengine / count:6.2f})")
-    for name, spent in (("zoo, one by one", alone), ("zoo, one tree", together)):
-        print(f"  {name:16}  {spent:7.2f}  ({1000 * spent / count:6.2f})  {mmengine / spent:5.1f} times faster")
-    print(f"  {'zoo, written':16}  {written:7.2f}  ({1000 * written / count:6.2f})")
+def row(name: str, one: Comparison) -> str:
+    loads = one.files - len(one.mmengine_errors)
+    mmengine, zoo = (1000 * each / max(one.files, 1) for each in (one.mmengine_seconds, one.zoo_seconds))
+    again = f"{one.written:8}, {one.reloaded:8}" if one.written else f"{'-':>18}"
+    counts = f"{one.files:5}  {loads:11}  {one.equal:5}  {len(one.refused):7}  {len(one.different):5}"
+    return f"{name:28}  {counts}  {again}  {mmengine:12.2f}  {zoo:4.2f}  {mmengine / zoo:5.1f}"
+
+
+def add(total: Comparison, one: Comparison) -> None:
+    """Adds figures; files of several releases are only counted in the sum."""
+    for name, value in vars(one).items():
+        before = getattr(total, name)
+        if isinstance(before, dict):
+            before.update({f"{len(before)} {path}": text for path, text in value.items()})
+        else:
+            setattr(total, name, before + value)
+
+
+def print_remaining(found: dict[str, Comparison]) -> None:
+    print("\nFiles that mmengine loads and zoo does not, or not equally:")
+    for name, one in found.items():
+        for path, reason in one.refused.items():
+            print(f"  {name} {path}\n    {reason}")
+        for path in (*one.different, *one.reload_different):
+            print(f"  {name} {path}\n    DIFFERENT")
+        for path, reason in one.not_written.items():
+            print(f"  {name} {path}\n    not written: {reason}")
+    print("\nFiles that mmengine refuses:")
+    for name, one in found.items():
+        for path, reason in one.mmengine_errors.items():
+            also = "zoo flattens it" if path in one.more else "zoo refuses it, too"
+            print(f"  {name} {path}\n    {reason.splitlines()[0][:150]}; {also}")
 
 
 if __name__ == "__main__":

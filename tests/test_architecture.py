@@ -33,6 +33,8 @@ EDGES = {
     "catalog/database.py": "opens zoo.db; in a checkout compares the index with it",
     "catalog/compiler/__init__.py": "reads the index, writes zoo.db",
     "catalog/compiler/sources.py": "reads the files of the index",
+    "models/newstyle.py": "the names of the standard library, a constant of sys",
+    "models/localconfigs.py": "config trees in folders, packages on the import path",
     "models/release.py": "members of a release's wheel, kept in the cache",
     "models/placing.py": "config files at their destination, and the room there",
     "models/keeping.py": "receipts beside downloaded files, and those files",

@@ -23,7 +23,7 @@ PYTHON: dict[str, str] = {
     "import os": f"import os\nos.system('touch {SENTINEL}')",
     "from os": f"from os import system\nsystem('touch {SENTINEL}')",
     "import star": "from os.path import *",
-    "relative import": "from .evil import x",
+    "calling a relative import": "from .evil import x\nx()",
     "dunder import": f"__import__('os').system('touch {SENTINEL}')",
     "open": WRITE,
     "eval": f"x = eval({WRITE!r})",
@@ -39,6 +39,7 @@ PYTHON: dict[str, str] = {
     "private of a base": "_base_ = 'base.py'\nx = _base_._hidden",
     "dunder in an f-string": "x = f'{().__class__}'",
     "format": "x = '{0.__class__.__mro__}'.format(1)",
+    "format with a private item": "x = '{0[__class__]}'.format(dict(a=1))",
     "format_map": "x = '{a.__class__}'.format_map(dict(a=1))",
     "lambda": f"x = (lambda: {WRITE})()",
     "lambda as key": "x = sorted([1, 2], key=lambda item: item)",
@@ -49,7 +50,6 @@ PYTHON: dict[str, str] = {
     "decorator": "@print\ndef f():\n    pass",
     "default argument": f"def f(x={WRITE}):\n    pass",
     "with": f"with {WRITE[:-8]} as f:\n    pass",
-    "read_base": "from mmengine.config import read_base\nwith read_base():\n    from .base import *",
     "try": "try:\n    x = 1\nfinally:\n    pass",
     "raise": "raise SystemExit",
     "assert": "assert 0",
@@ -108,6 +108,12 @@ PYTHON: dict[str, str] = {
     "percent with a name": "x = '%(a)1000000000d' % dict(a=1)",
     "format width": "x = f'{1:1000000000}'",
     "computed format width": "x = f'{1:{10**9}}'",
+    "str.format width": "x = '{:1000000000}'.format(1)",
+    "str.format nested width": "x = '{:{}}'.format(1, 10**9)",
+    "str.format with a named width": "x = '{:{w}}'.format(1, w=10**9)",
+    "str.format of laughs": "x = (1,)\n" + DOUBLE.format("x = (x, x)") + "z = '{}'.format(x)",
+    "str.format with many fields": "x = '" + "{0}" * 200_000 + "'.format('a' * 1000)",
+    "str.format far index": "x = '{99999999999999999999}'.format(1)",
     "laughs": "x = [1]\n" + DOUBLE.format("x = [x, x]"),
     "laughing dicts": "x = dict(a=1)\n" + DOUBLE.format("x = dict(a=x, b=x)"),
     "comparing laughs": "x = [1]\ny = [1]\n" + DOUBLE.format("x = [x, x]; y = [y, y]") + "z = x == y",
@@ -159,6 +165,13 @@ PYTHON: dict[str, str] = {
     "null in a base": "_base_ = 'x\\0.py'",
     "missing base": "_base_ = 'none.py'",
     "base of no format": "_base_ = 'x.sh'",
+    "other package in a circle": "_base_ = 'self::config.py'",
+    "two colons": "_base_ = 'mm::x/y.py::z/w.py'",
+    "environment as a base": "_base_ = ['{{$HOME:x}}.py', '$HOME/x.py']",
+    "environment bomb": "x = '" + '{{"$a:' * 100_000 + "'\ny = open",
+    "environment blanks": "x = '{{\"$a:" + " " * 900_000 + "'\ny = open",
+    "braces": "x = '" + "{" * 900_000 + "'\ny = open",
+    "code in a default": 'x = {{\'$ZOO_HOSTILE:__import__("os").system("touch\\tzoo-was-here")\'}}',
     "other package": "_base_ = 'mmpretrain::_base_/x.py'",
     "other package outside": "_base_ = 'mmpretrain::../../x/y.py'",
     "odd package": "_base_ = '../mm::x/y.py'",
@@ -167,6 +180,60 @@ PYTHON: dict[str, str] = {
     "mark inside a string": "_base_ = 'base.py'\nx = '{{_base_.a}} and more'",
     "mark in a sum": "_base_ = 'base.py'\nx = {{_base_.a}} + 'b'",
     "mark of nothing": "_base_ = 'base.py'\nx = {{_base_.nothing}}",
+}
+
+NEW_STYLE: dict[str, str] = {
+    "calling an imported function": f"from evil import run\nx = run('touch {SENTINEL}')",
+    "calling a method of an import": f"import evil\nx = evil.tools.run('touch {SENTINEL}')",
+    "calling the library": f"from evil import run\nimport os\nos.system('touch {SENTINEL}')",
+    "calling a name of the library": f"from evil import run\nfrom os import system\nsystem('touch {SENTINEL}')",
+    "path of the library": "from evil import run\nfrom pathlib import Path\nPath('zoo-was-here').touch()",
+    "library as an argument": "from evil import run\nfrom os import system\nx = dict(type=system)",
+    "a function of its own": f"from evil import run\ndef f():\n    {WRITE}\nf()",
+    "a default of its own": f"from evil import run\ndef f(x={WRITE}):\n    pass",
+    "decorated": "from evil import run\n@run\ndef f():\n    pass",
+    "lambda": f"from evil import run\nx = [f() for f in [lambda: {WRITE}]]",
+    "globals of an import": "from evil import run\nx = run.__globals__",
+    "class of an import": "from evil import run\nx = run.__class__.__init__.__globals__['sys']",
+    "build of an import": "from os.path import evil\nfrom evil import run\nx = run.build()",
+    "module of an import": "from evil import run\nx = run.module",
+    "import star of a package": "from evil.tools import *",
+    "import star of the library": "from evil import run\nfrom os import *\nsystem('touch zoo-was-here')",
+    "two modules": "import evil, evil2",
+    "import below an if": "from evil import run\nif 1:\n    import evil.tools",
+    "open after with": f"from evil import run\nwith {WRITE[:-8]} as f:\n    pass",
+    "with in a with": "with read_base():\n    with read_base():\n        from .base import *",
+    "a call in read_base": f"with read_base():\n    {WRITE}",
+    "read_base twice": "with read_base():\n    from .base import a\nwith read_base():\n    from .base2 import a",
+    "old and new": "with read_base():\n    from .base import a\n_base_ = 'base.py'\nx = _base_",
+    "new base of an old one": "_base_ = 'newstyle.py'",
+    "old base of a new one": "with read_base():\n    from .oldstyle import *",
+    "outside": "with read_base():\n    from ......etc.passwd import *",
+    "itself": "with read_base():\n    from .config import *",
+    "a circle": "with read_base():\n    from .newcircle import *",
+    "a long chain": "with read_base():\n    from .newchain0 import *",
+    "missing": "with read_base():\n    from .nothing import *",
+    "missing name": "with read_base():\n    from .base import nothing",
+    "of the library": "with read_base():\n    from os.path import *",
+    "of a package": "with read_base():\n    from evil.configs.x import *",
+    "a package itself": "with read_base():\n    from evil import *",
+    "here": "with read_base():\n    from . import base",
+    "name of the file": "from evil import run\nx = __file__",
+    "mmengine's own class": "from evil import run\nx = LazyObject('os', 'system').build()",
+    "import as a key": "from evil import run\nx = {run: 1}",
+    "import in a set": "from evil import run\nx = {run}",
+    "laughs": "from evil import run\nx = [run]\n" + DOUBLE.format("x = [x, x]"),
+    "laughs into a base": "with read_base():\n    from .base import b\nx = [1]\n"
+    + DOUBLE.format("x = [x, x]")
+    + "b.y = x",
+    "merging laughs": "with read_base():\n    from .base import b\nx = dict(a=1)\n"
+    + DOUBLE.format("x = dict(a=x, b=x)")
+    + "b.merge(x)",
+    "base merged with itself": "with read_base():\n    from .base import b\nb.b = b\n"
+    + DOUBLE.format("b.b = b; b.c = b"),
+    "endless": "from evil import run\nfor i in range(10**18):\n    x = run",
+    "long attribute": "import evil\nx = evil" + ".a" * 200_000,
+    "reserved name": "from evil import run\ntext = 'x'",
 }
 
 BYTES: dict[str, bytes] = {
@@ -184,6 +251,23 @@ DOCUMENTS: dict[str, bytes] = {
     + b"".join(b"%c: &%c [*%c, *%c]\n" % (98 + i, 98 + i, 97 + i, 97 + i) for i in range(24)),
     "itself.yaml": b"x: &x [*x]",
     "deep.yaml": b"x: " + b"[" * 50_000 + b"]" * 50_000,
+    "tuple.yaml": b"x: !!python/tuple {a: 1}",
+    "tuple of objects.yaml": b"x: !!python/tuple [!!python/object/apply:os.system ['touch zoo-was-here']]",
+    "new tuple.yaml": b"x: !!python/object/new:os.system ['touch zoo-was-here']",
+    "module.yaml": b"x: !!python/module:os",
+    "tuple as a key.yaml": b"? !!python/tuple [[1]]\n: 1",
+    "merge keys.yaml": b"a: &a {x: 1}\n"
+    + b"".join(b"%c: &%c {<<: [*%c, *%c]}\n" % (98 + i, 98 + i, 97 + i, 97 + i) for i in range(24)),
+    "own tag.yaml": b"x: !evil 1",
+    "set.yaml": b"x: !!set {a, b}",
+    "two documents.yaml": b"a: 1\n---\nb: 2\n",
+    "huge number.yaml": b"x: " + b"9" * 50_000,
+    "sixties.yaml": b"x: " + b"1:" * 20_000 + b"1",
+    "base in a circle.yaml": b"_base_: ./base in a circle.yaml",
+    "outside.yaml": b"_base_: ../../../etc/passwd.yaml",
+    "code as a base.yaml": b"_base_: [__import__('os').system('touch zoo-was-here')]",
+    "reserved.json": b'{"filename": 1}',
+    "null.json": b'{"x": "\x00"}',
     "list.yaml": b"[1, 2]",
     "date.yaml": b"x: 2024-01-01",
     "broken.yaml": b"x: [1",
@@ -199,6 +283,16 @@ BESIDE: dict[str, bytes] = {
     "configs/base2.py": b"a = 3\n",
     "configs/circle.py": b"_base_ = ['circle2.py']",
     "configs/circle2.py": b"_base_ = ['./circle.py']",
+    "configs/oldstyle.py": b"_base_ = 'base.py'",
+    "configs/newstyle.py": b"from evil import run\nx = 1",
+    "configs/newcircle.py": b"with read_base():\n    from .newcircle2 import *",
+    "configs/newcircle2.py": b"with read_base():\n    from .newcircle import *",
+    **{
+        f"configs/newchain{i}.py": (
+            f"with read_base():\n    from .newchain{i + 1} import *\n    from .newchain{i + 1} import a\n"
+        ).encode()
+        for i in range(200)
+    },
     **{f"configs/chain{i}.py": f"_base_ = 'chain{i + 1}.py'".encode() for i in range(200)},
 }
 
@@ -206,6 +300,7 @@ BESIDE: dict[str, bytes] = {
 def cases() -> dict[str, tuple[str, bytes]]:
     """Name of the case -> path of the config and its bytes."""
     found = {name: ("configs/config.py", source.encode()) for name, source in PYTHON.items()}
+    found |= {f"new style: {name}": ("configs/config.py", source.encode()) for name, source in NEW_STYLE.items()}
     found |= {name: ("configs/config.py", source) for name, source in BYTES.items()}
     return found | {name: (f"configs/{name}", source) for name, source in DOCUMENTS.items()}
 
@@ -213,7 +308,8 @@ def cases() -> dict[str, tuple[str, bytes]]:
 def outcome(path: str, source: bytes) -> dict[str, object]:
     """What flattening one of them ends in."""
     try:
-        settings = ConfigTree({**BESIDE, path: source}.get).flatten(path).settings
+        read = {**BESIDE, path: source}.get
+        settings = ConfigTree(read, packages={"self": read}.get).flatten(path).settings
     except ConfigError as error:
         return {"code": error.code, **error.fields()}
     return {"code": "", "settings": repr(settings)[:200]}

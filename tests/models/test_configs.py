@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.models.config_cases import CASES
+from tests.models.config_cases import CASES, settings_of
 from tests.models.config_results import RESULTS
 from zoo_cli.models.bounded import Limits
 from zoo_cli.models.config_errors import BaseMissing, BrokenConfig, CannotEvaluate, ConfigTooLarge, OtherPackage
-from zoo_cli.models.configs import ConfigTree, Read, load_config
+from zoo_cli.models.config_findings import imports_of
+from zoo_cli.models.configs import ConfigTree, Read
 from zoo_cli.models.merge import merged
 
 
@@ -18,13 +19,13 @@ def reader(**files: str) -> Read:
 
 
 def flat(text: str) -> dict[str, object]:
-    return load_config("config.py", reader(config=text))
+    return settings_of("config.py", reader(config=text))
 
 
 @pytest.mark.parametrize("name", sorted(RESULTS))
 def test_equals_mmengine(name: str) -> None:
     files = {path: text.encode() for path, text in CASES[name].items()}
-    settings = load_config("config.py", files.get)
+    settings = settings_of("config.py", files.get)
     assert settings == RESULTS[name]
     assert repr(settings) == repr(RESULTS[name])  # also the order of keys, and tuples as tuples
 
@@ -83,26 +84,26 @@ def test_config_of_a_package_that_is_not_at_hand_is_named() -> None:
 
 def test_missing_base_is_told_with_who_asked() -> None:
     with pytest.raises(BaseMissing) as caught:
-        load_config("a/config.py", reader(a__config="_base_ = 'b.py'", a__b="_base_ = '../none.py'"))
+        settings_of("a/config.py", reader(a__config="_base_ = 'b.py'", a__b="_base_ = '../none.py'"))
     assert (caught.value.file, caught.value.base) == ("a/b.py", "none.py")
 
 
 def test_error_in_a_base_names_that_file_and_line() -> None:
     with pytest.raises(BrokenConfig) as caught:
-        load_config("config.py", reader(config="_base_ = 'b.py'\n", b="a = 1\n\nb = dict(\n  c=a,\n  d=nothing)\n"))
+        settings_of("config.py", reader(config="_base_ = 'b.py'\n", b="a = 1\n\nb = dict(\n  c=a,\n  d=nothing)\n"))
     assert (caught.value.file, caught.value.line) == ("b.py", 5)
     assert "nothing" in caught.value.reason
 
 
 def test_path_of_the_tree_stands_for_the_directory() -> None:
-    found = load_config("configs/x/a.py", {"configs/x/a.py": b"d = '{{ fileDirname }}/dicts'"}.get)
+    found = settings_of("configs/x/a.py", {"configs/x/a.py": b"d = '{{ fileDirname }}/dicts'"}.get)
     assert found == {"d": "configs/x/dicts"}
 
 
 def test_path_that_could_become_code_is_not_filled_in() -> None:
     path = "configs/'+open('x')+'/a.py"
     with pytest.raises(CannotEvaluate):
-        load_config(path, {path: b"d = '{{ fileDirname }}'"}.get)
+        settings_of(path, {path: b"d = '{{ fileDirname }}'"}.get)
 
 
 def test_environment_placeholder_stays_for_mmengine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,12 +112,12 @@ def test_environment_placeholder_stays_for_mmengine(monkeypatch: pytest.MonkeyPa
 
 
 def test_windows_lines_and_byte_order_mark_are_read() -> None:
-    assert load_config("config.py", {"config.py": b"\xef\xbb\xbf# coding: utf-8\r\na = 1\r\n"}.get) == {"a": 1}
+    assert settings_of("config.py", {"config.py": b"\xef\xbb\xbf# coding: utf-8\r\na = 1\r\n"}.get) == {"a": 1}
 
 
 def test_modules_to_import_are_told_and_not_imported() -> None:
     tree = ConfigTree(reader(config="custom_imports = dict(imports=['evil.module'], allow_failed_imports=False)"))
-    assert tree.flatten("config.py").imports == ("evil.module",)
+    assert imports_of(tree.flatten("config.py")) == ("evil.module",)
 
 
 @pytest.mark.parametrize(
@@ -132,16 +133,16 @@ def test_modules_to_import_are_told_and_not_imported() -> None:
 )
 def test_each_limit_holds_and_its_neighbour_passes(limits: Limits, text: str, what: str) -> None:
     with pytest.raises(ConfigTooLarge) as caught:
-        load_config("config.py", reader(config=text), limits)
+        settings_of("config.py", reader(config=text), limits)
     assert caught.value.what == what
-    assert load_config("config.py", reader(config="a = 1"), limits) == {"a": 1}
+    assert settings_of("config.py", reader(config="a = 1"), limits) == {"a": 1}
 
 
 def test_a_chain_of_bases_ends() -> None:
     files = {f"c{i}.py": f"_base_ = 'c{i + 1}.py'".encode() for i in range(9)} | {"c9.py": b"a = 1"}
-    assert load_config("c0.py", files.get, Limits(chain=10)) == {"a": 1}
+    assert settings_of("c0.py", files.get, Limits(chain=10)) == {"a": 1}
     with pytest.raises(ConfigTooLarge):
-        load_config("c0.py", files.get, Limits(chain=9))
+        settings_of("c0.py", files.get, Limits(chain=9))
 
 
 VALUES = st.recursive(

@@ -1,74 +1,46 @@
-"""zoo's flattening and mmengine's own, compared on whole releases and on zoo's own cases."""
+"""zoo's flattening and mmengine's own, compared on whole releases, on zoo's own cases and on hostile configs."""
 
 from __future__ import annotations
 
-import zipfile
+import json
+import os
+import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.models.config_cases import CASES
-from tests.support.mmengine_env import load_with_mmengine
-from tests.support.pypi import wheel
+from tests.support.config_releases import compare
+from tests.support.mmengine_env import answers, load_with_mmengine, mmengine_command
+from zoo_cli import load_config
 from zoo_cli.models.config_errors import ConfigError
-from zoo_cli.models.configs import ConfigTree, Read
-from zoo_cli.models.writer import Header, write_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 
-FILES = {"3.3.0": 869, "2.28.2": 666}
-REFUSED = {"3.3.0": 7, "2.28.2": 0}  # four name a base that is not there, three are programs with argparse
+REPOSITORY = Path(__file__).parent.parent.parent
+# Project and release, its files, those that mmengine refuses, and those that it loads and zoo does not. The first set
+# has lists of classes and keypoint tables, the second path variables, the third bases of other packages.
+RELEASES = [
+    ("mmpose", "1.3.2", 464, 1, 0),
+    ("mmocr", "1.0.1", 116, 1, 0),
+    ("mmselfsup", "1.0.0", 189, 0, 0),
+    ("mmpretrain", "1.2.0", 846, 6, 0),
+    ("mmdet", "3.3.0", 869, 4, 3),  # three are programs: they import argparse and mmengine's Config
+]
 
 
-def answers(path: Path) -> dict[str, Any]:
-    names = {"inf": float("inf"), "nan": float("nan"), "range": range, "set": set, "frozenset": frozenset}
-    lines = (line.split("\t", 1) for line in path.read_text(encoding="utf-8").splitlines())
-    # mmengine's answers, written by our own child: literals, and ranges and sets, which `literal_eval` does not know
-    return {name: eval(text, {"__builtins__": {}, **names}) for name, text in lines}
-
-
-def unpacked(project: str, version: str, folder: Path) -> Path:
-    with zipfile.ZipFile(wheel(project, version)) as archive:
-        archive.extractall(folder, [name for name in archive.namelist() if "/.mim/configs/" in name])
-    return folder / project / ".mim"
-
-
-def reader(root: Path) -> Read:
-    return lambda path: (root / path).read_bytes() if (root / path).is_file() else None
-
-
-@pytest.mark.parametrize("version", sorted(FILES))
-def test_every_config_of_a_release(version: str, tmp_path: Path) -> None:
-    root = unpacked("mmdet", version, tmp_path)
-    other = {"mmpretrain": reader(unpacked("mmpretrain", "1.2.0", tmp_path))}
-    load_with_mmengine(root, tmp_path / "answers")
-    expected = answers(tmp_path / "answers")
-    assert len(expected) == FILES[version]
-    tree = ConfigTree(reader(root), packages=other.get)
-    written = tmp_path / "written"
-    refused, different = [], []
-    for path, settings in expected.items():
-        try:
-            found = tree.flatten(path)
-        except ConfigError:
-            refused.append(path)
-            continue
-        if isinstance(settings, str) or found.settings != settings or repr(found.settings) != repr(settings):
-            different.append(path)
-        target = written / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(write_config(found.settings, Header(path, version, found.files, "0")), encoding="utf-8")
-    assert different == []
-    assert refused == [
-        path for path, settings in expected.items() if isinstance(settings, str)
-    ]  # what mmengine refuses
-    assert len(refused) == REFUSED[version]
-
-    load_with_mmengine(written, tmp_path / "again")
-    again = answers(tmp_path / "again")
-    assert len(again) == FILES[version] - len(refused)
-    assert [path for path in again if again[path] != expected[path]] == []  # what zoo writes, mmengine loads equally
+@pytest.mark.parametrize(("project", "version", "files", "refused", "programs"), RELEASES)
+def test_every_config_of_a_release(
+    project: str, version: str, files: int, refused: int, programs: int, tmp_path: Path
+) -> None:
+    found = compare(project, version, tmp_path, reload=True)
+    assert found.files == files
+    assert len(found.mmengine_errors) == refused
+    assert len(found.refused) == programs
+    assert found.different == []
+    assert found.equal == files - refused - programs
+    assert found.reloaded == found.written
+    assert found.reload_different == []
 
 
 def test_own_cases_are_what_mmengine_says(tmp_path: Path) -> None:
@@ -80,5 +52,53 @@ def test_own_cases_are_what_mmengine_says(tmp_path: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
     load_with_mmengine(tmp_path, tmp_path / "answers", tuple(f"{name}/config.py" for name in CASES))
-    found = answers(tmp_path / "answers")
+    found = answers(tmp_path / "answers", tmp_path)
     assert {path.removesuffix("/config.py"): settings for path, settings in found.items()} == RESULTS
+
+
+def test_hostile_configs_are_dangerous_to_mmengine(tmp_path: Path) -> None:
+    """What zoo refuses (`test_configs_hostile.py`) is no straw man: mmengine runs it, hangs, or fills the memory."""
+    folder, answer = tmp_path / "hostile", tmp_path / "danger.json"
+    command, environment = mmengine_command()
+    argv = [*command, "-m", "tests.models.hostile_danger", str(folder), str(answer)]
+    environment["PYTHONPATH"] += f"{os.pathsep}{REPOSITORY}"
+    ended = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=900)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    found = json.loads(answer.read_text())
+    ran = [case for case, outcome in found.items() if outcome == "ran"]
+    assert {"bases by a call", "class", "object.yaml", "tuple of objects.yaml", "new style: a function of its own"} <= {
+        *ran
+    }
+    dangerous = [case for case, outcome in found.items() if outcome in ("ran", "endless", "memory", "crash")]
+    assert len(dangerous) >= 60
+
+
+def test_mmengine_follows_what_leads_out(tmp_path: Path) -> None:
+    (tmp_path / "secret.py").write_text("key = 'secret'")
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "link.py").symlink_to("../secret.py")
+    for name, base in (("a", "link.py"), ("b", "../secret.py"), ("c", f"{tmp_path}/secret.py")):
+        (tree / f"{name}.py").write_text(f"_base_ = {base!r}")
+    load_with_mmengine(tree, tmp_path / "answers", ("a.py", "b.py", "c.py"))
+    assert answers(tmp_path / "answers", tree) == {f"{name}.py": {"key": "secret"} for name in "abc"}
+    for name in "abc":
+        with pytest.raises(ConfigError):
+            load_config(tree / f"{name}.py", root=tree)
+
+
+def test_load_config_equals_mmengine(tmp_path: Path) -> None:
+    """Through files, with the folder of this machine in {{ fileDirname }} and defaults for the environment."""
+    for name, files in CASES.items():
+        for path, text in files.items():
+            target = tmp_path / name / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+    (tmp_path / "more").mkdir()
+    text = "a = '{{ fileDirname }}/x'\nb = '{{$ZOO_TEST_NOT_SET:/data}}/y'\nc = ('{{$ZOO_TEST_NOT_SET:1}}',)\n"
+    (tmp_path / "more" / "config.py").write_text(text)
+    names = [*CASES, "more"]
+    load_with_mmengine(tmp_path, tmp_path / "answers", tuple(f"{name}/config.py" for name in names))
+    found = answers(tmp_path / "answers", Path("/nowhere"))
+    for name in names:
+        assert load_config(tmp_path / name / "config.py") == found[f"{name}/config.py"], name

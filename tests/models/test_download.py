@@ -22,7 +22,7 @@ from tests.models.site import (
 from tests.support.server import Cut, HtmlPage, OtherFile, Server, Slow, Status, WrongBytes
 from tests.support.wheels import write_wheel
 from zoo_cli.cli.app import run
-from zoo_cli.models.configs import load_config
+from zoo_cli.models.configs import ConfigTree
 from zoo_cli.models.selection import safe_name
 
 CHECKPOINT = NAME["net_r50"]
@@ -39,7 +39,7 @@ def download(*words: str) -> int:
 
 
 def settings_of(path: Path) -> dict[str, object]:
-    return load_config("config.py", {"config.py": path.read_bytes()}.get)
+    return ConfigTree({"config.py": path.read_bytes()}.get).flatten("config.py").settings
 
 
 # -- what comes ------------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def test_model_with_several_files(site: Site, capsys: pytest.CaptureFixture[str]
     output = capsys.readouterr()
     assert [Path(line).name[:8] for line in output.out.splitlines()] == ["tracker.", "detector", "reid_202"]
     assert len(names_in(site.folder / "out")) == 3
-    assert "whoever loads it will import net.extra" in output.err
+    assert "whoever uses it will import net.extra" in output.err
 
 
 def test_model_without_checkpoint(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
@@ -243,7 +243,7 @@ def test_config_that_would_have_to_run_stops_before_the_checkpoint(
     assert download("program", "--dest", "out") == 1
     output = capsys.readouterr()
     assert "error[config-not-evaluated]" in output.err
-    assert "configs/net/program.py, line 2" in output.err
+    assert "configs/net/program.py, line 3" in output.err
     assert "--weights-only" in output.err
     assert site.server.requests_for(site.path_of(NAME["program"])) == []
     assert names_in(site.folder / "out") == []

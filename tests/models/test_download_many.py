@@ -19,7 +19,7 @@ from zoo_cli.catalog.database import open_catalog
 from zoo_cli.cli.app import run
 from zoo_cli.cli.commands import download as command
 from zoo_cli.models.caches import hub_checkpoints
-from zoo_cli.models.configs import load_config
+from zoo_cli.models.configs import ConfigTree
 from zoo_cli.models.selection import Wish, select
 
 BACKBONE = next(name for name in BODIES if name.startswith("resnet50"))
@@ -56,7 +56,7 @@ def test_a_glob_brings_every_model_like_it(site: Site, capsys: pytest.CaptureFix
 def test_a_filter_brings_what_passes_it(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     assert download("mmnet", "--filter", "box_AP>=40 and collection=Net", "--config-only") == 0
     assert capsys.readouterr().out == "./net_r50.py\n"
-    settings = load_config("config.py", {"config.py": Path("net_r50.py").read_bytes()}.get)
+    settings = ConfigTree({"config.py": Path("net_r50.py").read_bytes()}.get).flatten("config.py").settings
     assert settings == R50
 
 

@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.models.config_cases import settings_of
 from tests.models.config_results import RESULTS
-from zoo_cli.models.configs import RESERVED, load_config
+from zoo_cli.models.configs import RESERVED
 from zoo_cli.models.writer import CannotWrite, Header, write_config
 
 HEADER = Header("rtmdet_x", "mmdet 3.3.0", ("configs/_base_/a.py", "configs/rtmdet/rtmdet_x.py"), "0.1.0")
 
 
 def reload(text: str) -> dict[str, Any]:
-    return load_config("config.py", {"config.py": text.encode("utf-8")}.get)
+    return settings_of("config.py", {"config.py": text.encode("utf-8")}.get)
 
 
 def is_top_level_name(name: str) -> bool:

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = [
-    "AmbiguousModel", "Found", "Metric", "Model", "ModelFile", "NearModel", "Release", "UnknownModel", "UnknownPackage",
-    "content_of", "distinct", "find_models", "metrics_of", "models_by_number", "packages", "releases",
+    "FORKS", "AmbiguousModel", "Found", "Metric", "Model", "ModelFile", "NearModel", "Release", "UnknownModel",
+    "UnknownPackage", "content_of", "distinct", "find_models", "metrics_of", "models_by_number", "packages", "releases",
 ]  # fmt: skip
 
 LONGEST_NAME = 2000
-_FORKS = ("onedl-",)  # packages that carry on the models of others
+FORKS = ("onedl-",)  # packages that carry on the models of others
 _CHECKPOINT = re.compile(r"\.(pth|pt|pkl|bin|zip|ckpt|safetensors|tar|onnx)$")
 
 
@@ -336,7 +336,7 @@ def _one(asked: str, found: Sequence[Model], others: Iterable[Model] = ()) -> tu
 
 def _rank(model: Model) -> tuple[bool, str]:
     """Of two packages that carry one model: the greater is meant."""
-    return (not model.project.startswith(_FORKS), model.release.date)
+    return (not model.project.startswith(FORKS), model.release.date)
 
 
 def content_of(model: Model) -> tuple[object, ...]:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from zoo_cli.catalog.models import Model
 from zoo_cli.cli.text import human_bytes, printable
-from zoo_cli.models.download import addresses_of, wheel_of
+from zoo_cli.models.config_findings import imports_of
+from zoo_cli.models.download import addresses_of
+from zoo_cli.models.flatten import wheel_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -111,7 +113,7 @@ def show_plan(console: Console, selection: Selection, outlook: Outlook, mirrors:
     rows: dict[str, tuple[str, str, str, tuple[str, ...], int | None]] = {}
     for pick in selection.picks:
         if pick.config_name and pick.model:
-            wheel, path = wheel_of(pick.model, mirrors), pick.place(pick.config_name)
+            wheel, path = wheel_of(pick.model.release, mirrors), pick.place(pick.config_name)
             what = f"{wheel.name}: {pick.model.config_path}"
             rows[path] = ("config", shown(outlook.destination, path), what, wheel.urls, None)
         for file in pick.files:
@@ -211,7 +213,7 @@ def _document(receipt: PickReceipt, dest: Path, links: dict[str, tuple[Linked, .
         and {
             "path": shown(dest, pick.places[0]),
             "files": list(config.flat.files),
-            "imports": list(config.flat.imports),
+            "imports": list(imports_of(config.flat)),
             "evidence": config.evidence,
             "already_here": config.already_here,
         },

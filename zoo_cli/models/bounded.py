@@ -164,6 +164,15 @@ def pay_format(budget: Budget, specification: str, fields: int = 1) -> None:
     budget.text(len(specification) + 10_000 * fields)
 
 
+def formatted(budget: Budget, value: object, specification: str, conversion: str | None = None) -> str:
+    """The value as f-strings and `str.format` write it; `conversion` is r, s or a."""
+    budget.walk(value)
+    pay_format(budget, specification)
+    if conversion:
+        value = ascii(value) if conversion == "a" else repr(value) if conversion == "r" else str(value)
+    return format(value, specification)
+
+
 BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv,
     "%": operator.mod, "**": operator.pow, "<<": operator.lshift, ">>": operator.rshift, "&": operator.and_,

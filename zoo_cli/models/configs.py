@@ -1,11 +1,13 @@
 """Configs without execution: an OpenMMLab config and its chain of bases become one flat dict.
 
-Pure: files come through `read`, by their posix path inside the config tree (`configs/yolo/yolov3.py`). Equal to what
+Pure. Files come through `read`, by their posix path inside the config tree (`configs/yolo/yolov3.py`). Equal to what
 `mmengine.Config.fromfile` (0.10.7) gives for the same file, but by walking the syntax tree: no byte of a config runs,
-nothing is imported, and the work is bounded (`Limits`). Understood: `_base_` chains, `{{_base_.a.b}}`, `_base_.a.b` in
-code, the `{{ fileDirname }}` family (as a path inside the tree), bases of other packages (`pkg::path`), JSON and YAML.
-Environment placeholders (`{{$NAME:default}}`) stay as they are: mmengine fills them in where the config is used.
-Refused by name: new-style configs (`with read_base()`), functions, and whatever else would need to run.
+nothing is imported, and the work is bounded (`Limits`). Understood: the old style (`_base_` chains, `{{_base_.a.b}}`,
+`_base_.a.b` in code), the new style (`with read_base()`, see `newstyle`), the `{{ fileDirname }}` family, bases of
+other packages (`pkg::path`), JSON and YAML. What would need to run is refused by its name and place.
+
+Two differences are meant. `{{ fileDirname }}` is a path inside the tree, unless `directory` says where the tree is; and
+a string with `{{$NAME:default}}` stays as it is, for mmengine fills it in where the config is used.
 """
 
 from __future__ import annotations
@@ -13,8 +15,8 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,22 +26,22 @@ from zoo_cli.models.config_errors import (
     BaseMissing,
     BaseOutside,
     BrokenConfig,
-    CannotEvaluate,
     ConfigTooLarge,
     OtherPackage,
 )
-from zoo_cli.models.evaluate import evaluate, evaluate_expression, placed
+from zoo_cli.models.configtext import decoded, document, filled, may_import, parsed, substituted
+from zoo_cli.models.evaluate import evaluate, evaluate_expression, evaluate_new_style, placed
+from zoo_cli.models.expressions import Function
 from zoo_cli.models.merge import BaseDict, CannotInherit, fresh, merged, scoped
+from zoo_cli.models.newstyle import Imported, NewStyle, is_new_style, module_of, parts_of
 from zoo_cli.models.syntax import BASE, is_base_line
 
 Read = Callable[[str], bytes | None]  # a file of a config tree by its posix path; None: there is none
+Packages = Callable[[str], Read | None]  # the tree of a package by its import name; None: it is not at hand
 
 RESERVED = frozenset({"filename", "text", "pretty_text", "env_variables"})  # attributes of mmengine's Config
+_BASE_NAME = re.compile(r"(?<![\w/])_base_(?![\w/])")  # a name, not the folder of bases in a path
 _FORMATS = (".py", ".json", ".yaml", ".yml")
-_COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")  # PEP 263
-_PLAIN_PATH = re.compile(r"[\w.+@%,= /-]*")
-_BASE_VARIABLE = re.compile(r"\{\{\s*_base_\.([\w.]+)\s*\}\}")
-_OPERATORS = re.compile(r"[-+*/%@&|^<>.(\[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +50,8 @@ class Flat:
 
     settings: dict[str, Any]
     files: tuple[str, ...]  # what it was made from, bases first; `pkg::path` for another package's
-
-    @property
-    def imports(self) -> tuple[str, ...]:
-        """Modules that a framework will import when it loads this config (`custom_imports`), as they stand there."""
-        custom = self.settings.get("custom_imports")
-        names = custom.get("imports") if isinstance(custom, dict) else None
-        names = [names] if isinstance(names, str) else names
-        return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list | tuple) else ()
+    directories: tuple[str, ...] = ()  # what {{ fileDirname }} stands for, where the files use it
+    new_style: bool = False  # {{...}} in a string of a new-style config is only text
 
 
 def no_packages(_package: str) -> Read | None:
@@ -67,12 +63,16 @@ def no_packages(_package: str) -> Read | None:
 class ConfigTree:
     """The configs of one release; files read once are kept, so a whole release is flattened in a second.
 
-    `packages` gives the tree of another package by its import name (`mmpretrain`), for `pkg::` bases.
+    `packages` gives the tree of another package by its import name (`mmpretrain`), for `pkg::` bases: the folder that
+    holds its `configs/`. `modules` gives the folder of the package itself, for `from mmdet.configs.x import *` in a
+    `read_base()`. `directory` is where the tree is, for {{ fileDirname }}.
     """
 
     read: Read
     limits: Limits = field(default_factory=Limits)
-    packages: Callable[[str], Read | None] = no_packages
+    packages: Packages = no_packages
+    modules: Packages = no_packages
+    directory: str = ""
     _known: dict[tuple[str, str], Flat] = field(default_factory=dict, repr=False)
 
     def flatten(self, path: str) -> Flat:
@@ -82,18 +82,16 @@ class ConfigTree:
             ConfigError: Of the kind that fits, with the file and the line.
         """
         budget = Budget(self.limits)
-        flat = _Flattener(self, budget).flat("", path)
-        for key in RESERVED & flat.settings.keys():
-            raise BrokenConfig(path, 0, f"the name {key} is reserved by mmengine")
+        flattener = _Flattener(self, budget)
+        key = ("", path)
+        flat = flattener.known(key) or flattener.first(key)
+        for reserved in RESERVED & flat.settings.keys():
+            raise BrokenConfig(path, 0, f"the name {reserved} is reserved by mmengine")
         with placed(path, lambda: 0):
-            return Flat(fresh(flat.settings, budget), flat.files)
+            return Flat(fresh(flat.settings, budget), flat.files, flat.directories, flat.new_style)
 
 
-def load_config(
-    path: str, read: Read, limits: Limits | None = None, packages: Callable[[str], Read | None] = no_packages
-) -> dict[str, Any]:
-    """The settings of one flattened config; see `ConfigTree.flatten`."""
-    return ConfigTree(read, limits or Limits(), packages).flatten(path).settings
+_Key = tuple[str, str]  # package and path; the package is "" for the tree itself, "pkg/" for a package's own folder
 
 
 class _Flattener:
@@ -102,200 +100,206 @@ class _Flattener:
     def __init__(self, tree: ConfigTree, budget: Budget) -> None:
         self.tree = tree
         self.budget = budget
-        self.open: list[tuple[str, str]] = []  # the chain from the asked config to here
-        self.files = 0
+        self.open: list[_Key] = []  # the chain from the asked config to here
+        self.count = 0
+        self.styled: dict[_Key, tuple[NewStyle, list[str]]] = {}  # files of the new style that are done
 
-    def flat(self, package: str, path: str) -> Flat:
-        """The flattened file; `package` is empty for the tree itself."""
-        key = (package, path)
-        if key in self.tree._known:
-            return self.tree._known[key]
-        shown = _shown(package, path)
-        if key in self.open:
-            raise BaseCycle(shown, 0, tuple(_shown(*each) for each in [*self.open[self.open.index(key) :], key]))
-        if len(self.open) >= self.tree.limits.chain:
-            raise ConfigTooLarge(shown, 0, "bases of bases", self.tree.limits.chain)
-        self.files += 1
-        if self.files > self.tree.limits.files:
-            raise ConfigTooLarge(shown, 0, "files in one chain", self.tree.limits.files)
-        self.open.append(key)
-        made = self.file(package, path, shown)
-        self.open.pop()
+    def known(self, key: _Key) -> Flat | None:
+        """What an earlier walk made of the file."""
+        return self.tree._known.get(key)
+
+    def first(self, key: _Key) -> Flat:
+        """The asked file, of whichever style it is."""
+        text = self.text(key)
+        tree = self.new_style_tree(key, text)
+        made = self.old(key, text) if tree is None else self.finished(key, tree)
         self.tree._known[key] = made
         return made
 
-    def file(self, package: str, path: str, shown: str) -> Flat:
-        text, variables = _substituted(self.text(package, path, shown), path, shown)
-        with placed(shown, lambda: 0):
-            parsed: ast.Module | dict[str, Any]
-            parsed = _parsed(text, shown, self.tree.limits) if path.endswith(".py") else _document(text, path, shown)
-        base, files = self.bases(parsed, package, path, shown)
-        if isinstance(parsed, dict):
-            own = {key: value for key, value in parsed.items() if key != BASE}
+    @contextmanager
+    def inside(self, key: _Key) -> Iterator[None]:
+        """While a file is worked on.
+
+        Raises:
+            BaseCycle, ConfigTooLarge: It is being worked on already, or there are too many.
+        """
+        if key in self.open:
+            chain = [*self.open[self.open.index(key) :], key]
+            raise BaseCycle(_shown(key), 0, tuple(map(_shown, chain)))
+        if len(self.open) >= self.tree.limits.chain:
+            raise ConfigTooLarge(_shown(key), 0, "bases of bases", self.tree.limits.chain)
+        self.count += 1
+        if self.count > self.tree.limits.files:
+            raise ConfigTooLarge(_shown(key), 0, "files in one chain", self.tree.limits.files)
+        self.open.append(key)
+        yield
+        self.open.pop()
+
+    def text(self, key: _Key) -> str:
+        """The text of a file."""
+        package, path = key
+        shown = _shown(key)
+        if not path.endswith(_FORMATS):
+            raise BrokenConfig(shown, 0, "a config is a .py, .json or .yaml file")
+        if package.endswith("/"):
+            read = self.tree.modules(package[:-1])
         else:
-            if _reads_base(parsed):
-                base = fresh(base, self.budget, BaseDict)
-            own = evaluate(parsed, shown, base if isinstance(base, BaseDict) else BaseDict(), self.budget)
+            read = self.tree.packages(package) if package else self.tree.read
+        if read is None:
+            raise OtherPackage(shown, 0, package.rstrip("/"), path)
+        data = read(path)
+        if data is None:
+            raise BaseMissing(_shown(self.open[-1]) if self.open else shown, 0, shown)
+        return decoded(data, shown, self.tree.limits)
+
+    def new_style_tree(self, key: _Key, text: str) -> ast.Module | None:
+        """The syntax tree of a config of the new style; None when it is one of the old style."""
+        if not key[1].endswith(".py") or not may_import(text):
+            return None
+        with placed(_shown(key), lambda: 0):
+            tree = parsed(text, _shown(key), self.tree.limits)
+            return tree if is_new_style(tree) else None
+
+    # -- old style ---------------------------------------------------------------------------------------------------
+
+    def base(self, key: _Key) -> Flat:
+        """A base of the old style, flattened."""
+        if (found := self.known(key)) and not found.new_style:
+            return found
+        if key in self.open:  # before it is read once more
+            with self.inside(key):
+                pass
+        text = self.text(key)
+        if self.new_style_tree(key, text) is not None:
+            raise BrokenConfig(_shown(key), 0, "a new-style config as a base of an old-style one")
+        made = self.old(key, text)
+        self.tree._known[key] = made
+        return made
+
+    def old(self, key: _Key, raw: str) -> Flat:
+        """A file of the old style with its bases merged in."""
+        with self.inside(key):
+            return self.merged(key, raw)
+
+    def merged(self, key: _Key, raw: str) -> Flat:
+        path, shown = key[1], _shown(key)
+        source = substituted(raw, path, shown, self.tree.directory)
         with placed(shown, lambda: 0):
-            own = fresh(own, self.budget, replace=_filled(variables, base) if variables else None)
+            tree: ast.Module | dict[str, Any]
+            is_code = path.endswith(".py")
+            tree = parsed(source.text, shown, self.tree.limits) if is_code else document(source.text, path, shown)
+        base, files, directories = self.bases(tree, key)
+        if isinstance(tree, dict):
+            own = {name: value for name, value in tree.items() if name != BASE}
+        else:
+            if _reads_base(source.text):
+                base = fresh(base, self.budget, BaseDict)
+            own = evaluate(tree, shown, base if isinstance(base, BaseDict) else BaseDict(), self.budget)
+        with placed(shown, lambda: 0):
+            own = fresh(own, self.budget, replace=filled(source.marks, base) if source.marks else None)
         own.pop("_deprecation_", None)
         try:
             result = merged(own, base)
         except CannotInherit as error:
             raise BrokenConfig(shown, 0, str(error)) from error
-        settings = {key: value for key, value in result.items() if not str(key).startswith("__")}
-        return Flat(settings, (*files, shown))
-
-    def text(self, package: str, path: str, shown: str) -> str:
-        if not path.endswith(_FORMATS):
-            raise BrokenConfig(shown, 0, "a config is a .py, .json or .yaml file")
-        read = self.tree.packages(package) if package else self.tree.read
-        if read is None:
-            raise OtherPackage(shown, 0, package, path)
-        data = read(path)
-        if data is None:
-            asked_by = _shown(*self.open[-2]) if len(self.open) > 1 else shown
-            raise BaseMissing(asked_by, 0, shown)
-        return _decoded(data, shown, self.tree.limits)
+        settings = {name: value for name, value in result.items() if not str(name).startswith("__")}
+        if source.directory is not None:
+            directories = (*directories, source.directory)
+        return Flat(settings, (*files, shown), tuple(dict.fromkeys(directories)))
 
     def bases(
-        self, parsed: ast.Module | dict[str, Any], package: str, path: str, shown: str
-    ) -> tuple[dict[Any, Any], tuple[str, ...]]:
-        """The bases of a file in one dict, and the files that they were made from."""
+        self, tree: ast.Module | dict[str, Any], key: _Key
+    ) -> tuple[dict[Any, Any], tuple[str, ...], tuple[str, ...]]:
+        """The bases of a file in one dict, the files that they were made from, and the directories they name."""
         result: dict[Any, Any] = {}
         files: dict[str, None] = {}
-        names, line = _base_names(parsed, shown, self.budget)
+        directories: dict[str, None] = {}
+        names, line = _base_names(tree, _shown(key), self.budget)
         for name in names:
-            scope, base_path = _base_path(name, path, shown, line)
-            flat = self.flat(scope or package, base_path)
+            scope, path = _base_path(name, key[1], _shown(key), line)
+            flat = self.base((scope or key[0], path))
             double = sorted(map(str, result.keys() & flat.settings.keys()))
             if double:
-                raise BrokenConfig(shown, line, f"two bases both set {', '.join(double)[:200]}")
+                raise BrokenConfig(_shown(key), line, f"two bases both set {', '.join(double)[:200]}")
             result.update(scoped(flat.settings, scope) if scope else flat.settings)
             files.update(dict.fromkeys(flat.files))
-        return result, tuple(files)
+            directories.update(dict.fromkeys(flat.directories))
+        return result, tuple(files), tuple(directories)
+
+    # -- new style ---------------------------------------------------------------------------------------------------
+
+    def finished(self, key: _Key, tree: ast.Module) -> Flat:
+        """The asked file of the new style: imported names are dropped as settings and are dotted paths as values."""
+        made, files = self.new(key, tree)
+        settings = {
+            name: value
+            for name, value in made.settings.items()
+            if name not in made.imported and type(value) is not Function
+        }
+        with placed(_shown(key), lambda: 0):
+            return Flat(fresh(settings, self.budget, names=_dotted), tuple(dict.fromkeys(files)), (), new_style=True)
+
+    def new(self, key: _Key, tree: ast.Module) -> tuple[NewStyle, list[str]]:
+        """A file of the new style and the files it was made from."""
+        shown = _shown(key)
+        with self.inside(key):
+            with placed(shown, lambda: 0):
+                parts = parts_of(tree)
+            bases: dict[str, NewStyle] = {}
+            files: list[str] = []
+            for node in parts.bases:
+                base, more = self.new_base(self.module_place(node, key))
+                with placed(shown, lambda: 0):
+                    copy = fresh(base.settings, self.budget, BaseDict, names=lambda name: name)
+                bases[module_of(node)] = NewStyle(copy, base.imported)
+                files += more
+            return evaluate_new_style(parts, shown, bases, self.budget), [*files, shown]
+
+    def new_base(self, key: _Key) -> tuple[NewStyle, list[str]]:
+        """A base of the new style and the files it was made from."""
+        if key not in self.styled:
+            with placed(_shown(key), lambda: 0):
+                tree = parsed(self.text(key), _shown(key), self.tree.limits)
+            self.styled[key] = self.new(key, tree)
+        return self.styled[key]
+
+    def module_place(self, node: ast.ImportFrom, key: _Key) -> _Key:
+        """Where the base is that a file of the new style imports."""
+        package, path = key
+        names = str(node.module).split(".")
+        if node.level:
+            up = [".."] * (node.level - 1)
+            below = posixpath.normpath(posixpath.join(posixpath.dirname(path), *up, *names) + ".py")
+            if below.startswith(".."):
+                raise BaseOutside(_shown(key), node.lineno, module_of(node))
+            return package, below
+        if len(names) == 1:
+            raise BrokenConfig(_shown(key), node.lineno, f"the base {names[0]} is a package and no config")
+        here = "/".join(names) + ".py"
+        if not package and self.tree.read(here) is not None:
+            return package, here
+        return names[0] + "/", "/".join(names[1:]) + ".py"
 
 
-# -- one file --------------------------------------------------------------------------------------------------------
+def _dotted(value: Any) -> str:
+    if type(value) is Imported:
+        return value.dotted
+    raise TypeError(f"a config cannot hold a {type(value).__name__}")
 
 
-def _shown(package: str, path: str) -> str:
-    return f"{package}::{path}" if package else path
+def _shown(key: _Key) -> str:
+    package, path = key
+    return f"{package}{path}" if package.endswith("/") else f"{package}::{path}" if package else path
 
 
-def _decoded(data: bytes, shown: str, limits: Limits) -> str:
-    """The text of a file: UTF-8 only, whatever a coding line (PEP 263) says."""
-    if len(data) > limits.file_bytes:
-        raise ConfigTooLarge(shown, 0, "bytes of a file", limits.file_bytes)
-    for number, line in enumerate(data.split(b"\n", 2)[:2], 1):
-        cookie = _COOKIE.match(line)
-        if cookie and cookie[1].lower().replace(b"_", b"-") not in (b"utf-8", b"utf8", b"ascii", b"us-ascii"):
-            raise CannotEvaluate(shown, number, f"the encoding {cookie[1].decode('ascii', 'replace')}")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line_number = data.count(b"\n", 0, error.start) + 1
-        raise BrokenConfig(shown, line_number, f"not UTF-8 ({error.reason})") from error
-
-
-def _substituted(text: str, path: str, shown: str) -> tuple[str, dict[str, str]]:
-    """The text with path variables filled in and `{{_base_.a.b}}` as marked strings, and what the marks stand for."""
-    if "{{" not in text:
-        return text, {}
-    stem, extension = posixpath.splitext(posixpath.basename(path))
-    for name, value in {
-        "fileDirname": posixpath.dirname(path),
-        "fileBasename": stem + extension,
-        "fileBasenameNoExtension": stem,
-        "fileExtname": extension,
-    }.items():
-        pattern = re.compile(r"\{\{\s*" + name + r"\s*\}\}")
-        if pattern.search(text):
-            if not _PLAIN_PATH.fullmatch(value):
-                raise CannotEvaluate(shown, 0, f"{{{{ {name} }}}} in a file whose path has unusual letters")
-            text = pattern.sub(value, text)
-    mark = "_base_variable"
-    while mark in text:  # a config cannot forge a mark
-        mark += "_"
-    variables: dict[str, str] = {}
-    for variable in sorted(set(_BASE_VARIABLE.findall(text))):
-        variables[f"{mark}_{len(variables)}"] = variable
-    names = {variable: name for name, variable in variables.items()}
-    return _BASE_VARIABLE.sub(lambda match: f'"{names[match[1]]}"', text), variables
-
-
-def _filled(variables: dict[str, str], base: dict[Any, Any]) -> Callable[[str], Any]:
-    """Replaces a string that is a mark by the base's value it stands for."""
-
-    def replace(text: str) -> Any:
-        if text not in variables:
-            if any(mark in text for mark in variables):
-                raise ValueError("{{_base_...}} must be a value of its own")
-            return text
-        value: Any = base
-        for key in variables[text].split("."):
-            value = value[key]
-        return value
-
-    return replace
-
-
-def _parsed(text: str, shown: str, limits: Limits) -> ast.Module:
-    """The syntax tree of a Python config of the old style."""
-    if len(text) > 2 * limits.operators and sum(1 for _ in _OPERATORS.finditer(text)) > limits.operators:
-        raise ConfigTooLarge(shown, 0, "operators in a file", limits.operators)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "invalid escape sequence" of a foreign file is not ours
-            tree = ast.parse(text)
-    except SyntaxError as error:
-        raise BrokenConfig(shown, error.lineno or 0, f"not Python: {error.msg}") from error
-    for node in tree.body:
-        if isinstance(node, ast.With) and "read_base" in ast.dump(node.items[0].context_expr):
-            raise CannotEvaluate(shown, node.lineno, "with read_base() (a new-style config)")
-    return tree
-
-
-def _document(text: str, path: str, shown: str) -> dict[str, Any]:
-    """The dict in a JSON or YAML config; YAML without tags that make objects."""
-    if path.endswith(".json"):
-        import json
-
-        try:
-            loaded = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise BrokenConfig(shown, error.lineno, f"not JSON: {error.msg}") from error
-    else:
-        loaded = _yaml(text, shown)
-    if not isinstance(loaded, dict):
-        raise BrokenConfig(shown, 0, "a config document must be a mapping")
-    return loaded
-
-
-def _yaml(text: str, shown: str) -> Any:
-    import yaml
-
-    from zoo_cli.models import safe_yaml
-
-    try:
-        safe_yaml.read_yaml(text.encode(), safe_yaml.Limits(bytes=200_000, depth=100))
-        # Once more, for keys that are numbers: `read_yaml` gives text.
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
-    except safe_yaml.UnreadableYaml as error:
-        raise BrokenConfig(shown, error.line or 0, f"not YAML: {error.problem}"[:300]) from error
-
-
-# -- bases -----------------------------------------------------------------------------------------------------------
-
-
-def _base_names(parsed: ast.Module | dict[str, Any], shown: str, budget: Budget) -> tuple[list[str], int]:
+def _base_names(tree: ast.Module | dict[str, Any], shown: str, budget: Budget) -> tuple[list[str], int]:
     """The bases as a file names them, and the line where it does."""
     line = 0
     value: Any
-    if isinstance(parsed, dict):
-        value = parsed.get(BASE, [])
+    if isinstance(tree, dict):
+        value = tree.get(BASE, [])
     else:
-        node = next((node for node in parsed.body if is_base_line(node)), None)
+        node = next((node for node in tree.body if is_base_line(node)), None)
         if node is None:
             return [], 0
         assert isinstance(node, ast.Assign)
@@ -308,7 +312,7 @@ def _base_names(parsed: ast.Module | dict[str, Any], shown: str, budget: Budget)
     return names, line
 
 
-def _base_path(name: str, path: str, shown: str, line: int) -> tuple[str, str]:
+def _base_path(name: str, path: str, shown: str, line: int) -> _Key:
     """The package (empty: the same) and the path in its tree that a base's name means.
 
     Raises:
@@ -326,8 +330,10 @@ def _base_path(name: str, path: str, shown: str, line: int) -> tuple[str, str]:
     return package, joined
 
 
-def _reads_base(tree: ast.Module) -> bool:
-    """Whether the code uses `_base_` as a value: only then the bases are copied for it."""
-    return any(
-        isinstance(node, ast.Name) and node.id == BASE and isinstance(node.ctx, ast.Load) for node in ast.walk(tree)
-    )
+def _reads_base(text: str) -> bool:
+    """Whether code may use `_base_` as a value, beside the line that names the bases: only then they are copied for it.
+
+    Looks at the text, for walking the tree would be a third of all the work. A name that is `_base_` only after Unicode
+    normalization is not seen: such a config finds no base, and is refused.
+    """
+    return len(_BASE_NAME.findall(text)) > 1

@@ -8,16 +8,15 @@ are there. What goes wrong with one model stops no other.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
-from zoo_cli import __version__
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.models.configs import ConfigTree, Flat
+from zoo_cli.models.config_findings import imports_of
+from zoo_cli.models.flatten import Releases
 from zoo_cli.models.placing import is_placed, place
-from zoo_cli.models.release import Release, Wheel
-from zoo_cli.models.writer import Header, write_config
+from zoo_cli.models.writer import write_flat
 from zoo_cli.transfer.events import Listener, Noted, nothing
 from zoo_cli.transfer.failures import AllSourcesFailed, Failed, HashMismatch
 from zoo_cli.transfer.fetch import Received, Wanted, fetch
@@ -30,7 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from zoo_cli.catalog.models import Model, ModelFile
+    from zoo_cli.catalog.models import ModelFile
+    from zoo_cli.catalog.models import Release as IndexRelease
+    from zoo_cli.models.configs import Flat
     from zoo_cli.models.selection import Pick, Selection
     from zoo_cli.transfer.settings import Settings
     from zoo_cli.transfer.sources import Mirrors
@@ -99,7 +100,10 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a download may use: rules, limits, cache of configs, record of digests, store (None: none), trust."""
+    """What a download may use: rules, limits, cache of configs, record of digests, store (None: none), trust.
+
+    `releases` are those of the index, for configs that are built on other packages.
+    """
 
     mirrors: Mirrors
     settings: Settings
@@ -107,6 +111,7 @@ class Access:
     seen: Seen | None = None
     store: Store | None = None
     policy: Policy = NOTHING_TRUSTED
+    releases: tuple[IndexRelease, ...] = ()
 
 
 def execute(
@@ -185,7 +190,8 @@ class _Run:
 
     def prepare(self) -> None:
         """Flattens every config; a model whose config cannot be had is given up here."""
-        with _Releases(self.access) as releases:
+        access = self.access
+        with Releases(access.mirrors, access.settings, access.cache, access.releases) as releases:
             for number, pick in enumerate(self.selection.picks):
                 try:
                     self.ready[number] = _prepared(pick, self.destination, releases, self.replace_others)
@@ -259,52 +265,18 @@ class _Run:
         return Receipt(tuple(self.done[number] for number in sorted(self.done)), failures)
 
 
-class _Releases:
-    """The config trees of the releases of one run; each wheel is opened once."""
-
-    def __init__(self, access: Access) -> None:
-        self._access, self._open = access, ExitStack()
-        self._trees: dict[Wheel, Release] = {}
-
-    def __enter__(self) -> _Releases:  # noqa: PYI034 (typing.Self is 3.11)
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._open.close()
-
-    def of(self, model: Model) -> Release:
-        """The tree that holds the model's config."""
-        wheel = wheel_of(model, self._access.mirrors)
-        if wheel not in self._trees:
-            tree = Release(wheel, self._access.settings, self._access.cache)
-            self._trees[wheel] = self._open.enter_context(tree)
-        self._trees[wheel].evidence = "kept"
-        return self._trees[wheel]
-
-
-def wheel_of(model: Model, mirrors: Mirrors) -> Wheel:
-    """The wheel with the model's config, and where it may come from."""
-    release = model.release
-    urls = mirrors.addresses(release.wheel_url, "configs")
-    if urls == (release.wheel_url,):  # no rule for configs: those for package indexes hold
-        urls = mirrors.addresses(release.wheel_url, "package-index")
-    return Wheel(release.wheel_name, urls, release.wheel_sha256, release.config_root, release.record_sha256)
-
-
 def addresses_of(file: ModelFile, mirrors: Mirrors) -> tuple[str, ...]:
     """Where a checkpoint or log may come from, in the order to try."""
     return mirrors.all_addresses(file.urls, "checkpoints")
 
 
-def _prepared(pick: Pick, destination: Path, releases: _Releases, replace_others: bool) -> _Ready | None:
+def _prepared(pick: Pick, destination: Path, releases: Releases, replace_others: bool) -> _Ready | None:
     if pick.config_name is None or pick.model is None or pick.model.config_path is None:
         return None
-    release, tree = pick.model.release, releases.of(pick.model)
-    flat = ConfigTree(tree.read).flatten(pick.model.config_path)
-    header = Header(pick.asked_as, f"{release.project} {release.version}", flat.files, __version__)
-    text = write_config(flat.settings, header)
+    made = releases.flatten(pick.model.config_path, pick.model.release)
+    text = write_flat(made.flat, made.header(pick.asked_as))
     path = destination / pick.place(pick.config_name)
-    return _Ready(path, text, flat, tree.evidence, is_placed(path, text, replace=replace_others))
+    return _Ready(path, text, made.flat, made.evidence, is_placed(path, text, replace=replace_others))
 
 
 def _placed(config: _Ready, listen: Listener) -> PlacedConfig:
@@ -314,8 +286,8 @@ def _placed(config: _Ready, listen: Listener) -> PlacedConfig:
     else:
         place(config.path, config.text)
         listen(Noted(f"{config.path.name}: flattened from {count} files"))
-    if config.flat.imports:
-        listen(Noted(f"{config.path.name}: whoever loads it will import {', '.join(config.flat.imports)}"))
+    if imports := imports_of(config.flat):
+        listen(Noted(f"{config.path.name}: whoever uses it will import {', '.join(imports)}"))
     return PlacedConfig(config.path, config.text, config.flat, config.evidence, config.already_here)
 
 

@@ -13,11 +13,23 @@ from typing import TYPE_CHECKING, Any
 from zoo_cli.models.bounded import Budget, Exhausted, Refused, binary
 from zoo_cli.models.config_errors import BrokenConfig, CannotEvaluate, ConfigTooLarge
 from zoo_cli.models.expressions import FROM_COPY, Expressions, Function
-from zoo_cli.models.merge import BaseDict
+from zoo_cli.models.merge import BaseDict, fresh
+from zoo_cli.models.newstyle import (
+    NewStyle,
+    Parts,
+    WrongNewStyle,
+    imported_module,
+    imported_name,
+    imported_names,
+    is_library,
+    module_of,
+    take_from_bases,
+    whole_modules,
+)
 from zoo_cli.models.syntax import SIGNS, is_base_line, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 # What Python's own operators raise on values that do not fit.
 _MISTAKES = (NameError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RuntimeError)
@@ -40,6 +52,8 @@ def placed(file: str, line: Callable[[], int]) -> Iterator[None]:
         raise CannotEvaluate(file, line(), str(error)) from error
     except Exhausted as error:
         raise ConfigTooLarge(file, line(), error.what, error.limit) from error
+    except WrongNewStyle as error:
+        raise BrokenConfig(file, error.line, str(error)) from error
     except (RecursionError, MemoryError) as error:
         raise ConfigTooLarge(file, line(), "depth of nested expressions", 0) from error
     except _MISTAKES as error:
@@ -62,6 +76,28 @@ def evaluate(tree: ast.Module, file: str, base: BaseDict, budget: Budget) -> dic
     }
 
 
+def evaluate_new_style(parts: Parts, file: str, bases: Mapping[str, NewStyle], budget: Budget) -> NewStyle:
+    """A config of the new style after evaluating it; `bases` are those it imports, by module as it writes them.
+
+    Raises:
+        CannotEvaluate, ConfigTooLarge, BrokenConfig: With the file and the line.
+    """
+    evaluator = _Statements(None, budget)
+    evaluator.bases = frozenset(bases)
+    with placed(file, lambda: evaluator.line):
+        imported = imported_names(parts.code, bases).union(*(base.imported for base in bases.values()))
+        evaluator.names = take_from_bases(parts.code, {module: base.settings for module, base in bases.items()})
+        evaluator.names |= whole_modules(parts.code)
+        evaluator.run([node for node in parts.code if not _is_whole_module(node)])
+        settings = {name: value for name, value in evaluator.names.items() if not name.startswith("__")}
+        return NewStyle(fresh(settings, budget, BaseDict, names=lambda name: name), imported)
+
+
+def _is_whole_module(node: ast.stmt) -> bool:
+    """Whether it is an import that `whole_modules` has done."""
+    return isinstance(node, ast.Import) and not node.names[0].asname and not is_library(node.names[0].name)
+
+
 def evaluate_expression(node: ast.expr, file: str, budget: Budget) -> Any:
     """The value of one expression without any names, such as the list after `_base_ =`."""
     evaluator = _Statements(BaseDict(), budget)
@@ -74,6 +110,7 @@ class _Statements(Expressions):
     """Evaluates the statements of one file."""
 
     loops = 0  # how many loops are open here
+    bases: frozenset[str] | None = None  # in the new style: the modules that are bases
 
     def run(self, statements: list[ast.stmt]) -> None:
         """Evaluates the statements in order."""
@@ -145,17 +182,37 @@ class _Statements(Expressions):
     def _nothing(self, node: ast.stmt) -> None:
         """`pass`."""
 
+    def _definition(self, node: ast.FunctionDef) -> None:
+        """A function is a name that mmengine drops; calling it is refused."""
+        if node.decorator_list:
+            raise Refused("a decorator")
+        for default in (*node.args.defaults, *node.args.kw_defaults):
+            if default is not None:
+                self.value(default)
+        self.names[node.name] = Function({})
+
     def _imports(self, node: ast.Import) -> None:
         for alias in node.names:
-            if alias.name != "copy":
+            if is_library(alias.name):
+                functions = dict(FROM_COPY) if alias.name == "copy" else {}
+                self.names[alias.asname or alias.name.split(".")[0]] = Function(functions)
+            elif self.bases is not None and alias.asname:
+                self.names[alias.asname] = imported_module(alias.name)
+            else:
                 raise Refused(f"import {alias.name}")
-            self.names[alias.asname or "copy"] = Function(dict(FROM_COPY))
 
     def _imports_from(self, node: ast.ImportFrom) -> None:
+        module = module_of(node)
+        if self.bases is not None and module in self.bases and not is_library(module):
+            return  # done before the code began
         for alias in node.names:
-            if node.module != "copy" or node.level or alias.name not in FROM_COPY:
-                raise Refused(f"from {'.' * node.level}{node.module or ''} import {alias.name}")
-            self.names[alias.asname or alias.name] = Function({"": FROM_COPY[alias.name]})
+            name = alias.asname or alias.name
+            if module == "copy" and alias.name in FROM_COPY:
+                self.names[name] = Function({"": FROM_COPY[alias.name]})
+            elif self.bases is None:
+                raise Refused(f"from {module.removesuffix('None')} import {alias.name}")
+            else:
+                self.names[name] = Function({}) if is_library(module) else imported_name(module, alias.name)
 
 
 _STATEMENTS: dict[type[ast.stmt], Callable[..., None]] = {
@@ -171,4 +228,5 @@ _STATEMENTS: dict[type[ast.stmt], Callable[..., None]] = {
     ast.Pass: _Statements._nothing,
     ast.Import: _Statements._imports,
     ast.ImportFrom: _Statements._imports_from,
+    ast.FunctionDef: _Statements._definition,
 }

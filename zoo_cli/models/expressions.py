@@ -10,8 +10,9 @@ import ast
 import builtins
 from typing import TYPE_CHECKING, Any
 
-from zoo_cli.models.bounded import SCALARS, Budget, Refused, binary, compare, listed, pay_format
+from zoo_cli.models.bounded import SCALARS, Budget, Refused, binary, compare, formatted, listed
 from zoo_cli.models.merge import BaseDict, fresh
+from zoo_cli.models.newstyle import Imported
 from zoo_cli.models.offered import FUNCTIONS, METHODS
 from zoo_cli.models.syntax import BASE, SIGNS, name_of
 
@@ -23,7 +24,10 @@ _BUILTINS = frozenset(dir(builtins))
 
 
 class Function:
-    """A function that a config got by `import copy` or `from copy import deepcopy`."""
+    """A name that is no value: what `import copy` gives, a module of the standard library, a function of the config.
+
+    `functions` are those that may be called: by attribute, or "" for the name itself.
+    """
 
     def __init__(self, functions: dict[str, Callable[..., Any]]) -> None:
         self.functions = functions
@@ -35,7 +39,7 @@ def _shallow(budget: Budget, value: Any) -> Any:
 
 
 def _deep(budget: Budget, value: Any) -> Any:
-    return fresh(value, budget, BaseDict if isinstance(value, BaseDict) else dict)
+    return fresh(value, budget, BaseDict if isinstance(value, BaseDict) else dict, names=lambda name: name)
 
 
 FROM_COPY: dict[str, Callable[..., Any]] = {"copy": _shallow, "deepcopy": _deep}
@@ -44,8 +48,8 @@ FROM_COPY: dict[str, Callable[..., Any]] = {"copy": _shallow, "deepcopy": _deep}
 class Expressions:
     """Evaluates the expressions of one file; `names` are its names so far, `line` is where it is."""
 
-    def __init__(self, base: BaseDict, budget: Budget) -> None:
-        self.base = base
+    def __init__(self, base: BaseDict | None, budget: Budget) -> None:
+        self.base = base  # None in a config of the new style, where _base_ is no name
         self.budget = budget
         self.names: dict[str, Any] = {}
         self.line = 0
@@ -124,8 +128,10 @@ class Expressions:
             if type(value) is Function:
                 raise Refused(f"the function {node.id} as a value")
             return value
-        if node.id == BASE:
+        if node.id == BASE and self.base is not None:
             return self.base
+        if node.id == "__name__":
+            return "builtins"  # as mmengine's eval has it: a config is never the program
         self.line = node.lineno
         if node.id in FUNCTIONS or node.id in _BUILTINS:
             raise Refused(f"the name {node.id} as a value")
@@ -230,7 +236,9 @@ class Expressions:
 
     def with_attributes(self, node: ast.Attribute) -> BaseDict:
         """The object whose attribute is meant: only a base's dict has any, and none with an underscore."""
-        box = self.value(node.value)
+        return self._with_attribute(self.value(node.value), node)
+
+    def _with_attribute(self, box: Any, node: ast.Attribute) -> BaseDict:
         self.line = node.lineno
         if node.attr.startswith("_"):
             raise Refused(f"the attribute {node.attr}")
@@ -241,7 +249,14 @@ class Expressions:
         return box
 
     def _attribute(self, node: ast.Attribute) -> Any:
-        box = self.with_attributes(node)
+        value = self.value(node.value)
+        if type(value) is Imported:
+            self.line = node.lineno
+            below = value.attribute(node.attr)
+            if below is None:
+                raise Refused(f"the attribute {node.attr} of an imported name")
+            return below
+        box = self._with_attribute(value, node)
         if node.attr not in box:
             raise AttributeError(f"the base has no '{node.attr}'")
         return box[node.attr]
@@ -255,18 +270,8 @@ class Expressions:
 
     def _formatted(self, node: ast.FormattedValue) -> str:
         value = self.value(node.value)
-        self.budget.walk(value)
         specification = self.value(node.format_spec) if node.format_spec else ""
-        pay_format(self.budget, specification)
-        if node.conversion != -1:
-            value = (
-                ascii(value)
-                if node.conversion == ord("a")
-                else repr(value)
-                if node.conversion == ord("r")
-                else str(value)
-            )
-        return format(value, specification)
+        return formatted(self.budget, value, specification, chr(node.conversion) if node.conversion != -1 else None)
 
     # -- comprehensions ----------------------------------------------------------------------------------------------
 
@@ -358,7 +363,8 @@ class Expressions:
         self.line = node.lineno
         method = METHODS.get(dict if type(box) is BaseDict else type(box), {}).get(node.attr)
         if method is None:
-            raise Refused(f"calling .{node.attr}() of a {type(box).__name__}")
+            whose = str(box.dotted) if type(box) is Imported else f"a {type(box).__name__}"
+            raise Refused(f"calling .{node.attr}() of {whose}")
         return lambda budget, *arguments, **named: method(budget, box, *arguments, **named)
 
 

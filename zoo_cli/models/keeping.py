@@ -16,6 +16,7 @@ from zoo_cli import __version__
 from zoo_cli.atomic import write_whole
 from zoo_cli.catalog.models import Model
 from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.models.config_findings import imports_of
 from zoo_cli.models.receipts import (
     MAX_BYTES,
     SUFFIX,
@@ -154,7 +155,7 @@ def _config_source(done: PickReceipt) -> ConfigSource | None:
     if done.config is None or not isinstance(subject, Model) or subject.config_path is None:
         return None
     release, flat = subject.release, done.config.flat
-    return ConfigSource(release.wheel_name, release.wheel_sha256, subject.config_path, flat.files, flat.imports)
+    return ConfigSource(release.wheel_name, release.wheel_sha256, subject.config_path, flat.files, imports_of(flat))
 
 
 # -- finding ---------------------------------------------------------------------------------------------------------

@@ -55,6 +55,28 @@ class BaseDict(dict[Any, Any]):
             return default
         return self[key]
 
+    def merge(self, other: Mapping[Any, Any]) -> None:
+        """Merges as a child config would: `_delete_` drops what is here, everything else goes key by key."""
+        result = _merged_over(other, self)
+        self.clear()
+        for key, value in result.items():
+            self[key] = value
+
+
+def _merged_over(child: Mapping[Any, Any], base: Mapping[Any, Any]) -> dict[Any, Any]:
+    """`ConfigDict.merge` of mmengine: unlike a config's inheritance, a dict may replace something else."""
+    kept: Mapping[Any, Any] = {} if child.get(DELETE) else base
+    result = dict(kept)
+    for key, value in child.items():
+        if not isinstance(value, dict):
+            result[key] = value
+        elif isinstance(kept.get(key), dict):
+            result[key] = _merged_over(value, kept[key])
+        else:
+            result[key] = {name: item for name, item in value.items() if name != DELETE}
+    result.pop(DELETE, None)
+    return result
+
 
 def hooked(value: Any) -> Any:
     """The value as a BaseDict holds it: plain dicts become BaseDicts, lists and tuples are copied."""
@@ -95,14 +117,21 @@ def merged(child: Mapping[Any, Any], base: Mapping[Any, Any]) -> dict[Any, Any]:
 
 
 def fresh(
-    value: Any, budget: Budget, make: type[dict[Any, Any]] = dict, replace: Callable[[str], Any] | None = None
+    value: Any,
+    budget: Budget,
+    make: type[dict[Any, Any]] = dict,
+    replace: Callable[[str], Any] | None = None,
+    names: Callable[[Any], Any] | None = None,
 ) -> Any:
     """A copy that shares nothing with the value, its dicts made by `make`, its strings passed through `replace`.
+
+    What is neither plain nor a container (a name that a new-style config imported) is what `names` makes of it.
 
     Raises:
         Exhausted: The value holds itself, is nested too deep or too large.
         TypeError: The value holds something that no config file can express.
     """
+    plain = SCALARS if replace is None else SCALARS - {str}  # kept without a call: most of what configs hold
 
     def copy(value: Any, depth: int) -> Any:
         kind = type(value)
@@ -117,16 +146,18 @@ def fresh(
             made = make()
             put = dict.__setitem__
             for key, item in value.items():
-                put(made, key, copy(item, depth + 1))
+                put(made, key, item if type(item) in plain else copy(item, depth + 1))
             return made
         if kind is list or kind is tuple:
             budget.spend(len(value) + 1)
-            return kind([copy(item, depth + 1) for item in value])
+            return kind([item if type(item) in plain else copy(item, depth + 1) for item in value])
         if kind is set or kind is frozenset:
             budget.walk(value)
             return kind(value)
         if kind is range:
             return value
+        if names is not None:
+            return names(value)
         raise TypeError(f"a config cannot hold a {kind.__name__}")
 
     return copy(value, 0)

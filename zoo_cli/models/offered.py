@@ -1,14 +1,18 @@
 """The functions and methods that a config may call, each paid from the budget before it works.
 
-Pure. Not offered, on purpose: `str.format` (it walks attributes), methods that pad, functions that take functions,
-anything that reads or writes. A function is called with the budget first; a method with the budget and its object.
+Pure. Not offered, on purpose: methods that pad, functions that take functions, anything that reads or writes.
+`str.format` takes plain fields only, for attributes and items in them would walk through objects. A function is
+called with the budget first; a method with the budget and its object.
 """
 
 from __future__ import annotations
 
+import re
+from string import Formatter
 from typing import TYPE_CHECKING, Any
 
-from zoo_cli.models.bounded import Budget, Refused, binary, listed
+from zoo_cli.models.bounded import Budget, Refused, binary, formatted, listed
+from zoo_cli.models.merge import BaseDict, fresh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -122,6 +126,32 @@ def _join(budget: Budget, glue: str, items: Iterable[str]) -> str:
     return glue.join(parts)
 
 
+def _format(budget: Budget, text: str, *arguments: Any, **named: Any) -> str:
+    parts: list[str] = []
+    count = length = 0
+    for literal, name, specification, conversion in Formatter().parse(text):
+        parts.append(literal)
+        if name is None:
+            continue
+        if not re.fullmatch(r"\w*", name) or "{" in (specification or ""):
+            raise Refused("str.format with attributes, items or nested fields")
+        value = named[name] if name and not name.isdigit() else arguments[int(name) if name else count]
+        count += 1
+        parts.append(formatted(budget, value, specification or "", conversion))
+        length += len(literal) + len(parts[-1])
+        budget.text(length)
+    return "".join(parts)
+
+
+def _merge(budget: Budget, box: dict[Any, Any], other: Any) -> None:
+    """`ConfigDict.merge`, which only the dicts of a base have."""
+    if not isinstance(box, BaseDict):
+        raise Refused("calling .merge() of a dict that is no base's")
+    budget.walk(box)
+    budget.walk(other)
+    box.merge(fresh(other, budget, names=lambda name: name))
+
+
 def _extend(budget: Budget, box: list[Any], items: Any) -> None:
     new = listed(budget, items)
     budget.container(len(box) + len(new))
@@ -177,7 +207,7 @@ _TEXT_METHODS = (
 )  # fmt: skip
 
 METHODS: Mapping[type, Mapping[str, Callable[..., Any]]] = {
-    str: {"replace": _replace, "join": _join, **{name: _plain(name) for name in _TEXT_METHODS}},
+    str: {"replace": _replace, "join": _join, "format": _format, **{name: _plain(name) for name in _TEXT_METHODS}},
     list: {
         "extend": _extend,
         **{name: _plain(name) for name in ("append", "insert", "pop", "copy", "clear", "reverse")},
@@ -187,6 +217,7 @@ METHODS: Mapping[type, Mapping[str, Callable[..., Any]]] = {
     set: {name: _searching(name) for name in ("add", "union", "update", "discard", "difference", "intersection")},
     dict: {
         "update": _update,
+        "merge": _merge,
         **{name: _plain(name) for name in ("get", "pop", "setdefault", "copy", "clear")},
         **{name: _listing(name) for name in ("keys", "values", "items")},
     },

@@ -1,5 +1,7 @@
 """The config tree of a release, read from its wheel where it is: only the members that are needed.
 
+Some releases have no wheel: their sdist is fetched whole, compared with the index's SHA-256, and read as it is.
+
 Edge: the network (by HTTP range), the cache directory. A member comes from the small files kept by an earlier run, else
 from the wheel on the package index. The index knows the SHA-256 of each wheel's RECORD, and RECORD has the SHA-256 of
 every member: so a member read by range is checked as well as the whole wheel would be, and a mirror that changes a
@@ -10,27 +12,34 @@ config is noticed and passed over. Where the index has no such digest a member i
 from __future__ import annotations
 
 import posixpath
+import tempfile
 import zipfile
 import zlib
 from base64 import urlsafe_b64encode
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, BinaryIO, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 from zoo_cli.atomic import write_whole
 from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.models.upstream import BadRelease, Tree
+from zoo_cli.models.upstream import ReleaseFile as UpstreamFile
 from zoo_cli.transfer.failures import Failed
-from zoo_cli.transfer.fetch import RemoteFile
+from zoo_cli.transfer.fetch import RemoteFile, Wanted, fetch
 from zoo_cli.transfer.hashes import parse_sha256
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from zoo_cli.transfer.settings import Settings
 
+Opened = TypeVar("Opened")
+
 MAX_MEMBERS = 50_000
 MAX_MEMBER_BYTES = 1_000_000
+MAX_SDIST_BYTES = 64 * 1024 * 1024
 MAX_WHEEL_BYTES = 512 * 1024 * 1024
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
 
@@ -70,11 +79,13 @@ class Release:
             cache: zoo's cache directory; None keeps nothing.
         """
         self.wheel = wheel
-        self.evidence = "kept"  # of what was read last: kept | record (against RECORD, that against the index) | crc
+        # Of what was read last: kept | record (against RECORD, that against the index) | crc | whole (the whole file)
+        self.evidence = "kept"
         self._settings = settings
         self._kept = cache / "configs" / parse_sha256(wheel.sha256) if cache else None
         self._open = ExitStack()
         self._archive: zipfile.ZipFile | None = None
+        self._sdist: Tree | None = None
         self._digests: dict[str, str] = {}  # member -> digest as RECORD writes it
         self._failure: ZooError | None = None  # why the wheel cannot be had; it is not asked again for each config
 
@@ -95,7 +106,8 @@ class Release:
             return None
         found = self._from_kept(path)
         if found is None:
-            found = self._from_wheel(path)
+            is_wheel = self.wheel.name.endswith(".whl")
+            found = self._from_wheel(path) if is_wheel else self._from_sdist(path)
             if found is not None:
                 self._keep(path, found)
         return found
@@ -119,13 +131,38 @@ class Release:
             write_whole(target, body)
 
     def _from_wheel(self, path: str) -> bytes | None:
-        archive = self._archive or self._opened_once()
+        archive = self._archive or self._once(self._opened)
         self.evidence = "record" if self.wheel.record_sha256 else "crc"
         name = self.wheel.root + path
         body = self._member(archive, name)
         if body is not None and self._digests and self._digests.get(name) != _record_digest(body):
             raise BadWheel(self.wheel.name, path, "it is not what the wheel's RECORD promises")
         return body
+
+    def _from_sdist(self, path: str) -> bytes | None:
+        try:
+            if self._sdist is None:
+                self._sdist = self._open.enter_context(self._once(self._opened_sdist))
+            self.evidence = "whole"
+            return self._sdist.read(path) if path in self._sdist.paths else None
+        except BadRelease as exc:
+            raise BadWheel(self.wheel.name, path, exc.problem) from exc
+
+    def _opened_sdist(self) -> Tree:
+        place = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="zoo-")))
+        wanted = Wanted(
+            name=self.wheel.name,
+            urls=self.wheel.urls,
+            size_bytes=None,
+            sha256=parse_sha256(self.wheel.sha256),
+            max_bytes=MAX_SDIST_BYTES,
+        )
+        path = fetch(wanted, place / self.wheel.name, self._settings).path
+        known = UpstreamFile("", "", self.wheel.name, self.wheel.urls[0], self.wheel.sha256, None, "", "")
+        tree = Tree(path, known)
+        if tree.release.config_root != self.wheel.root:
+            raise BadWheel(self.wheel.name, self.wheel.root, "its configs are in another folder than the index says")
+        return tree
 
     def _member(self, archive: zipfile.ZipFile, name: str) -> bytes | None:
         try:
@@ -141,11 +178,11 @@ class Release:
             raise BadWheel(self.wheel.name, name, f"it is larger than {MAX_MEMBER_BYTES} bytes")
         return body
 
-    def _opened_once(self) -> zipfile.ZipFile:
+    def _once(self, opened: Callable[[], Opened]) -> Opened:
         if self._failure is not None:
             raise self._failure
         try:
-            return self._opened()
+            return opened()
         except ZooError as error:
             self._failure = error
             raise

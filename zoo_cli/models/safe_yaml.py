@@ -50,21 +50,37 @@ class Document:
     lines: Mapping[tuple[str, int], int]
 
 
+_TUPLE = "tag:yaml.org,2002:python/tuple"  # mmengine's dump writes tuples so
+
+
 def read_yaml(body: bytes, limits: Limits | None = None) -> Document:
     """The one document in `body`.
 
     Raises:
         UnreadableYaml: It is no YAML, holds a tag, repeats itself, or is over the limits.
     """
+    value, node = _constructed(body, limits or Limits(), frozenset())
+    return Document(_plain(value), _lines(node))
+
+
+def read_config(body: bytes, limits: Limits | None = None) -> Any:
+    """The value of a config: keys stay what they are, and tuples are read; see `read_yaml`."""
+    return _constructed(body, limits or Limits(), frozenset({_TUPLE}))[0]
+
+
+def _constructed(body: bytes, limits: Limits, tags: frozenset[str]) -> tuple[Any, Any]:
+    """The value and the root node of a document in which no other tags than those stand."""
     import yaml
 
-    limits = limits or Limits()
     loader_class: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    if tags:
+        loader_class = type("ConfigLoader", (loader_class,), {})
+        loader_class.add_constructor(_TUPLE, lambda loader, node: tuple(loader.construct_sequence(node, deep=True)))
     if len(body) > limits.bytes:
         raise UnreadableYaml(f"larger than {limits.bytes} bytes")
     try:
         text = body.decode("utf-8-sig")
-        _check_events(yaml.parse(text, loader_class), limits)
+        _check_events(yaml.parse(text, loader_class), limits, tags)
         loader = loader_class(text)
         try:
             node = loader.get_single_node()
@@ -81,10 +97,10 @@ def read_yaml(body: bytes, limits: Limits | None = None) -> Document:
         if isinstance(exc, UnreadableYaml):
             raise
         raise UnreadableYaml(str(exc).splitlines()[0]) from exc
-    return Document(_plain(value), _lines(node))
+    return value, node
 
 
-def _check_events(events: Any, limits: Limits) -> None:
+def _check_events(events: Any, limits: Limits, tags: frozenset[str]) -> None:
     import yaml
 
     depth = 0
@@ -98,7 +114,7 @@ def _check_events(events: Any, limits: Limits) -> None:
             raise UnreadableYaml(f"nested deeper than {limits.depth}", line)
         if count > limits.nodes:
             raise UnreadableYaml(f"more than {limits.nodes} nodes", line)
-        if getattr(event, "tag", None) not in (None, "!"):
+        if getattr(event, "tag", None) not in (None, "!", *tags):
             raise UnreadableYaml(f"tag {event.tag} is not read", line)
 
 

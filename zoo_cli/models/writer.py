@@ -23,9 +23,12 @@ from zoo_cli.models.bounded import SCALARS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from zoo_cli.models.configs import Flat
+
 _READABLE = 88  # columns up to which a value stays on one line
 _WIDTH = 120  # columns up to which numbers are filled
 _VARIABLE = re.compile(r"\{(?=\{\s*(?:file[A-Z]\w*|_base_\.[\w.]+)\s*\}\})")
+_ANY_VARIABLE = re.compile(_VARIABLE.pattern + r"|\{(?=\{['\"]?\s*\$)")
 _OWN_NAMES = frozenset({"dict", "set", "frozenset", "range", "float"})  # names that the file itself calls
 
 
@@ -49,13 +52,20 @@ class Header:
     zoo: str  # the version of zoo
 
 
-def write_config(settings: Mapping[str, Any], header: Header | None = None) -> str:
+def write_flat(flat: Flat, header: Header | None = None) -> str:
+    """The text of a flattened config; see `write_config`. Braces in a new-style config are text and stay text."""
+    return write_config(flat.settings, header, keep_environment=not flat.new_style)
+
+
+def write_config(settings: Mapping[str, Any], header: Header | None = None, *, keep_environment: bool = True) -> str:
     """The text of a config file with these settings, in UTF-8 and with a newline at its end.
+
+    `keep_environment` leaves `{{$NAME:default}}` in strings to mmengine, which fills it in; else it is text, too.
 
     Raises:
         CannotWrite: A key is no name, or a value has no literal.
     """
-    style = _Style(braces="dict" in settings)
+    style = _Style(braces="dict" in settings, variable=_VARIABLE if keep_environment else _ANY_VARIABLE)
     lines = _header_lines(header) if header else []
     for key in sorted(settings, key=lambda name: (name in _OWN_NAMES, str(name))):
         _check_name(key)
@@ -100,8 +110,9 @@ def _is_argument(key: object) -> bool:
 class _Style:
     """How values are written; `braces` where the name `dict` means something else in this file."""
 
-    def __init__(self, *, braces: bool) -> None:
+    def __init__(self, *, braces: bool, variable: re.Pattern[str]) -> None:
         self.braces = braces
+        self.variable = variable
         self.taken: set[str] = set()
 
     def written(self, value: Any, column: int, indent: int) -> str:
@@ -192,7 +203,7 @@ class _Style:
         """A value without items of its own to break at: numbers, strings, sets, ranges."""
         kind = type(value)
         if kind is str:
-            return _text(value)
+            return _text(value, self.variable)
         if kind is float and not math.isfinite(value):
             return self._call("float", repr(str(value)))
         if kind is bytes and b"{{" in value:
@@ -214,7 +225,7 @@ class _Style:
         return f"{name}({arguments})"
 
 
-def _text(value: str) -> str:
+def _text(value: str, variable: re.Pattern[str]) -> str:
     """A string literal; `{{ fileDirname }}` and its like are broken up, for mmengine fills them in anywhere."""
-    cuts = [0, *(found.end() for found in _VARIABLE.finditer(value)), len(value)]
+    cuts = [0, *(found.end() for found in variable.finditer(value)), len(value)]
     return " ".join(repr(value[start:end]) for start, end in itertools.pairwise(cuts)) if len(cuts) > 2 else repr(value)

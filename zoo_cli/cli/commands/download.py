@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
+    from zoo_cli.catalog.models import Release
     from zoo_cli.cli.console import Console
     from zoo_cli.cli.progress import Progress
     from zoo_cli.models.caches import Linked
@@ -72,6 +73,7 @@ def command(
     everything else to stderr.
     """
     from zoo_cli.catalog.database import index_date, open_catalog
+    from zoo_cli.catalog.models import releases
     from zoo_cli.cli import download_view as view
     from zoo_cli.models.outlook import look_ahead
     from zoo_cli.models.selection import select
@@ -85,7 +87,7 @@ def command(
     if given["only_list"]:
         view.show_list(console, selection)
         return
-    access = _access(console, mirrors, policy)
+    access = _access(console, mirrors, policy, releases(connection))
     files = {pick.place(file.name) for pick in selection.picks for file in pick.files}
     # One file needs no outlook: its own transfer looks for room before the first byte.
     outlook = look_ahead(selection, dest, access, given["jobs"]) if given["dry_run"] or len(files) > 1 else None
@@ -148,7 +150,7 @@ def _asked(connection: sqlite3.Connection, names: tuple[str, ...], configs: tupl
     return names
 
 
-def _access(console: Console, mirrors: Mirrors, policy: Policy) -> Access:
+def _access(console: Console, mirrors: Mirrors, policy: Policy, releases: tuple[Release, ...]) -> Access:
     from zoo_cli.directories import CacheUnusable, cache_directory, state_directory
     from zoo_cli.models.download import Access
     from zoo_cli.transfer.settings import Settings
@@ -160,7 +162,8 @@ def _access(console: Console, mirrors: Mirrors, policy: Policy) -> Access:
     except CacheUnusable as error:
         console.warn(f"nothing is kept between runs: {error.path}: {error.reason}")
         cache = None
-    return Access(mirrors, Settings(offline=console.offline), cache, Seen(state_directory()), users_store(), policy)
+    settings = Settings(offline=console.offline)
+    return Access(mirrors, settings, cache, Seen(state_directory()), users_store(), policy, releases)
 
 
 def _consent(console: Console, outlook: Outlook, *, yes: bool) -> None:

@@ -22,6 +22,7 @@ from zoo_cli.models.download import CheckpointChanged
 from zoo_cli.models.figures import BadExpectation
 from zoo_cli.models.indexfiles import CannotKeepIndex
 from zoo_cli.models.keeping import NoReceipt
+from zoo_cli.models.localconfigs import NoConfigFile
 from zoo_cli.models.outlook import VeryLarge
 from zoo_cli.models.receipts import BadReceipt
 from zoo_cli.models.release import BadWheel
@@ -38,63 +39,73 @@ def _place(error: ConfigError) -> str:
     return f"{error.file}, line {error.line}" if error.line else error.file
 
 
-def _weights_only() -> WayOut:
-    return WayOut(_WITHOUT_CONFIG, same_command("--weights-only"))
+def _without_config() -> tuple[WayOut, ...]:
+    """The way on for who downloads a model; for who reads a config there is none without it."""
+    command = same_command("--weights-only")
+    return () if command.startswith(("zoo config ", "zoo diff ")) else (WayOut(_WITHOUT_CONFIG, command),)
 
 
 @describe.register
 def cannot_evaluate(error: CannotEvaluate) -> Message:
     """A construct would need code to run."""
     facts = (f"place  {_place(error)}", f"found  {error.construct}", "zoo reads configs and never runs them")
-    return Message("the config cannot be flattened without running code", facts, (_weights_only(),))
+    return Message("the config cannot be flattened without running code", facts, _without_config())
 
 
 @describe.register
 def broken_config(error: BrokenConfig) -> Message:
     """The config is wrong in itself."""
     facts = (f"place   {_place(error)}", f"reason  {error.reason}", "mmengine refuses such a config, too")
-    return Message("the config is broken as upstream published it", facts, (_weights_only(),))
+    return Message("the config is broken as upstream published it", facts, _without_config())
 
 
 @describe.register
 def config_too_large(error: ConfigTooLarge) -> Message:
     """A limit is reached."""
     limit = f"more than {error.limit:,} {error.what}" if error.limit else f"too great a {error.what}"
-    return Message("the config is larger than any real one", (f"place  {_place(error)}", limit), (_weights_only(),))
+    return Message("the config is larger than any real one", (f"place  {_place(error)}", limit), _without_config())
 
 
 @describe.register
 def base_missing(error: BaseMissing) -> Message:
     """A file of the chain is not there."""
     facts = (f"missing   {error.base}", f"asked by  {_place(error)}")
-    return Message("a file that the config needs is not in the release", facts, (_weights_only(),))
+    return Message("a file that the config needs is not in the release", facts, _without_config())
 
 
 @describe.register
 def base_outside(error: BaseOutside) -> Message:
     """A base that leads elsewhere."""
     facts = (f"place  {_place(error)}", f"base   {error.base}")
-    return Message("the config names a base outside its release", facts, (_weights_only(),))
+    ways = _without_config() or (WayOut("For files of your own: name the folder that holds them all with --root"),)
+    return Message("the config names a base outside its release or root", facts, ways)
+
+
+@describe.register
+def no_config_file(error: NoConfigFile) -> Message:
+    """The file is not there."""
+    ways = (WayOut("Models and their configs", "zoo list"),)
+    return Message(f"there is no config {error.path}", (error.reason,), ways)
 
 
 @describe.register
 def base_cycle(error: BaseCycle) -> Message:
     """Bases in a circle."""
-    return Message("the config's bases go in a circle", (" -> ".join(error.chain),), (_weights_only(),))
+    return Message("the config's bases go in a circle", (" -> ".join(error.chain),), _without_config())
 
 
 @describe.register
 def other_package(error: OtherPackage) -> Message:
     """A base of a package that is not at hand."""
     facts = (f"place    {_place(error)}", f"package  {error.package}", f"base     {error.base}")
-    return Message(f"the config is built on one of {error.package}, which zoo's index lacks", facts, (_weights_only(),))
+    return Message(f"the config is built on one of {error.package}, which zoo's index lacks", facts, _without_config())
 
 
 @describe.register
 def cannot_write(error: CannotWrite) -> Message:
     """Settings without a form as a file."""
     facts = (f"key     {error.key}", f"reason  {error.reason}")
-    return Message("the flattened config cannot be written as a file", facts, (_weights_only(),))
+    return Message("the flattened config cannot be written as a file", facts, _without_config())
 
 
 # -- downloads -------------------------------------------------------------------------------------------------------
@@ -104,7 +115,7 @@ def cannot_write(error: CannotWrite) -> Message:
 def bad_wheel(error: BadWheel) -> Message:
     """A release's wheel is damaged."""
     facts = (f"wheel    {error.wheel}", *((f"file     {error.member}",) if error.member else ()), error.problem)
-    ways = (WayOut("Try again", same_command()), _weights_only())
+    ways = (WayOut("Try again", same_command()), *_without_config())
     return Message("the release's wheel is damaged, or not what the index says", facts, ways)
 
 

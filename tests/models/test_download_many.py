@@ -16,8 +16,8 @@ import pytest
 from tests.models.site import BODIES, LOGS, NAME, R50, Site
 from tests.support.server import Slow, Stall, Status, WrongBytes
 from zoo_cli.catalog.database import open_catalog
+from zoo_cli.cli import fetching
 from zoo_cli.cli.app import run
-from zoo_cli.cli.commands import download as command
 from zoo_cli.models.caches import hub_checkpoints
 from zoo_cli.models.configs import ConfigTree
 from zoo_cli.models.selection import Wish, select
@@ -183,7 +183,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_fetched(
 def test_very_much_needs_consent(
     site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "LARGE_BYTES", 1_000_000)
+    monkeypatch.setattr(fetching, "LARGE_BYTES", 1_000_000)
     assert download("net_*", "--dest", "out") == 2
     output = capsys.readouterr()
     assert "error[very-large]" in output.err

@@ -30,6 +30,7 @@ COMMANDS = {
     "show": ("show", "All that is known of a model, and from where."),
     "compare": ("compare", "Models side by side."),
     "download": ("download", "Fetch a checkpoint and its flattened config."),
+    "bundle": ("bundle", "Models in one file, for machines without network."),
     "verify": ("verify", "Compare downloaded files with their receipts; works offline."),
     "remove": ("remove", "Remove downloaded models."),
     "fetch": ("fetch", "Fetch any file: resumed, verified, atomic."),

@@ -5,6 +5,7 @@ Pure but for the console it writes to.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from zoo_cli.cli.console import Console
+    from zoo_cli.models.bundling import Unpacked
     from zoo_cli.models.caches import Linked
     from zoo_cli.models.download import PickFailed, PickReceipt, Receipt, ReceivedFile
     from zoo_cli.models.outlook import Outlook
+    from zoo_cli.models.receipts import Receipt as Kept
     from zoo_cli.models.selection import Pick, Selection
     from zoo_cli.transfer.sources import Mirrors
 
@@ -234,3 +237,48 @@ def _file(path: str, received: ReceivedFile, links: tuple[Linked, ...]) -> dict[
         **({"scan": received.verdict.document()} if received.verdict else {}),
         **({"links": [str(link.path) for link in links if link.state != "taken"]} if links else {}),
     }
+
+
+# -- bundles ---------------------------------------------------------------------------------------------------------
+
+
+def show_bundle(console: Console, bundle: Path, models: Sequence[Kept]) -> None:
+    """The models of a bundle and their files."""
+    if console.json:
+        listed = [
+            {
+                "name": each.name, "asked_as": each.asked_as, "package": each.package, "release": each.release,
+                "files": [asdict(file) for file in each.files],
+            }
+            for each in models
+        ]  # fmt: skip
+        console.document({"ok": True, "command": "download", "list": True, "bundle": str(bundle), "models": listed})
+        return
+    rows: list[tuple[str, ...]] = [
+        (each.asked_as, f"{each.package} {each.release}" if each.package else "", file.role, file.path,
+         human_bytes(file.size_bytes))
+        for each in models
+        for file in each.files
+    ]  # fmt: skip
+    console.table(("model", "package", "kind", "file", "size"), rows)
+    console.say(f"{counted(len(models), 'model')}, {counted(len({row[3] for row in rows}), 'file')}.")
+
+
+def tell_unpacked(console: Console, unpacked: Sequence[Unpacked], dest: Path) -> None:
+    """What came out of a bundle: the paths on stdout."""
+    if console.json:
+        models = [
+            {
+                "name": each.receipt.name, "asked_as": each.receipt.asked_as, "package": each.receipt.package,
+                "release": each.receipt.release,
+                "files": [
+                    {**asdict(file), "path": shown(dest, place)}
+                    for file, place in zip(each.receipt.files, each.places, strict=True)
+                ],
+            }
+            for each in unpacked
+        ]  # fmt: skip
+        console.document({"ok": True, "command": "download", "from_bundle": True, "models": models})
+        return
+    for place in dict.fromkeys(place for each in unpacked for place in each.places):
+        console.data(shown(dest, place))

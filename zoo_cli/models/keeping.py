@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from zoo_cli.models.download import PickReceipt
-    from zoo_cli.models.selection import Pick
 
 _MAX_RECEIPTS = 100_000
 State = Literal["ok", "missing", "changed", "extra", "unreadable"]
@@ -81,14 +80,7 @@ class Checked:
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
-def keep_receipt(
-    done: PickReceipt,
-    destination: Path,
-    index_date: str,
-    date: str,
-    links: Sequence[str] = (),
-    bundle: str | None = None,
-) -> Path:
+def keep_receipt(done: PickReceipt, destination: Path, index_date: str, date: str, links: Sequence[str] = ()) -> Path:
     """Writes what was done for a model beside its files; what an earlier receipt there knows is kept.
 
     Args:
@@ -97,15 +89,21 @@ def keep_receipt(
         index_date: The newest day of the index's facts.
         date: The time of the download, UTC.
         links: Names made in the caches of others.
-        bundle: The digest of the bundle that the files came from.
 
     Raises:
         DestinationExists: Another file has the receipt's name.
         DestinationUnusable: It cannot be written.
     """
+    new = replace(receipt_of_pick(done, index_date, date), links=tuple(links))
+    path = destination / done.pick.place(receipt_name(done.pick.stem))
+    write_receipt(path, new)
+    return path
+
+
+def receipt_of_pick(done: PickReceipt, index_date: str, date: str) -> Receipt:
+    """What was done for a model, as a receipt; see `keep_receipt`."""
     pick = done.pick
-    path = receipt_path(pick, destination)
-    new = Receipt(
+    return Receipt(
         asked_as=pick.asked_as,
         name=pick.name,
         package=pick.model.project if pick.model else None,
@@ -115,9 +113,16 @@ def keep_receipt(
         zoo=__version__,
         files=tuple(_files(done)),
         config=_config_source(done),
-        links=tuple(links),
-        bundle=bundle,
     )
+
+
+def write_receipt(path: Path, new: Receipt) -> None:
+    """Writes a receipt; what one that is there knows of the same model is kept.
+
+    Raises:
+        DestinationExists: Another file has its name.
+        DestinationUnusable: It cannot be written.
+    """
     try:
         old = read_kept(path).receipt
     except FileNotFoundError:
@@ -131,12 +136,6 @@ def keep_receipt(
         write_whole(path, receipt_text(new).encode())
     except OSError as exc:
         raise DestinationUnusable(str(path), exc.strerror or str(exc)) from exc
-    return path
-
-
-def receipt_path(pick: Pick, destination: Path) -> Path:
-    """Where the receipt of a pick stands."""
-    return destination / pick.place(receipt_name(pick.stem))
 
 
 def _files(done: PickReceipt) -> Iterator[ReceiptFile]:

@@ -7,25 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo_cli.cli.fetching import exit_code_of, fetch_models, make_access, make_wish
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.trusting import policy_of, trust_option
 from zoo_cli.errors import ExitCode
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Sequence
-
-    from zoo_cli.catalog.models import Release
     from zoo_cli.cli.console import Console
-    from zoo_cli.cli.progress import Progress
     from zoo_cli.models.caches import Linked
-    from zoo_cli.models.download import Access, PickFailed, PickReceipt
-    from zoo_cli.models.outlook import Outlook
-    from zoo_cli.models.selection import Selection, Wish
-    from zoo_cli.transfer.sources import Mirrors
+    from zoo_cli.models.download import Access, PickReceipt
+    from zoo_cli.models.selection import Selection
     from zoo_cli.trust.verdict import Policy
 
-LARGE_BYTES = 50 * 1000**3  # from here on somebody is asked first
+_NOT_FROM_BUNDLE = ("filter_", "configs", "release", "config_only", "weights_only", "logs", "link_caches")
 
 
 @click.command(
@@ -37,6 +31,12 @@ LARGE_BYTES = 50 * 1000**3  # from here on somebody is asked first
 @click.argument("names", nargs=-1, metavar="MODEL...")
 @click.option(
     "--dest", type=click.Path(path_type=Path), default=Path(), help="Directory; made if missing. [default: .]"
+)
+@click.option(
+    "--from-bundle",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Take the models of a bundle (zoo bundle); no network.",
 )
 @click.option("--filter", "filter_", metavar="EXPR", help="All models that pass it (zoo help filters).")
 @click.option("--config", "configs", metavar="NAME[,NAME]", multiple=True, help="mim's spelling: MODEL is a package.")
@@ -73,7 +73,6 @@ def command(
     everything else to stderr.
     """
     from zoo_cli.catalog.database import index_date, open_catalog
-    from zoo_cli.catalog.models import releases
     from zoo_cli.cli import download_view as view
     from zoo_cli.models.outlook import look_ahead
     from zoo_cli.models.selection import select
@@ -81,32 +80,36 @@ def command(
 
     _check_options(names, given)
     policy = policy_of(given["trust_globals"])
+    if given["from_bundle"]:
+        _unpack(console, names, dest, given, policy)
+        return
     mirrors = load_mirrors(mirror_options)
     connection = open_catalog()
-    selection = select(connection, _wish(connection, names, given))
+    selection = select(connection, make_wish(connection, names, given))
     if given["only_list"]:
         view.show_list(console, selection)
         return
-    access = _access(console, mirrors, policy, releases(connection))
-    files = {pick.place(file.name) for pick in selection.picks for file in pick.files}
-    # One file needs no outlook: its own transfer looks for room before the first byte.
-    outlook = look_ahead(selection, dest, access, given["jobs"]) if given["dry_run"] or len(files) > 1 else None
-    if given["dry_run"] and outlook:
+    access = make_access(console, connection, mirrors, policy)
+    if given["dry_run"]:
+        outlook = look_ahead(selection, dest, access, given["jobs"])
         view.show_plan(console, selection, outlook, mirrors)
         if not outlook.fits and console.json:
             raise click.exceptions.Exit(ExitCode.FAILED)
         outlook.require_space()
         return
-    if outlook:
-        outlook.require_space()
-        _consent(console, outlook, yes=given["yes"])
-    _act(console, selection, dest, access, outlook, given | {"index_date": index_date(connection)})
+    _act(console, selection, dest, access, given | {"index_date": index_date(connection)})
 
 
 def _check_options(names: tuple[str, ...], given: dict[str, Any]) -> None:
     """Refuses options that contradict each other."""
-    if not names and given["filter_"] is None:
+    if not names and given["filter_"] is None and not given["from_bundle"]:
         raise click.UsageError("Missing argument 'MODEL...', or --filter EXPR.")
+    if given["from_bundle"]:
+        other = next((flag for flag in _NOT_FROM_BUNDLE if given[flag]), None)
+        if other:
+            raise click.UsageError(
+                f"--from-bundle takes what is in the bundle; leave --{other.strip('_').replace('_', '-')} out."
+            )
     if given["config_only"] and given["weights_only"]:
         raise click.UsageError("--config-only and --weights-only leave nothing to fetch.")
     if given["only_list"] and given["dry_run"]:
@@ -115,77 +118,8 @@ def _check_options(names: tuple[str, ...], given: dict[str, Any]) -> None:
         raise click.UsageError("--config names models and --filter finds them: say one of them.")
 
 
-def _wish(connection: sqlite3.Connection, names: tuple[str, ...], given: dict[str, Any]) -> Wish:
-    from zoo_cli.models.selection import Wish
-
-    return Wish(
-        names=names if given["filter_"] is not None else _asked(connection, names, given["configs"]),
-        filter=given["filter_"],
-        release=given["release"],
-        config=not given["weights_only"],
-        weights=not given["config_only"],
-        logs=given["logs"],
-        layout=given["layout"],
-    )
-
-
-def _asked(connection: sqlite3.Connection, names: tuple[str, ...], configs: tuple[str, ...]) -> tuple[str, ...]:
-    """The models by name: MODEL..., or with --config the models of one package."""
-    from zoo_cli.catalog.models import packages, releases
-
-    listed = tuple(name.strip() for text in configs for name in text.split(",") if name.strip())
-    if configs:
-        if len(names) != 1:
-            raise click.UsageError("With --config there is one package: zoo download mmdet --config NAME --dest .")
-        if not listed:
-            raise click.UsageError("--config names no model.")
-        project = releases(connection, names[0])[0].project
-        return tuple(f"{project}/{name}" for name in listed)
-    for name in names:
-        if name in packages(connection):
-            raise click.UsageError(
-                f"{name} is a package. Its models: zoo list {name}; one of them: zoo download NAME; "
-                f"all of them: zoo download '{name}/*'"
-            )
-    return names
-
-
-def _access(console: Console, mirrors: Mirrors, policy: Policy, releases: tuple[Release, ...]) -> Access:
-    from zoo_cli.directories import CacheUnusable, cache_directory, state_directory
-    from zoo_cli.models.download import Access
-    from zoo_cli.transfer.settings import Settings
-    from zoo_cli.transfer.store import users_store
-    from zoo_cli.trust.seen import Seen
-
-    try:
-        cache = cache_directory()
-    except CacheUnusable as error:
-        console.warn(f"nothing is kept between runs: {error.path}: {error.reason}")
-        cache = None
-    settings = Settings(offline=console.offline)
-    return Access(mirrors, settings, cache, Seen(state_directory()), users_store(), policy, releases)
-
-
-def _consent(console: Console, outlook: Outlook, *, yes: bool) -> None:
-    """Asks before very much is fetched, unless that was allowed."""
-    from zoo_cli.cli.download_view import total_text
-    from zoo_cli.models.outlook import VeryLarge
-
-    if yes or outlook.to_fetch <= LARGE_BYTES:
-        return
-    if not console.can_ask:
-        raise VeryLarge(len(outlook.sizes), outlook.to_fetch, LARGE_BYTES)
-    if not console.ask(f"{len(outlook.sizes)} files, {total_text(outlook)}. Go on?"):
-        console.say("Nothing was fetched.")
-        raise click.exceptions.Exit(ExitCode.FAILED)
-
-
-def _act(
-    console: Console, selection: Selection, dest: Path, access: Access, outlook: Outlook | None, given: dict[str, Any]
-) -> None:
+def _act(console: Console, selection: Selection, dest: Path, access: Access, given: dict[str, Any]) -> None:
     from zoo_cli.cli import download_view as view
-    from zoo_cli.cli.progress import Progress
-    from zoo_cli.models.download import execute
     from zoo_cli.models.keeping import keep_receipt
 
     links: dict[str, tuple[Linked, ...]] = {}
@@ -197,30 +131,12 @@ def _act(
             names = [str(link.path) for found in made.values() for link in found if link.state != "taken"]
             keep_receipt(done, dest, given["index_date"], console.now(), names)
 
-    with Progress(console) as progress:
-        view.tell_passed(console, selection)
-        _introduce(progress, selection, outlook)
-        receipt = execute(
-            selection, dest, access, progress, replace_others=given["force"], jobs=given["jobs"], finish=finish
-        )
+    receipt = fetch_models(console, selection, dest, access, given, finish)
     if len(selection.picks) == 1 and receipt.failures:
         raise receipt.failures[0].error
     view.tell(console, receipt, dest, links)
     if receipt.failures:
         raise click.exceptions.Exit(exit_code_of(receipt.failures))
-
-
-def _introduce(progress: Progress, selection: Selection, outlook: Outlook | None) -> None:
-    from zoo_cli.cli.download_view import counted, introduction, total_text
-
-    if outlook and len(outlook.sizes) > 1:
-        progress.expect(len(outlook.sizes), None if outlook.unknown else outlook.total)
-    if len(selection.picks) > 3 and outlook:
-        files = counted(len(outlook.sizes), "file")
-        progress.step(f"{counted(len(selection.picks), 'model')}, {files}: {total_text(outlook)}")
-        return
-    for pick in selection.picks:
-        progress.step(introduction(pick))
 
 
 def _links(console: Console, done: PickReceipt) -> dict[str, tuple[Linked, ...]]:
@@ -235,9 +151,22 @@ def _links(console: Console, done: PickReceipt) -> dict[str, tuple[Linked, ...]]
     }
 
 
-def exit_code_of(failures: Sequence[PickFailed]) -> ExitCode:
-    """The exit code of several failures: wrong bytes before anything else, else the one they share, else 1."""
-    codes = {failure.error.exit_code for failure in failures}
-    if ExitCode.INTEGRITY in codes:
-        return ExitCode.INTEGRITY
-    return codes.pop() if len(codes) == 1 else ExitCode.FAILED
+def _unpack(console: Console, names: tuple[str, ...], dest: Path, given: dict[str, Any], policy: Policy) -> None:
+    """Models out of a bundle, without any network."""
+    from zoo_cli.cli import download_view as view
+    from zoo_cli.cli.progress import Progress
+    from zoo_cli.directories import state_directory
+    from zoo_cli.models.bundling import Unpacking, models_of, unpack
+    from zoo_cli.trust.bundle import Bundle
+    from zoo_cli.trust.seen import Seen
+
+    with Bundle(given["from_bundle"]) as bundle:
+        models = models_of(bundle, names)
+        if given["only_list"] or given["dry_run"]:
+            view.show_bundle(console, bundle.path, models)
+            return
+        receipts, seen = not given["no_receipt"], Seen(state_directory())
+        how = Unpacking(dest, console.now(), given["layout"], given["force"], receipts, seen, policy)
+        with Progress(console) as progress:
+            unpacked = unpack(bundle, models, how, progress)
+    view.tell_unpacked(console, unpacked, dest)

@@ -8,6 +8,7 @@ from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.cli.messages.transfer import same_command
 from zoo_cli.cli.text import human_bytes
 from zoo_cli.models.build import NoModelIndex
+from zoo_cli.models.bundling import NotInBundle
 from zoo_cli.models.config_errors import (
     BaseCycle,
     BaseMissing,
@@ -224,6 +225,15 @@ def bad_receipt(error: BadReceipt) -> Message:
         WayOut("Put it away", shlex.join(["mv", error.path, f"{error.path}.old"])),
     )
     return Message("a receipt cannot be read", (f"receipt  {error.path}", f"reason   {error.problem}"), ways)
+
+
+@describe.register
+def not_in_bundle(error: NotInBundle) -> Message:
+    """Another model than the bundle has."""
+    there = shlex.quote(error.bundle)
+    facts = (f"bundle  {error.bundle}", f"has     {', '.join(error.models[:5])}{' ...' if error.models[5:] else ''}")
+    ways = (WayOut("All that it has", f"zoo download --from-bundle {there} --list"),)
+    return Message(f"the bundle has no model {error.asked}", facts, ways)
 
 
 # -- the index -------------------------------------------------------------------------------------------------------

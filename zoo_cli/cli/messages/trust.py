@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.cli.messages.transfer import same_command
 from zoo_cli.cli.scan_view import finding_lines
 from zoo_cli.trust.archive import UnsafeArchive
 from zoo_cli.trust.bounded import BadBinary
+from zoo_cli.trust.bundle import BadBundle
 from zoo_cli.trust.verdict import CheckpointRefused, UnreadableCheckpoint
 from zoo_cli.trust.wheel import UnreadableWheel, UnsoundWheel
 
@@ -45,6 +48,20 @@ def _(error: UnsafeArchive) -> Message:
     where = f"entry {error.member!r} {error.reason}" if error.member else error.reason
     return Message(
         f"{error.archive} is refused", (where,), (WayOut("Do not unpack it by hand: report it to its publisher"),)
+    )
+
+
+@describe.register
+def _(error: BadBundle) -> Message:
+    return Message(
+        f"{_name(error.bundle)} cannot be used as a bundle",
+        (f"file    {error.bundle}", f"reason  {error.problem}"),
+        (
+            WayOut("It may have been cut off on its way: copy it again"),
+            WayOut(
+                "Make a new one where there is a network", shlex.join(["zoo", "bundle", "MODEL", "-o", error.bundle])
+            ),
+        ),
     )
 
 

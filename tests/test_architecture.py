@@ -58,6 +58,7 @@ EDGES = {
     "cli/app.py": "the error boundary of the process",
     "cli/console.py": "the terminal",
     "packages/extensions.py": "compiled extensions of the target's site-packages",
+    "packages/requirements.py": "requirements files",
     "packages/pages.py": "directories with wheels",
     "packages/indexes.py": "environment variables and pip's configuration files",
     "packages/trees.py": "what stands in the directories of an environment",

@@ -98,6 +98,7 @@ class Oracle:
         self.problem, self.facts, self.request = problem, problem.facts, problem.request
         self.machine, self.matrix, self.projects = problem.machine, problem.facts.matrix, problem.facts.projects
         self._names: dict[object, int] = {}
+        self._strangers: set[str] = set()  # providers that are let in only when they are chosen
         self._others: dict[str, Oracle] = {}  # by the provider they take in
         self._sat = Solver(name="cadical153")
         self.builds = list(self.matrix.torch)
@@ -118,14 +119,15 @@ class Oracle:
         """Every group of the problem."""
         return (*self._cell_groups, *ALWAYS)
 
-    def holds(self, groups: Sequence[str], more: Sequence[int] = ()) -> bool:
-        """Whether something satisfies these groups and literals."""
+    def holds(self, groups: Sequence[str], more: Sequence[int] = (), provider: str = "") -> bool:
+        """Whether something satisfies these groups and literals, with one more provider let in."""
         on = [self._var("group", group) for group in groups]
-        return bool(self._sat.solve(assumptions=[*on, *more]))
+        shut = [-self._var("let in", each) for each in self._strangers if each != provider]
+        return bool(self._sat.solve(assumptions=[*on, *shut, *more]))
 
-    def is_solvable(self, relaxed: Sequence[str] = ()) -> bool:
-        """Whether a stack is left with some groups ignored."""
-        return self.holds([group for group in self.groups if group not in relaxed])
+    def is_solvable(self, relaxed: Sequence[str] = (), provider: str = "") -> bool:
+        """Whether a stack is left with some groups ignored and one more provider let in."""
+        return self.holds([group for group in self.groups if group not in relaxed], (), provider)
 
     def best(self) -> Best | None:
         """The optimum, one wish after the other."""
@@ -195,26 +197,25 @@ class Oracle:
         return sorted(found - self.facts.official - self.request.providers)
 
     def _opens(self, corrections: set[str]) -> bool:
-        relaxed = corrections - {"device", "provider"}
-        if "provider" in corrections:
-            return any(self._with_provider(provider, corrections - {"provider"}) for provider in self._providers)
-        if "device" in corrections:
-            return self._on_cpu.is_solvable(sorted(relaxed))
-        return self.is_solvable(sorted(relaxed))
+        relaxed = sorted(corrections - {"device", "provider"})
+        oracle = self._on_cpu if "device" in corrections else self
+        if "provider" not in corrections:
+            return oracle.is_solvable(relaxed)
+        return any(oracle._with_provider(provider, relaxed) for provider in self._providers)
 
-    def _with_provider(self, provider: str, corrections: set[str]) -> bool:
-        return self._other(provider)._opens(corrections)
+    def _with_provider(self, provider: str, relaxed: list[str]) -> bool:
+        """With one more provider; where it has projects of its own under the same names, in these names."""
+        request = translate(self.request, self.projects, provider)
+        if request == self.request:
+            return self.is_solvable(relaxed, provider)
+        if provider not in self._others:
+            request = replace(request, providers=request.providers | {provider})
+            self._others[provider] = Oracle(replace(self.problem, request=request))
+        return self._others[provider].is_solvable(relaxed)
 
     @cached_property
     def _on_cpu(self) -> Oracle:
         return Oracle(replace(self.problem, request=replace(self.request, device="cpu")))
-
-    def _other(self, provider: str) -> Oracle:
-        if provider not in self._others:
-            request = translate(self.request, self.projects, provider)
-            request = replace(request, providers=request.providers | {provider})
-            self._others[provider] = Oracle(replace(self.problem, request=request))
-        return self._others[provider]
 
     # -- wishes ------------------------------------------------------------------------------------------------------
 
@@ -605,6 +606,8 @@ class Oracle:
         forks = {each: self.projects[each].provider for each in self.releases}
         own = [self._var("chosen", each) for each, who in forks.items() if who == provider != OFFICIAL]
         at_home = project in self.projects and self.projects[project].provider == provider
+        self._strangers.add(provider)
+        own.append(self._var("let in", provider))
         if not (at_home and (provider in self.facts.official or self.request.want(project))):
             self._say(*under, -literal, *own)
             return

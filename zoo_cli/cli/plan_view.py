@@ -63,8 +63,9 @@ def _action(pin: Pin) -> str:
 
 def plan_lines(plan: Plan) -> list[str]:
     """The table of a plan, its bounds and removals."""
+    others = [(word, "", "your index", "-", "left to the installer") for word in plan.others]
     rows = [("PACKAGE", "VERSION", "FROM", "EVIDENCE", "BECAUSE")]
-    rows += [(pin.project, pin.version, pin.host, pin.evidence, _action(pin)) for pin in plan.pins]
+    rows += [(pin.spelled, pin.version, pin.host, pin.evidence, _action(pin)) for pin in plan.pins]
     rows += [
         (
             bound.project,
@@ -78,7 +79,7 @@ def plan_lines(plan: Plan) -> list[str]:
     rows += [
         (each.name, each.version, "-", "seen", "removed: it owns the same import package") for each in plan.removals
     ]
-    return ["  " + line for line in columns(rows)]
+    return ["  " + line.rstrip() for line in columns([*rows, *others])]
 
 
 def address_lines(plan: Plan, *, with_sources: bool) -> Iterator[str]:
@@ -104,8 +105,9 @@ _CAUTIONS = {
     "unsupported-build": "{project} {version} compiled for torch {torch}: nobody publishes this pair; "
     "the ops are run after the build",
     "reported-failure": "{project} was reported to fail on {gpu} ({target}): {text}",
-    "relaxed-assert": "UNSUPPORTED: {project} refuses {chosen} when imported (asserts {range}); until the bound in "
-    "{package}/__init__.py is raised by hand, import {package} fails",
+    "relaxed-assert": "UNSUPPORTED: {project} refuses {chosen} when imported (asserts {range}). The patch it means: in "
+    "{package}/__init__.py raise the maximum version of {needed} to '{raised}'; until then import {package} fails, and "
+    "zoo does not check it after the install",
     "other-gpu": "{gpu} is not used: nobody publishes {project} wheels for {backend}; with a torch for {backend} in "
     "the target, --build {project} compiles the ops for it (not tried by zoo)",
     "provider": "{project} comes from {provider}, not from its original publisher",
@@ -126,6 +128,7 @@ def pin_document(pin: Pin) -> dict[str, object]:
     """One pin for --json."""
     return {
         "name": pin.project,
+        "extras": list(pin.extras),
         "version": pin.version,
         "kind": pin.kind,
         "action": pin.action,
@@ -160,6 +163,7 @@ def plan_document(plan: Plan, commands: Sequence[Sequence[str]]) -> dict[str, ob
             }
             for each in plan.bounds
         ],
+        "others": list(plan.others),
         "removals": [{"name": each.name, "version": each.version} for each in plan.removals],
         "cautions": [{"code": each.code, "text": caution_line(each), "source": each.source} for each in plan.cautions],
         "commands": [list(command) for command in commands],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from zoo_cli.packages.request import Request, check_choices, parse_wants
+from zoo_cli.packages.request import Request, check_choices, keep_installed, parse_wants
 from zoo_cli.packages.wheels import normalise
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from zoo_cli.machine.facts import Machine
     from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.plan import Plan
+    from zoo_cli.packages.requirements import Requirements
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
@@ -37,9 +38,21 @@ class Choices:
     providers: tuple[str, ...]
     replace: str
     prereleases: bool
+    requirements: tuple[str, ...]
+    keep: str
+    prefer: str
+    relax_asserts: tuple[str, ...]
 
 
 _OPTIONS = (
+    click.option(
+        "--requirements",
+        "-r",
+        "requirements",
+        multiple=True,
+        metavar="FILE",
+        help="Also what a requirements file names; packages zoo does not choose go to the installer as they stand.",
+    ),
     click.option(
         "--find-links",
         "-f",
@@ -58,7 +71,7 @@ _OPTIONS = (
     click.option(
         "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="What the stack is to run on."
     ),
-    click.option("--cuda", metavar="VARIANT", help="This torch variant only: cu118, cu121, cpu ..."),
+    click.option("--cuda", metavar="VARIANT", help="This CUDA only: 11.8 or cu118; or cpu."),
     click.option("--torch", metavar="RANGE", help="Torch releases that will do, e.g. 2.1 or '>=2.0,<2.2'."),
     click.option("--build", multiple=True, metavar="PROJECT", help="Compile this ops project from its sdist."),
     click.option(
@@ -69,6 +82,20 @@ _OPTIONS = (
         help="Also take wheels of this provider (onedl, miropsota ...).",
     ),
     click.option("--replace", default="", metavar="A,B", help="Installed projects that may be replaced."),
+    click.option("--keep", default="", metavar="A,B", help="Installed projects that must stay as they are."),
+    click.option(
+        "--prefer",
+        type=click.Choice(["newest", "stable"]),
+        default="newest",
+        help="What comes first: the newest torch, or wheels that were really seen.",
+    ),
+    click.option(
+        "--relax-assert",
+        "relax_asserts",
+        multiple=True,
+        metavar="PROJECT",
+        help="Ignore the upper bounds this framework checks when it is imported (unsupported).",
+    ),
     click.option("--pre", "prereleases", is_flag=True, help="Take pre-releases like any other release."),
 )
 
@@ -81,7 +108,7 @@ def planning_options(command: Command) -> Command:
 
 
 def typed(name: str, choices: Choices, flags: Sequence[str] = ()) -> tuple[str, ...]:
-    """The command as typed, without what a way out will add."""
+    """The command as typed."""
     context = click.get_current_context()
     words = ["zoo", name, *choices.packages]
     for option in ("python", "environment", "described"):
@@ -92,7 +119,33 @@ def typed(name: str, choices: Choices, flags: Sequence[str] = ()) -> tuple[str, 
         words += ["--find-links", place]
     for rule in choices.mirrors:
         words += ["--mirror", rule]
+    for option, values in (
+        ("-r", choices.requirements), ("--provider", choices.providers), ("--build", choices.build),
+        ("--relax-assert", choices.relax_asserts),
+    ):  # fmt: skip
+        words += [word for value in values for word in (option, value)]
+    for option, value in (
+        ("--torch", choices.torch), ("--cuda", choices.cuda), ("--replace", choices.replace), ("--keep", choices.keep),
+    ):  # fmt: skip
+        words += [option, value] if value else []
+    words += ["--device", choices.device] if choices.device != "auto" else []
+    words += ["--prefer", choices.prefer] if choices.prefer != "newest" else []
+    words += ["--pre"] if choices.prereleases else []
     return (*words, *flags)
+
+
+def names_in(text: str) -> frozenset[str]:
+    """The projects that a comma-separated list names."""
+    return frozenset(normalise(word.strip()) for word in text.split(",") if word.strip())
+
+
+def _variant(cuda: str | None) -> str | None:
+    """A torch variant for a CUDA version or a variant: 11.8 and cu118 give cu118."""
+    if not cuda or not cuda[0].isdigit():
+        return cuda
+    from zoo_cli.machine.cuda import cuda_to_variant
+
+    return cuda_to_variant(cuda)
 
 
 class Planner:
@@ -115,25 +168,41 @@ class Planner:
         others = [each.id for each in publishers.values() if each.kind != "official"]
         check_choices("--build", map(normalise, choices.build), ops)
         check_choices("--provider", choices.providers, others)
+        frameworks = [name for name, project in self.known.items() if project.kind == "framework"]
+        check_choices("--relax-assert", map(normalise, choices.relax_asserts), frameworks)
         self.request = self._make_request()
 
     def _make_request(self) -> Request:
         from zoo_cli.packages.decide import for_providers
 
         choices = self._choices
-        words = list(choices.packages)
+        self._listed = self._read_requirements()
+        words = [*choices.packages, *self._listed.words]
         if choices.torch:
             words.append("torch" + (choices.torch if choices.torch[0] in "<>=!~" else f"=={choices.torch}.*"))
         request = Request(
             wants=parse_wants(words, self.known),
             device=choices.device,
-            cuda=choices.cuda,
-            replace=frozenset(normalise(word) for word in choices.replace.split(",") if word),
+            cuda=_variant(choices.cuda),
+            replace=names_in(choices.replace),
             providers=frozenset(choices.providers),
             build=frozenset(normalise(word) for word in choices.build),
             prereleases=choices.prereleases,
+            relax_asserts=frozenset(normalise(word) for word in choices.relax_asserts),
+            others=self._listed.others,
+            prefer=choices.prefer,
         )
         return for_providers(request, self.known)
+
+    def _read_requirements(self) -> Requirements:
+        from zoo_cli.packages.requirements import Requirements, read_requirements
+
+        if not self._choices.requirements:
+            return Requirements()
+        listed = read_requirements(self._choices.requirements, self.known)
+        for option in listed.left_out:
+            self._console.warn(f"{option} is left out: zoo knows where torch and compiled ops come from")
+        return listed
 
     def plan(self, machine: Machine, words: tuple[str, ...]) -> tuple[Plan, Offers]:
         """The plan for a machine, and what the named pages offered.
@@ -151,6 +220,7 @@ class Planner:
         from zoo_cli.packages.extensions import read_evidence
 
         matrix = read_matrix(self._catalog, machine.platform)
+        self.request = keep_installed(self.request, names_in(self._choices.keep), machine, self.known)
         offers = self._read_pages(machine, matrix)
         here = machine.python
         evidence = read_evidence(here, self.known) if here and not machine.is_described else {}
@@ -170,13 +240,14 @@ class Planner:
         """The wheels on the pages that the user named; a page that cannot be read is said aloud."""
         from zoo_cli.packages.offers import Offers, read_offers
 
-        if not self._choices.find_links:
+        places = (*self._choices.find_links, *self._listed.places)
+        if not places:
             return Offers()
         from zoo_cli.packages.decide import kept_torch
         from zoo_cli.packages.pages import read_listing
 
         pairs = sorted({(build.variant, build.version) for build in matrix.torch}, reverse=True)
-        listing = read_listing(self._choices.find_links, self.settings, pairs)
+        listing = read_listing(places, self.settings, pairs)
         if listing.skipped and not listing.links:
             raise listing.skipped[0].error
         for skipped in listing.skipped:

@@ -6,7 +6,7 @@ the index keeps its evidence: a wheel named by a rule is `inferred` until its pa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -14,8 +14,9 @@ from zoo_cli.catalog.entries import OpsWheels
 from zoo_cli.machine.cuda import Coverage
 from zoo_cli.packages.grid import is_cuda, python_of
 from zoo_cli.packages.problem import INSTALLED, OFFICIAL, USER_PAGE, Problem
+from zoo_cli.packages.request import spell_extras
 from zoo_cli.packages.solve import SourceBuild, Stack
-from zoo_cli.packages.versions import local, parse_range, public
+from zoo_cli.packages.versions import local, parse_range, public, version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -52,6 +53,12 @@ class Pin:
     source: str = ""  # where the fact stands
     date: str = ""
     page: str = ""  # the find-links or simple-index page that lists the wheel
+    extras: tuple[str, ...] = ()
+
+    @property
+    def spelled(self) -> str:
+        """The project with its extras, as a requirement spells it."""
+        return self.project + spell_extras(self.extras)
 
     @property
     def file_name(self) -> str:
@@ -108,6 +115,7 @@ class Plan:
     variant: str
     python: str  # interpreter tag
     stack: Stack = field(repr=False)
+    others: tuple[str, ...] = ()  # requirements for the installer as they stand
 
     @property
     def fetched(self) -> tuple[Pin, ...]:
@@ -131,16 +139,16 @@ class Plan:
     def is_done(self) -> bool:
         """Whether everything is in place already."""
         keeps_all = all(pin.action == "keep" for pin in self.pins)
-        return keeps_all and not self.changes and not any(bound.is_missing for bound in self.bounds)
+        return keeps_all and not self.others and not self.changes and not any(bound.is_missing for bound in self.bounds)
 
     def requirements(self, place: Callable[[Pin], str] | None = None) -> tuple[str, ...]:
         """Words for an installer; `place` may name another address for a fetched wheel (a local file)."""
-        words = [f"{pin.project} @ {place(pin) if place else address_of(pin)}" for pin in self.fetched]
+        words = [f"{pin.spelled} @ {place(pin) if place else address_of(pin)}" for pin in self.fetched]
         words += [
-            f"{pin.project}=={pin.version}" for pin in self.pins if pin.kind == "registry" and pin.action != "keep"
+            f"{pin.spelled}=={pin.version}" for pin in self.pins if pin.kind == "registry" and pin.action != "keep"
         ]
         words += [f"{bound.project}{bound.range}" for bound in self.bounds]
-        return tuple(words)
+        return (*words, *self.others)
 
     def constraints(self) -> tuple[str, ...]:
         """What must not move while ordinary dependencies are resolved."""
@@ -171,6 +179,7 @@ def make_plan(problem: Problem, stack: Stack, torch_digest: Callable[[str], str 
         stack: its solution.
         torch_digest: gives the sha256 of a torch-family wheel by address, where one is published.
     """
+    extras = {want.project: want.extras for want in problem.request.wants if want.extras}
     pins = (
         *_torch_pins(problem, stack, torch_digest),
         *_engine_and_ops(problem, stack),
@@ -178,7 +187,7 @@ def make_plan(problem: Problem, stack: Stack, torch_digest: Callable[[str], str 
     )
     return Plan(
         words=tuple(str(want) for want in problem.request.wants),
-        pins=pins,
+        pins=tuple(replace(pin, extras=extras[pin.project]) if pin.project in extras else pin for pin in pins),
         bounds=tuple(_bounds(problem, stack)),
         removals=tuple(_removals(problem, stack)),
         cautions=tuple(_cautions(problem, stack)),
@@ -186,6 +195,7 @@ def make_plan(problem: Problem, stack: Stack, torch_digest: Callable[[str], str 
         variant=stack.cell.torch.variant,
         python=stack.cell.python,
         stack=stack,
+        others=problem.request.others,
     )
 
 
@@ -384,11 +394,18 @@ def _relaxed_cautions(problem: Problem, stack: Stack) -> Iterator[Caution]:
         for needed, span in release.asserted.items():
             chosen = imports.get(needed, needed)
             if chosen in versions and not parse_range(span).admits(versions[chosen]):
+                here = versions[chosen]
                 values = (
                     ("project", f"{project} {release.version}"), ("package", release.import_name), ("range", span),
-                    ("chosen", f"{chosen} {versions[chosen]}"),
+                    ("chosen", f"{chosen} {here}"), ("needed", needed), ("raised", _above(here)),
                 )  # fmt: skip
                 yield Caution("relaxed-assert", "", values, release.origin.source)
+
+
+def _above(text: str) -> str:
+    """The version after one, as an upper bound that just lets it in: 2.2.0 gives 2.2.1."""
+    major, minor, micro = (*version(text).release, 0, 0)[:3]
+    return f"{major}.{minor}.{micro + 1}"
 
 
 def _ops_cautions(problem: Problem, ops: OpsWheels | SourceBuild, stack: Stack) -> Iterator[Caution]:

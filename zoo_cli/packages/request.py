@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion
 
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.packages.versions import Range, parse_range
+from zoo_cli.packages.versions import Range, parse_range, public
 from zoo_cli.packages.wheels import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from zoo_cli.catalog.entries import Project
+    from zoo_cli.machine.facts import Machine
 
 CHOSEN_KINDS = ("torch", "companion", "ops", "engine", "framework")  # projects whose version the solver chooses
-_REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(.*)$")
+_REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?\s*(.*)$")
+_EXTRA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 
 
 @dataclass(eq=False)
@@ -68,9 +70,10 @@ class Want:
 
     project: str
     versions: Range
+    extras: tuple[str, ...] = ()  # handed to the installer with the pin
 
     def __str__(self) -> str:
-        return self.project + self.versions.text
+        return self.project + spell_extras(self.extras) + self.versions.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +88,17 @@ class Request:
     build: frozenset[str] = frozenset()  # ops projects to compile from source
     prereleases: bool = False
     relax_asserts: frozenset[str] = frozenset()  # frameworks whose upper bounds, checked at import, are ignored
+    others: tuple[str, ...] = ()  # requirements for the installer as they stand
     prefer: str = "newest"  # newest | stable: what was seen before what is newer
 
     def want(self, project: str) -> Want | None:
         """What was asked of that project, None if it was not asked for."""
         return next((want for want in self.wants if want.project == project), None)
+
+
+def spell_extras(extras: tuple[str, ...]) -> str:
+    """Extras as a requirement spells them: `[tracking]`, "" without any."""
+    return f"[{','.join(extras)}]" if extras else ""
 
 
 def parse_want(text: str, projects: Mapping[str, Project]) -> Want:
@@ -102,7 +111,10 @@ def parse_want(text: str, projects: Mapping[str, Project]) -> Want:
     found = _REQUIREMENT.match(text)
     if not found:
         raise BadRequirement(text, "a project name was expected")
-    name, specifier = normalise(found[1]), found[2].strip()
+    name, specifier = normalise(found[1]), re.sub(r"\s+", "", found[3])
+    extras = tuple(sorted({each.strip() for each in (found[2] or "").split(",") if each.strip()}))
+    if not all(_EXTRA.match(each) for each in extras):
+        raise BadRequirement(text, "an extra is a name: mmdet[tracking]")
     if specifier.startswith("@") or ";" in specifier or "://" in text:
         raise BadRequirement(
             text, "addresses and markers are not taken; name a project, and its page with --find-links"
@@ -114,7 +126,7 @@ def parse_want(text: str, projects: Mapping[str, Project]) -> Want:
             text, f"zoo does not choose versions of {name}; an ordinary installer can: pip install {name}"
         )
     try:
-        return Want(name, parse_range(specifier.strip("()")))
+        return Want(name, parse_range(specifier.strip("()")), extras)
     except InvalidVersion as exc:
         raise BadRequirement(text, str(exc)) from exc
 
@@ -130,8 +142,9 @@ def parse_wants(words: Iterable[str], projects: Mapping[str, Project]) -> tuple[
     for word in words:
         want = parse_want(word, projects)
         earlier = wants.get(want.project)
-        if earlier and earlier.versions.text and want.versions.text:
-            want = Want(want.project, parse_range(f"{earlier.versions.text},{want.versions.text}"))
+        if earlier:
+            ranges = ",".join(filter(None, (earlier.versions.text, want.versions.text)))
+            want = Want(want.project, parse_range(ranges), tuple(sorted({*earlier.extras, *want.extras})))
         wants[want.project] = want
     return tuple(wants.values())
 
@@ -146,3 +159,30 @@ def check_choices(option: str, given: Iterable[str], known: Iterable[str]) -> No
     for value in sorted(given):
         if value not in choices:
             raise UnknownChoice(option, value, choices)
+
+
+def keep_installed(
+    request: Request, names: Iterable[str], machine: Machine, projects: Mapping[str, Project]
+) -> Request:
+    """The request with installed projects held at their versions.
+
+    torch needs no more than not to be replaced; a project zoo chooses is asked for at its version; of any other the
+    installer is told.
+
+    Raises:
+        UnknownChoice: one of them is not installed in the target.
+    """
+    python = machine.python
+    here = {each.name: each.version for each in python.distributions} if python else {}
+    if python and python.torch:
+        here["torch"] = python.torch.version
+    kept = sorted(names)
+    check_choices("--keep", kept, here)
+    wants, others = list(request.wants), list(request.others)
+    for name in kept:
+        chosen = name in projects and projects[name].kind in CHOSEN_KINDS
+        if chosen and name != "torch":
+            wants.append(Want(name, parse_range(f"=={public(here[name])}")))
+        elif not chosen:
+            others.append(f"{name}=={here[name]}")
+    return replace(request, wants=tuple(wants), others=tuple(others), replace=request.replace - set(kept))

@@ -11,12 +11,11 @@ import click
 from zoo_cli.cli import install_view
 from zoo_cli.cli.change import changing, settle
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.planning import Choices, Planner, planning_options, typed
+from zoo_cli.cli.planning import Choices, Planner, names_in, planning_options, typed
 from zoo_cli.cli.target import Target, find_target
 from zoo_cli.cli.text import printable
 from zoo_cli.packages import install as flow
 from zoo_cli.packages.journal import journal_of
-from zoo_cli.packages.wheels import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     name="install",
     epilog="Examples: zoo install mmdet    zoo install 'mmdet>=3,<3.3' mmpose --env ./env",
 )
-@click.argument("packages", nargs=-1, required=True, metavar="PACKAGE...")
+@click.argument("packages", nargs=-1, metavar="PACKAGE...")
 @click.option(
     "--python",
     "python",
@@ -75,6 +74,8 @@ def command(
     if described and not dry_run:
         raise click.UsageError("--machine describes another machine, so it needs --dry-run.")
     choices = Choices(**options)  # type: ignore[arg-type]
+    if not choices.packages and not choices.requirements:
+        raise click.UsageError("Missing argument 'PACKAGE...', or a requirements file with -r.")
     catalog = open_catalog()
     planner = Planner(console, catalog, choices)
     target = find_target(catalog, console, python=python, environment=environment, described=described)
@@ -105,7 +106,7 @@ def _settled(console: Console, target: Target, *, yes: bool) -> bool:
 
 def consent(console: Console, plan: Plan, choices: Choices, words: tuple[str, ...], *, yes: bool) -> None:
     """Asks before something installed is replaced, unless that was allowed by name or with --yes."""
-    allowed = {normalise(word) for word in choices.replace.split(",") if word}
+    allowed = names_in(choices.replace)
     changes = tuple(change for change in plan.harms if change[0] not in allowed)
     if not changes or yes:
         return

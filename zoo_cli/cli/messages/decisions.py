@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from zoo_cli.catalog.compat import OpsWheels
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.packages.explain import NoSolution, Reason, Way
 from zoo_cli.packages.install import ExternallyManaged, NeedsConsent, NotWritable, OpsBroken
 from zoo_cli.packages.request import BadRequirement, UnknownChoice, UnknownProject
+from zoo_cli.packages.requirements import UnreadableRequirements
 from zoo_cli.packages.supply import WheelGone
 
 
@@ -36,6 +37,16 @@ def bad_requirement(error: BadRequirement) -> Message:
         f"cannot read the requirement {error.text}",
         (error.reason,),
         (WayOut("Write it so", "zoo install 'mmdet>=3,<3.3'"),),
+    )
+
+
+@describe.register
+def unreadable_requirements(error: UnreadableRequirements) -> Message:
+    """A requirements file that cannot be read."""
+    return Message(
+        f"cannot read the requirements file {error.path}",
+        (error.reason,),
+        (WayOut("Name the packages themselves", "zoo install 'mmdet>=3,<3.3'"),),
     )
 
 
@@ -136,9 +147,22 @@ def _so(error: NoSolution) -> str:
     return ""
 
 
-def _command(error: NoSolution, options: tuple[str, ...]) -> str:
-    """The command as typed with further options; a described machine gets its other Python in the description."""
+def _command(error: NoSolution, options: tuple[str, ...], dropped: Collection[str] = ()) -> str:
+    """The command as typed with further options, and without those that a correction takes back.
+
+    A described machine gets its other Python in the description.
+    """
     words, more = list(error.command or ("zoo", "install", *error.words)), list(options)
+    for option in ("--device", *dropped):
+        if option in words and (option in dropped or option in more):
+            at = words.index(option)
+            del words[at : at + 2]
+    if "torch" in dropped:
+        words = [word for word in words if not re.match(r"torch\s*[<>=!~]", word)]
+    if "--replace" in words and "--replace" in more:
+        at, place = more.index("--replace"), words.index("--replace") + 1
+        words[place] = f"{words[place]},{more[at + 1]}"
+        del more[at : at + 2]
     if "--machine" in words and "--env" in more:
         at = more.index("--env")
         version = more[at + 3]
@@ -148,6 +172,7 @@ def _command(error: NoSolution, options: tuple[str, ...]) -> str:
     return shlex.join((*words, *(word for word in more if word not in words or not word.startswith("--dry"))))
 
 
+_TAKEN_BACK = {"torch": ("--torch", "torch"), "cuda": ("--cuda",)}  # what was typed and a correction leaves out
 _CORRECTIONS = {
     "device": "run on the CPU",
     "python": "with Python {python}",
@@ -173,7 +198,8 @@ def _way(error: NoSolution, number: int, way: Way) -> WayOut:
     parts = [f"torch {torch.version}+{torch.variant}", *([ops] if ops else []), *frameworks]
     note = "" if all(isinstance(each, OpsWheels) for each in stack.ops) else "; nobody publishes this pair"
     needs_no_option = {"driver", "torch", "cuda"}  # what is typed is enough once something else is left out or done
-    command = _command(error, way.options) if way.options or needs_no_option & set(way.corrections) else None
+    dropped = [option for each in way.corrections for option in _TAKEN_BACK.get(each, ())]
+    command = _command(error, way.options, dropped) if way.options or needs_no_option & set(way.corrections) else None
     return WayOut(f"{number}  {' and '.join(texts)}: {', '.join(parts)}{note}", command)
 
 

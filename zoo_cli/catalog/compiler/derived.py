@@ -12,7 +12,7 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from zoo_cli.catalog.cpu import answer_of, folder_of
+from zoo_cli.catalog.cpu import answer_of, folder_of, is_surely_free
 
 if TYPE_CHECKING:
     import sqlite3
@@ -92,9 +92,11 @@ def _digests(connection: sqlite3.Connection) -> dict[int, str]:
 
 def cpu_answers(connection: sqlite3.Connection) -> CpuAnswers:
     """Whether a config of a release runs on the CPU: yes or no; None when that is not known."""
-    folders = _folders(connection)
+    folders, whole = _folders(connection), _whole_releases(connection)
 
     def answer(project: str, version: str, config: str | None) -> str | None:
+        if (project, version) in whole:
+            return "yes" if is_surely_free(config, whole[project, version]) else None
         read, folder = folders.get((project, version)), folder_of(config)
         found = answer_of(read.get(folder, [])) if read is not None and folder else "unknown"
         return None if found == "unknown" else found
@@ -111,3 +113,11 @@ def _folders(connection: sqlite3.Connection) -> Folders:
     for project, version, folder, *use in connection.execute(query):
         found.setdefault((project, version), defaultdict(list))[folder].append(tuple(use))
     return found
+
+
+def _whole_releases(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    """Releases whose code needs no op without a CPU version, each with the folders of which that is not sure."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'cpu_release'").fetchone():
+        return {}  # a database of models alone
+    query = "SELECT project, version, but FROM cpu_release"
+    return {(project, version): but for project, version, but in connection.execute(query)}

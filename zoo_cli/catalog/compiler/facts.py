@@ -18,6 +18,7 @@ from zoo_cli.catalog.compiler.rows import (
 from zoo_cli.catalog.compiler.tables import Collector, Origins, document, words
 
 KINDS = ("torch", "companion", "ops", "engine", "framework", "lite", "tool", "library")
+_FOLDER = re.compile(r"[A-Za-z0-9_.+-]+(/[A-Za-z0-9_.+-]+)*")
 CPU_RELEASES = ("mmdet 3.3.0", "mmdet 2.28.2")  # columns of ops_cpu.yaml; `same` means as in the one before
 
 
@@ -156,17 +157,16 @@ def load_gpu_reports(source: Row, collector: Collector, projects: dict[str, tupl
 
 
 def load_ops_cpu(source: Row, collector: Collector) -> None:
-    """Which ops the configs of a folder use, into a table; the rest of ops_cpu.yaml is checked and stays there."""
+    """Which ops the configs of a folder or the code of a release use, into tables; the rest is checked and stays."""
     origins = Origins(source, collector)
+    ways: dict[str, str] = {}  # an op, or a class of mmcv for it -> how it runs on the CPU
     for row in source.rows("ops"):
-        row.text("op", NAME)
-        row.choice("by", ("kernel", "fallback", "none"))
+        op, by = row.text("op", NAME), row.choice("by", ("kernel", "fallback", "none"))
+        ways |= dict.fromkeys((op, *(row.texts("names", NAME) if row.has("names") else ())), by)
         for key in ("since", "since_2x"):
             version(row, row.optional(key) or "0")
         for key in ("detail", "note"):
             row.optional(key)
-        if row.has("names"):
-            row.texts("names", NAME)
         row.flag("documented_as_missing")
         origins.of(row)
     for section, keys in {
@@ -182,6 +182,20 @@ def load_ops_cpu(source: Row, collector: Collector) -> None:
                 row.optional(key)
     for row in source.rows("uses"):
         _load_cpu_use(row, collector, origins.of(row))
+    for row in source.rows("releases"):
+        _load_cpu_release(row, collector, ways, origins.of(row))
+
+
+def _load_cpu_release(row: Row, collector: Collector, ways: dict[str, str], origin: int) -> None:
+    """One release whose code needs no op without a CPU version; `but` names folders of which that is not sure."""
+    key = (row.text("project", NAME), row.text("version"))
+    version(row, key[1])
+    uses = row.texts("uses", NAME)
+    for op in uses:
+        if ways.get(op, "none") == "none":
+            row.broken(f"{op} has no version for the CPU")
+    but = row.texts("but", _FOLDER) if row.has("but") else ()
+    collector.add("cpu_release", row, key, (*key, words(uses), words(but), int(row.flag("sync_bn")), origin))
 
 
 def _load_cpu_use(row: Row, collector: Collector, origin: int) -> None:

@@ -39,6 +39,9 @@ CREATE TABLE cpu_use (
   project TEXT NOT NULL, version TEXT NOT NULL, folder TEXT NOT NULL, op TEXT NOT NULL, effect TEXT NOT NULL,
   configs INTEGER NOT NULL, of_configs INTEGER NOT NULL, note TEXT, origin INTEGER NOT NULL,
   PRIMARY KEY (project, version, folder, op)) WITHOUT ROWID;
+CREATE TABLE cpu_release (
+  project TEXT NOT NULL, version TEXT NOT NULL, uses TEXT NOT NULL, but TEXT NOT NULL, sync_bn INTEGER NOT NULL,
+  origin INTEGER NOT NULL, PRIMARY KEY (project, version)) WITHOUT ROWID;
 CREATE TABLE wall (
   id TEXT PRIMARY KEY, affects TEXT NOT NULL, needs TEXT NOT NULL, severity TEXT NOT NULL, fact TEXT NOT NULL,
   platforms TEXT NOT NULL, python TEXT NOT NULL, origin INTEGER NOT NULL) WITHOUT ROWID;

@@ -34,7 +34,7 @@ def _locked(name: str) -> Iterator[None]:
         yield
 
 
-def _made_once(name: str, make: Callable[[Path], None], revision: str) -> Path:
+def made_once(name: str, make: Callable[[Path], None], revision: str) -> Path:
     """The directory `.cache/<name>`, made if it is missing or of another revision."""
     place = CACHE / name
     with _locked(name):
@@ -46,7 +46,7 @@ def _made_once(name: str, make: Callable[[Path], None], revision: str) -> Path:
     return place
 
 
-def _pip(python: Path, *words: str) -> None:
+def pip_install(python: Path, *words: str) -> None:
     argv = (str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words)
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=1800)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -58,9 +58,9 @@ def torch_python() -> str:
 
     def make(place: Path) -> None:
         subprocess.run((sys.executable, "-m", "venv", str(place)), check=True, timeout=300)
-        _pip(place / "bin" / "python", f"torch=={TORCH}", *TOOLS)
+        pip_install(place / "bin" / "python", f"torch=={TORCH}", *TOOLS)
 
-    return str(_made_once("torch-env", make, f"torch {TORCH}, {', '.join(TOOLS)}") / "bin" / "python")
+    return str(made_once("torch-env", make, f"torch {TORCH}, {', '.join(TOOLS)}") / "bin" / "python")
 
 
 @lru_cache
@@ -85,10 +85,10 @@ def mmcv_python() -> str:
     def make(place: Path) -> None:
         subprocess.run((sys.executable, "-m", "venv", str(place)), check=True, timeout=300)
         python = place / "bin" / "python"
-        _pip(python, f"torch=={TORCH}", *TOOLS)
-        _pip(python, str(wheel), "mmengine==0.10.7", "mmdet==3.3.0")
+        pip_install(python, f"torch=={TORCH}", *TOOLS)
+        pip_install(python, str(wheel), "mmengine==0.10.7", "mmdet==3.3.0")
 
-    return str(_made_once("mmcv-env", make, f"torch {TORCH}, {wheel.name}, mmdet 3.3.0") / "bin" / "python")
+    return str(made_once("mmcv-env", make, f"torch {TORCH}, {wheel.name}, mmdet 3.3.0") / "bin" / "python")
 
 
 def copy_of(python: str, directory: Path) -> str:

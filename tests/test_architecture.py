@@ -41,6 +41,8 @@ EDGES = {
     "models/bundling.py": "the staging directory of a bundle",
     "models/caches.py": "names in torch.hub's cache, and the environment that says where it is",
     "models/upstream.py": "releases on the package index and in the cache",
+    "models/convert.py": "a locked-down child with torch, and the file it writes",
+    "models/convert_child.py": "runs inside that child",
     "models/indexfiles.py": "the index directory of the maintainers",
     "atomic.py": "small files, written whole",
     "directories.py": "the cache and state directories and the environment",

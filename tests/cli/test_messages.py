@@ -14,7 +14,7 @@ from zoo_cli.errors import ExitCode, ZooError
 
 def every_error() -> list[type[ZooError]]:
     for module in pkgutil.walk_packages(zoo_cli.__path__, "zoo_cli."):
-        if not module.name.endswith(("__main__", "driver_child", "ops_child")):
+        if not module.name.endswith(("__main__", "driver_child", "ops_child", "convert_child")):
             importlib.import_module(module.name)
     found: list[type[ZooError]] = []
     waiting = [ZooError]

@@ -92,12 +92,9 @@ def _dangerous_names() -> set[tuple[str, str]]:
     tree = ast.parse((_sdist(PEERS["picklescan"]) / "tests" / "test_scanner.py").read_text(encoding="utf-8"))
     found = set()
     for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Call)
-            and ast.unparse(node.func) == "Global"
-            and "Dangerous" in ast.unparse(node.args[-1])
-        ):
-            module, name = (ast.literal_eval(part) for part in node.args[:2])
-            if "unknown" not in name:
-                found.add((str(module), str(name)))
+        if not isinstance(node, ast.Call) or ast.unparse(node.func) != "Global" or len(node.args) != 3:
+            continue
+        parts = [part.value for part in node.args[:2] if isinstance(part, ast.Constant)]
+        if len(parts) == 2 and ast.unparse(node.args[2]) == "SafetyLevel.Dangerous" and "unknown" not in parts:
+            found.add((str(parts[0]), str(parts[1])))
     return found

@@ -37,6 +37,7 @@ COMMANDS = {
     "cache": ("cache", "What is kept between runs; making room."),
     "inspect": ("inspect", "What a wheel, a compiled file or an environment really is."),
     "scan": ("scan", "Is there code in checkpoints? Files, directories, addresses."),
+    "convert": ("convert", "Rewrite a checkpoint as safetensors, which cannot hold code."),
     "build": ("build", "Compile a wheel of an ops package from its sdist."),
     "index": ("index", "Build and inspect the index (maintainers)."),
     "help": ("help_", "Topics: filters, machine, mirrors, environment, exit-codes."),

@@ -29,7 +29,7 @@ def scan_file(path: Path, policy: Policy | None = None) -> Verdict:
         UnreadableCheckpoint: It is no plain file, or cannot be read.
     """
     try:
-        with _plain_file(path) as file:
+        with open_plain(path) as file:
             return scan_checkpoint(file, os.fstat(file.fileno()).st_size, policy)
     except OSError as exc:
         raise UnreadableCheckpoint(str(path), exc.strerror or str(exc)) from exc
@@ -71,14 +71,18 @@ def checkpoints_at(path: Path) -> Iterator[Path]:
 
 def _begins_like_one(path: Path) -> bool:
     try:
-        with _plain_file(path) as file:
+        with open_plain(path) as file:
             return looks_like_one(file.read(_HEAD_BYTES))
     except OSError as exc:
         raise UnreadableCheckpoint(str(path), exc.strerror or str(exc)) from exc
 
 
-def _plain_file(path: Path) -> BinaryIO:
-    """The file, open; anything but a plain file is refused without waiting for it."""
+def open_plain(path: Path) -> BinaryIO:
+    """The file, open and unbuffered; anything but a plain file is refused without waiting for it.
+
+    Raises:
+        OSError: It cannot be opened, or is no plain file.
+    """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

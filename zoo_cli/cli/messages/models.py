@@ -19,6 +19,7 @@ from zoo_cli.models.config_errors import (
     ConfigTooLarge,
     OtherPackage,
 )
+from zoo_cli.models.convert import ConversionFailed
 from zoo_cli.models.download import CheckpointChanged
 from zoo_cli.models.figures import BadExpectation
 from zoo_cli.models.indexfiles import CannotKeepIndex
@@ -269,3 +270,28 @@ def _cannot_keep_index(error: CannotKeepIndex) -> Message:
 def _bad_expectation(error: BadExpectation) -> Message:
     ways = (WayOut("With the figures of the index", "zoo index verify"),)
     return Message("the file of expected figures cannot be used", (error.path, error.problem), ways)
+
+
+# -- converting ------------------------------------------------------------------------------------------------------
+
+_NOT_CONVERTED = {
+    "no-torch": "the interpreter has no torch to read it with",
+    "no-child": "the interpreter cannot be started",
+    "no-tensors": "no tensors were found in it",
+    "odd-tensor": "it has tensors that safetensors cannot hold",
+    "not-loaded": "torch does not load it with weights_only=True",
+    "timeout": "reading it took too long",
+    "bad-output": "what was written is no safetensors file",
+}
+
+
+@describe.register
+def conversion_failed(error: ConversionFailed) -> Message:
+    """No safetensors file was made."""
+    ways: tuple[WayOut, ...] = ()
+    if error.reason in ("no-torch", "no-child", "not-loaded"):
+        ways = (WayOut("Name an interpreter with torch 2.6 or newer", same_command("--python", "env/bin/python")),)
+    if error.reason == "no-tensors":
+        ways = (WayOut("Name the key that holds them", same_command("--part", "state_dict")),)
+    facts = (*error.details, f"python  {error.python}")
+    return Message(f"{error.file} was not converted: {_NOT_CONVERTED[error.reason]}", facts, ways)

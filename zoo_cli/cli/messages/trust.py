@@ -73,8 +73,8 @@ def _(error: BadBinary) -> Message:
 @describe.register
 def _(error: CheckpointRefused) -> Message:
     verdict = error.verdict
-    when = "by its first bytes; the rest was not fetched" if error.early else "before it got its name"
-    facts = (*finding_lines(verdict), f"refused {when}")
+    early = ("refused by its first bytes; the rest was not fetched",) if error.early else ()
+    facts = (*finding_lines(verdict), *early)
     if error.may_be_kept:
         names = sorted({finding.what for finding in verdict.findings if finding.level == "unknown"})
         words = [word for name in names for word in ("--trust-global", name)]

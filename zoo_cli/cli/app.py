@@ -31,6 +31,8 @@ COMMANDS = {
     "compare": ("compare", "Models side by side."),
     "download": ("download", "Fetch a checkpoint and its flattened config."),
     "bundle": ("bundle", "Models in one file, for machines without network."),
+    "config": ("config", "Configs flattened and read, without running them."),
+    "diff": ("diff", "What differs between two configs."),
     "verify": ("verify", "Compare downloaded files with their receipts; works offline."),
     "remove": ("remove", "Remove downloaded models."),
     "fetch": ("fetch", "Fetch any file: resumed, verified, atomic."),

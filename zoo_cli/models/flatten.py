@@ -94,6 +94,11 @@ class Releases:
         flat = ConfigTree(own.read, packages=packages).flatten(path)
         return Flattened(flat, release, own.evidence, tuple(used.values()))
 
+    def packages(self, module: str) -> Read | None:
+        """The config tree of a package's newest release, by its import name."""
+        found = neighbour(module, None, self._index)
+        return self._file(found).read if found else None
+
     def _file(self, release: Release) -> ReleaseFile:
         wheel = wheel_of(release, self._mirrors)
         if wheel not in self._files:

@@ -78,6 +78,14 @@ def local_tree(
     return tree, file.relative_to(top).as_posix()
 
 
+def is_there(path: str) -> bool:
+    """Whether a file of that path is here."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def with_environment_defaults(settings: dict[str, Any], file: str) -> dict[str, Any]:
     """Settings whose strings have the defaults of environment placeholders; the environment is not looked at."""
 

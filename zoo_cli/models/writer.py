@@ -66,7 +66,7 @@ def write_config(settings: Mapping[str, Any], header: Header | None = None, *, k
         CannotWrite: A key is no name, or a value has no literal.
     """
     style = _Style(braces="dict" in settings, variable=_VARIABLE if keep_environment else _ANY_VARIABLE)
-    lines = _header_lines(header) if header else []
+    lines = [*(f"# {line}" for line in header_lines(header)), ""] if header else []
     for key in sorted(settings, key=lambda name: (name in _OWN_NAMES, str(name))):
         _check_name(key)
         if key in _OWN_NAMES:
@@ -78,14 +78,27 @@ def write_config(settings: Mapping[str, Any], header: Header | None = None, *, k
     return "\n".join(lines) + "\n"
 
 
+def write_value(value: Any, column: int = 0, readable: int = _READABLE) -> str:
+    """One value as source, its first line to be shown behind so many columns, its lines within so many where it can.
+
+    Raises:
+        CannotWrite: It has no literal.
+    """
+    try:
+        return _Style(braces=False, variable=_VARIABLE, readable=readable).written(value, column, 0)
+    except (_NoLiteral, RecursionError) as error:
+        raise CannotWrite("", str(error)[:200]) from error
+
+
 class _NoLiteral(Exception):
     """A value that has no literal form."""
 
 
-def _header_lines(header: Header) -> list[str]:
+def header_lines(header: Header) -> list[str]:
+    """The lines of comment at the top of a file, without their signs."""
     origin = f"{header.name}, flattened by zoo {header.zoo} from {header.release}; nothing was executed."
-    lines = [origin, *(["Made from, bases first:", *(f"  {file}" for file in header.files)] if header.files else [])]
-    return [*(f"# {_comment(line)}" for line in lines), ""]
+    made = ["Made from, bases first:", *(f"  {file}" for file in header.files)] if header.files else []
+    return [_comment(line) for line in (origin, *made)]
 
 
 def _comment(text: str) -> str:
@@ -110,14 +123,16 @@ def _is_argument(key: object) -> bool:
 class _Style:
     """How values are written; `braces` where the name `dict` means something else in this file."""
 
-    def __init__(self, *, braces: bool, variable: re.Pattern[str]) -> None:
+    def __init__(self, *, braces: bool, variable: re.Pattern[str], readable: int = _READABLE) -> None:
         self.braces = braces
+        self.readable = readable
+        self.filled = _WIDTH if readable == _READABLE else readable
         self.variable = variable
         self.taken: set[str] = set()
 
     def written(self, value: Any, column: int, indent: int) -> str:
         """The value as source, beginning in that column; later lines are indented from `indent`."""
-        flat = self._flat(value, _READABLE - column)
+        flat = self._flat(value, self.readable - column)
         if flat is not None:
             return flat
         if isinstance(value, dict):
@@ -192,7 +207,7 @@ class _Style:
     def _filled(self, items: list[str], indent: int) -> list[str]:
         lines = [" " * indent]
         for item in items:
-            if len(lines[-1]) + len(item) + 1 > _WIDTH and lines[-1].strip():
+            if len(lines[-1]) + len(item) + 1 > self.filled and lines[-1].strip():
                 lines[-1] = lines[-1].rstrip()
                 lines.append(" " * indent)
             lines[-1] += item + ", "

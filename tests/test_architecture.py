@@ -87,6 +87,8 @@ EDGES = {
     "transfer/http.py": "the clock, and sockets through pool and stream",
     "transfer/stream.py": "sockets and the clock",
     "transfer/pool.py": "threads and the clock",
+    "transfer/batch.py": "threads",
+    "transfer/lists.py": "the list of files that the user gives",
     "transfer/split.py": "threads, sockets and the clock",
     "transfer/throttle.py": "the clock",
     "transfer/mirrors.py": "mirrors files and the environment",

@@ -40,6 +40,7 @@ class Request:
     method: str
     path: str  # as sent, with the query
     headers: Mapping[str, str]
+    client: tuple[str, int] = ("", 0)  # the other end of its connection
 
     @property
     def range(self) -> str | None:
@@ -355,7 +356,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         site: Server = self.server.site  # type: ignore[attr-defined]
-        request = Request(self.command, self.path, {name.lower(): value for name, value in self.headers.items()})
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(self.command, self.path, headers, self.client_address)
         path = unquote(urlsplit(self.path).path)
         behaviour, found = site.behaviour_for(request, path), site.body_of(path)
         exchange = Exchange(self, request, b"", "application/octet-stream", site.stopping)

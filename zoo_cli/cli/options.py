@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
 from zoo_cli.cli.console import Console
+from zoo_cli.cli.text import printable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+_UNITS = {"": 1, "B": 1, "K": 10**3, "KB": 10**3, "M": 10**6, "MB": 10**6, "G": 10**9, "GB": 10**9, "T": 10**12,
+          "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}  # fmt: skip
 
 
 def _console(context: click.Context) -> Console:
@@ -79,3 +85,11 @@ def common_options(command: Command) -> Command:
 
 
 pass_console = click.make_pass_decorator(Console, ensure=True)
+
+
+def parse_size(text: str) -> int:
+    """A size such as 20GB, 500M, 1.5TiB or a number of bytes, in bytes."""
+    found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([A-Za-z]{0,3})", text.strip())
+    if not found or found[2].upper() not in _UNITS:
+        raise click.BadParameter(f"{printable(text, 40)} is no size such as 20GB or 500M")
+    return int(float(found[1]) * _UNITS[found[2].upper()])

@@ -243,6 +243,33 @@ class Progress:
         self.close()
 
 
+class ManyProgress:
+    """Many files at once, as one line now and then: each tenth, or every 30 seconds; failures of addresses at once."""
+
+    def __init__(self, progress: Progress, count: int) -> None:
+        self._progress, self._count = progress, count
+        self._done = self._bytes = self._told = 0
+        self._began = self._told_at = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        """Shows one event, or counts it."""
+        if isinstance(event, (SourceFailed, Noted)):
+            self._progress(event)
+        elif isinstance(event, Finished):
+            self._bytes += event.size_bytes
+            self.done()
+
+    def done(self) -> None:
+        """One file more is done with, one way or the other."""
+        self._done += 1
+        now = time.monotonic()
+        if self._done == self._count or (10 * self._done < self._count + self._told and now - self._told_at < 30):
+            return
+        self._told, self._told_at = 10 * self._done, now
+        rate = human_bytes(int(self._bytes / max(now - self._began, 1e-3)))
+        self._progress.step(f"{self._done} of {self._count} files, {human_bytes(self._bytes)}, {rate}/s")
+
+
 class BuildProgress:
     """Shows a build: its stages and compiler runs as lines, transfers as the progress shows them."""
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from zoo_cli.transfer.inspection import Inspector
     from zoo_cli.transfer.part import Part
+    from zoo_cli.transfer.pool import Pool
     from zoo_cli.transfer.settings import Settings
     from zoo_cli.transfer.sources import Wanted
 
@@ -68,7 +69,9 @@ class Attempt:
         settings: Settings,
         listen: Listener,
         check_time: Callable[[], None],
+        pool: Pool | None = None,
     ) -> None:
+        self._pool = pool
         self._wanted, self._url, self._part = wanted, url, part
         self._settings, self._listen, self._check_time = settings, listen, check_time
         self._shown = redacted(url)
@@ -86,7 +89,7 @@ class Attempt:
         try:
             if path is not None:
                 return self._from_disk(Path(path))
-            with Session(self._settings) as session:
+            with Session(self._settings, self._pool) as session:
                 return self._from_server(session)
         except Failed:
             state = self._part.state

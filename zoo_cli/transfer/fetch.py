@@ -28,6 +28,7 @@ from zoo_cli.transfer.store import digest_of
 
 if TYPE_CHECKING:
     from zoo_cli.transfer.hashes import Evidence, Sha256
+    from zoo_cli.transfer.pool import Pool
     from zoo_cli.transfer.store import Store
 
 __all__ = ["Document", "Received", "RemoteFile", "Settings", "Wanted", "fetch", "read_document"]
@@ -55,6 +56,7 @@ def fetch(
     store: Store | None = None,
     replace: bool = False,
     make_directory: bool = True,
+    pool: Pool | None = None,
 ) -> Received:
     """Puts the wanted file at the destination, verified as far as anything is known of it.
 
@@ -66,6 +68,7 @@ def fetch(
         store: Where a file of this digest may be already, and is kept for the next time.
         replace: Whether another file at the destination may be replaced (atomically, after verification).
         make_directory: Whether a missing directory is made.
+        pool: Connections shared with other transfers of this run; its own when None.
 
     Raises:
         Failed: The only address failed, after further tries where they made sense.
@@ -83,7 +86,7 @@ def fetch(
         with Part(destination, lambda: listen(waiting), settings.total_seconds) as part:
             here = _already_here(wanted, destination, replace, store, part.finished_meanwhile)
             if here is None:
-                received = Delivery(wanted, settings, listen, store).into(part, replace=replace)
+                received = Delivery(wanted, settings, listen, store, pool).into(part, replace=replace)
                 source = CACHE if received.from_cache else place_of(received.url)
                 listen(Finished(wanted.name, received.size_bytes, received.evidence, source, already_here=False))
                 return received
@@ -106,8 +109,11 @@ def _look_into(wanted: Wanted, path: Path) -> None:
 class Delivery:
     """One wanted file on its way into a locked, unfinished place: from the store, or from its addresses through it."""
 
-    def __init__(self, wanted: Wanted, settings: Settings, listen: Listener, store: Store | None) -> None:
-        self._wanted, self._settings, self._listen, self._store = wanted, settings, listen, store
+    def __init__(
+        self, wanted: Wanted, settings: Settings, listen: Listener, store: Store | None, pool: Pool | None
+    ) -> None:
+        self._wanted, self._settings, self._listen = wanted, settings, listen
+        self._store, self._pool = store, pool
 
     def into(self, part: Part, *, replace: bool) -> Received:
         """Completes the part under its final name.
@@ -188,7 +194,7 @@ class Delivery:
         settings = dataclass_replace(self._settings, retries=0) if once else self._settings
 
         def deliver(url: str, limits: Settings) -> Delivered:
-            return Attempt(self._wanted, url, part, limits, listen, rounds.check_time).run()
+            return Attempt(self._wanted, url, part, limits, listen, rounds.check_time, self._pool).run()
 
         rounds = Rounds(self._wanted.name, urls, settings, deliver, listen, lambda: part.size_bytes)
         return rounds.run()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from zoo_cli.cli.options import common_options, pass_console
+from zoo_cli.cli.options import common_options, parse_size, pass_console
 from zoo_cli.cli.text import human_bytes, printable
 from zoo_cli.directories import cache_path
 from zoo_cli.errors import ExitCode
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
     from zoo_cli.transfer.cache import Checked, Item
 
-_UNITS = {"": 1, "B": 1, "K": 10**3, "KB": 10**3, "M": 10**6, "MB": 10**6, "G": 10**9, "GB": 10**9, "T": 10**12,
-          "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}  # fmt: skip
 _KINDS = {
     "file": "fetched files, by digest",
     "named": "files under their own name only",
@@ -27,14 +24,6 @@ _KINDS = {
     "unfinished": "begun and not finished",
     "other": "compiled indexes",
 }
-
-
-def parse_size(text: str) -> int:
-    """A size such as 20GB, 500M, 1.5TiB or a number of bytes, in bytes."""
-    found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([A-Za-z]{0,3})", text.strip())
-    if not found or found[2].upper() not in _UNITS:
-        raise click.BadParameter(f"{printable(text, 40)} is no size such as 20GB or 500M")
-    return int(float(found[1]) * _UNITS[found[2].upper()])
 
 
 @click.group("cache", epilog="Example: zoo cache prune --max-size 20GB --dry-run")

@@ -1,4 +1,4 @@
-"""`zoo fetch`: any file from the first of several addresses that delivers it."""
+"""`zoo fetch`: any file from the first of several addresses that delivers it, or a whole list of files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo_cli.cli.options import common_options, pass_console
+from zoo_cli.cli.options import common_options, parse_size, pass_console
 from zoo_cli.cli.progress import Progress
 from zoo_cli.transfer.addresses import file_name_of, local_path
 from zoo_cli.transfer.failures import BadAddress
@@ -18,50 +18,105 @@ from zoo_cli.transfer.sources import kind_of
 from zoo_cli.transfer.store import users_store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from zoo_cli.cli.console import Console
+    from zoo_cli.transfer.batch import Job
+    from zoo_cli.transfer.events import Event, Listener
     from zoo_cli.transfer.fetch import Received
+    from zoo_cli.transfer.hashes import Sha256
+    from zoo_cli.transfer.sources import Mirrors
 
 
 @click.command(
     "fetch",
     epilog="Examples: zoo fetch https://host/model-5a0be7c4.pth -o model.pth; "
-    "zoo fetch URL --mirror URL2 --sha256 HEX -o FILE. Exit codes: zoo help exit-codes.",
+    "zoo fetch URL --mirror URL2 --sha256 HEX -o FILE; zoo fetch --from files.tsv -o data. "
+    "Exit codes: zoo help exit-codes.",
 )
-@click.argument("url")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to; the name in the address by default.")
+@click.argument("urls", nargs=-1, metavar="[URL...]")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file; with several, the directory.")
 @click.option("--sha256", "sha256_text", metavar="HEX", help="The full digest the file must have.")
 @click.option("--mirror", "others", multiple=True, metavar="URL", help="Another address of the same file; repeatable.")
 @click.option("--size", "size_bytes", type=click.IntRange(min=0), metavar="BYTES", help="The size it must have.")
+@click.option("--from", "list_file", metavar="LIST.tsv", help="Lines of address, destination, sha256; - is stdin.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=16, show_default=True, help="Files at once.")
+@click.option("--limit-rate", type=parse_size, metavar="RATE", help="Bytes a second for all together: 5MB.")
+@click.option("--events", is_flag=True, help="A line of JSON for each event on stdout, before the results.")
 @click.option("--force", is_flag=True, help="Replace another file at the destination.")
 @common_options
 @pass_console
+@click.pass_context
 def command(
+    context: click.Context,
     console: Console,
-    url: str,
+    urls: tuple[str, ...],
     output: Path | None,
     sha256_text: str | None,
     others: tuple[str, ...],
     size_bytes: int | None,
+    list_file: str | None,
+    jobs: int,
+    limit_rate: int | None,
+    events: bool,
     force: bool,
 ) -> None:
     """Fetch any file: resumed, verified, and under its final name only when it is right.
 
-    URL is an http, https or file address, or a path. Rules of mirrors.yaml apply (zoo help mirrors).
+    URL is an http, https or file address, or a path. Rules of mirrors.yaml apply (zoo help mirrors). Several URLs, or a
+    list, are fetched at once; a file that fails stops no other.
     """
-    name = file_name_of(url)
+    settings = _settings(console, limit_rate)
+    if list_file is None and len(urls) == 1:
+        _one(console, (urls[0], *others), output, sha256_text, size_bytes, settings, events, force)
+        return
+    if bool(urls) == (list_file is not None):
+        raise click.UsageError("Name one or more URLs, or a list with --from.")
+    if sha256_text or others or size_bytes is not None:
+        raise click.UsageError("--sha256, --size and --mirror are of one file. For several: zoo fetch --from LIST.tsv")
+    work = _from_urls(urls, output) if urls else _from_list(str(list_file), output)
+    context.exit(_many(console, work, settings, jobs, events, force))
+
+
+def _settings(console: Console, limit_rate: int | None) -> Settings:
+    if limit_rate is None:
+        return Settings(offline=console.offline)
+    from zoo_cli.transfer.throttle import Throttle
+
+    if not limit_rate:
+        raise click.BadParameter("a rate of 0 would never end")
+    return Settings(offline=console.offline, throttle=Throttle(limit_rate))
+
+
+def _one(
+    console: Console,
+    urls: tuple[str, ...],
+    output: Path | None,
+    sha256_text: str | None,
+    size_bytes: int | None,
+    settings: Settings,
+    events: bool,
+    force: bool,
+) -> None:
+    name = file_name_of(urls[0])
     if not name and output is None:
-        raise BadAddress(url[:300], "it has no file name; choose one with -o FILE")
-    wanted = wanted_file(name or str(output), (url, *others), sha256_text, size_bytes)
-    store = users_store() if sha256_text else None  # without a digest nobody could ask for the file again
-    settings = Settings(offline=console.offline)
+        raise BadAddress(urls[0][:300], "it has no file name; choose one with -o FILE")
+    digest = parse_sha256(sha256_text) if sha256_text else None
+    wanted = wanted_file(name or str(output), urls, digest, load_mirrors(), size_bytes)
+    store = users_store() if digest else None  # without a digest nobody could ask for the file again
     with Progress(console) as progress:
-        received = fetch(wanted, output or Path(name), settings, progress, store=store, replace=force)
-    _tell(console, received, output or Path(name))
+        listen = _listener(console, progress, events)
+        received = fetch(wanted, output or Path(name), settings, listen, store=store, replace=force)
+    if console.json:
+        console.document({"ok": True, "command": "fetch", **_document(received, output or Path(name))})
+    elif not events:
+        console.data(str(output or Path(name)))
 
 
-def wanted_file(name: str, urls: tuple[str, ...], sha256_text: str | None, size_bytes: int | None) -> Wanted:
-    """What the command line asks for: addresses after mirror rules, and the digest given or named in the file."""
-    mirrors = load_mirrors()
+def wanted_file(
+    name: str, urls: Sequence[str], digest: Sha256 | None, mirrors: Mirrors, size_bytes: int | None = None
+) -> Wanted:
+    """What is asked for: addresses after mirror rules, and the digest given or named in the file."""
     kind = kind_of(name)
     addresses = tuple(
         address for url in urls for address in ((url,) if local_path(url) else mirrors.addresses(url, kind))
@@ -70,19 +125,86 @@ def wanted_file(name: str, urls: tuple[str, ...], sha256_text: str | None, size_
         name=name,
         urls=tuple(dict.fromkeys(addresses)),
         size_bytes=size_bytes,
-        sha256=parse_sha256(sha256_text) if sha256_text else None,
+        sha256=digest,
         prefix=prefix_in_name(name),
         basis="given",
     )
 
 
-def _tell(console: Console, received: Received, shown: Path) -> None:
-    if not console.json:
-        console.data(str(shown))
-        return
-    console.document({
-        "ok": True,
-        "command": "fetch",
+def _from_urls(urls: Sequence[str], output: Path | None) -> list[Job]:
+    from zoo_cli.transfer.batch import Job
+
+    mirrors = load_mirrors()
+    jobs = []
+    for url in urls:
+        name = file_name_of(url)
+        if not name:
+            raise BadAddress(url[:300], "it has no file name; fetch it alone, with -o FILE")
+        jobs.append(Job(wanted_file(name, (url,), None, mirrors), (output or Path()) / name))
+    return jobs
+
+
+def _from_list(file: str, output: Path | None) -> list[Job]:
+    from zoo_cli.transfer.batch import Job
+    from zoo_cli.transfer.lists import read_list
+
+    mirrors = load_mirrors()
+    return [
+        Job(wanted_file(str(line.path), line.urls, line.sha256, mirrors), (output or Path()) / line.path)
+        for line in read_list(file)
+    ]
+
+
+def _many(console: Console, work: list[Job], settings: Settings, jobs: int, events: bool, force: bool) -> int:
+    """Fetches all; the worst exit code of them."""
+    from zoo_cli.cli.messages import message_for
+    from zoo_cli.cli.progress import ManyProgress
+    from zoo_cli.transfer.batch import fetch_many
+
+    files: list[dict[str, object]] = []
+    worst = 0
+    with Progress(console) as progress:
+        many = ManyProgress(progress, len(work))
+        listen = _listener(console, many, events)
+        for outcome in fetch_many(work, settings, listen, store=users_store(), at_once=jobs, replace=force):
+            shown = outcome.job.destination
+            if outcome.received is not None:
+                files.append({"ok": True, **_document(outcome.received, shown)})
+                if not console.json and not events:
+                    console.data(str(shown))
+            elif outcome.error is not None:
+                error, what = outcome.error, message_for(outcome.error).what
+                worst = max(worst, error.exit_code)
+                files.append({"ok": False, "path": str(shown), "error": {"code": error.code, "what": what,
+                                                                         "facts": error.fields()}})  # fmt: skip
+                if not console.json:
+                    progress.step(f"{shown}: {error.code}: {what}", warn=True)
+                many.done()
+    failed = sum(1 for each in files if not each["ok"])
+    if console.json:
+        console.document({"ok": not failed, "command": "fetch", "files": files})
+    else:
+        console.say(f"{len(files) - failed} of {len(files)} files are here." if failed else f"{len(files)} files.")
+    return worst
+
+
+def _listener(console: Console, progress: Listener, events: bool) -> Listener:
+    """The progress, and with --events a line for each event besides."""
+    if not events:
+        return progress
+
+    def hear(event: Event) -> None:
+        from dataclasses import asdict
+
+        console.document({"event": type(event).__name__.lower(), **asdict(event)})
+        console.out.flush()
+        progress(event)
+
+    return hear
+
+
+def _document(received: Received, shown: Path) -> dict[str, object]:
+    return {
         "path": str(shown),
         "size_bytes": received.size_bytes,
         "sha256": received.sha256,
@@ -90,4 +212,4 @@ def _tell(console: Console, received: Received, shown: Path) -> None:
         "url": received.url,
         "already_here": received.already_here,
         "from_cache": received.from_cache,
-    })  # fmt: skip
+    }

@@ -11,6 +11,7 @@ from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.cli.text import human_bytes
 from zoo_cli.directories import CacheUnusable
 from zoo_cli.transfer.addresses import place_of, redacted
+from zoo_cli.transfer.batch import SamePlace
 from zoo_cli.transfer.failures import (
     AddressRefused,
     AllSourcesFailed,
@@ -34,6 +35,7 @@ from zoo_cli.transfer.failures import (
     Unreachable,
 )
 from zoo_cli.transfer.hashes import BadDigest
+from zoo_cli.transfer.lists import BadList
 from zoo_cli.transfer.mirrors import BadMirrorOption, BadMirrors
 from zoo_cli.transfer.store import BadLinking
 
@@ -311,6 +313,27 @@ def cache_unusable(error: CacheUnusable) -> Message:
         f"cannot use the cache directory {error.path}: {error.reason}",
         (),
         (WayOut("Choose another one", "export ZOO_CACHE=/path/with/room"),),
+    )
+
+
+@describe.register
+def same_place(error: SamePlace) -> Message:
+    """Two files, one name."""
+    return Message(
+        f"two files would become {error.path}",
+        tuple(error.files),
+        (WayOut("Give each its own place, in a list: address, tab, destination", "zoo fetch --from LIST.tsv"),),
+    )
+
+
+@describe.register
+def bad_list(error: BadList) -> Message:
+    """A list cannot be read."""
+    place = f"{error.file}:{error.line}" if error.line else error.file
+    return Message(
+        f"cannot read the list {place}: {error.why}",
+        ("nothing was fetched; a line is address, tab, destination, tab, sha256",),
+        (WayOut("For example", r"printf 'https://host/a.pth\tmodels/a.pth\n' | zoo fetch --from - -o data"),),
     )
 
 

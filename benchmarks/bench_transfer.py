@@ -1,0 +1,189 @@
+"""Transfers against peers: whole processes from start to exit with the digest checked, paired in one run.
+
+    python benchmarks/bench_transfer.py                    # what fits into some minutes
+    python benchmarks/bench_transfer.py --large            # and 1 GiB
+    python benchmarks/bench_transfer.py limited long       # some of: small plain tls limited long many
+
+Every row of a table is run in turn, the order rotated. A ratio is the median over the turns of zoo's seconds by the
+peer's in the same turn; `best` compares the fastest turns of both, which other work on the machine disturbs least. The
+goals are those of the study: printed with the table, met or not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.transfer.peers import environment, many_files, one_file
+from benchmarks.transfer.sites import certificate, free_port, long_way, make_file, nginx, paced, require_tools
+
+MIB = 1 << 20
+ZOO = ("zoo fetch", "zoo fetch --from")
+
+
+def measure(argv: list[str], env: dict[str, str]) -> tuple[float, float]:
+    """Wall seconds, and the memory of the largest process in MiB."""
+    started = time.perf_counter()
+    child = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert child.stderr is not None
+    with child.stderr:
+        talk = child.stderr.read().decode(errors="replace")
+    _pid, status, usage = os.wait4(child.pid, 0)
+    seconds = time.perf_counter() - started
+    child.returncode = status
+    if status:
+        raise SystemExit(f"{argv} failed: {talk[-2000:]}")
+    return seconds, usage.ru_maxrss / 1024
+
+
+class Bench:
+    """Work directories, and tables of rows run in turn."""
+
+    def __init__(self, folder: Path, turns: int, only: str | None) -> None:
+        self.folder, self.turns, self.only = folder, turns, only
+        self.python = environment(Path(__file__).parent / "work")
+        self.out = folder / "out"
+        self.env = {**os.environ, "HOME": str(folder / "home"), "NO_PROXY": "*", "PYTHONPATH": ""}
+        for name in ("XDG_CACHE_HOME", "ZOO_CACHE", "ZOO_OFFLINE"):
+            self.env.pop(name, None)
+
+    def table(
+        self, title: str, rows: dict[str, list[str]], goals: dict[str, float], before: list[str] | None = None
+    ) -> None:
+        """Runs every row in turn and prints what came out."""
+        if self.only:
+            rows = {name: argv for name, argv in rows.items() if name in ZOO or self.only in name}
+        items, figures = list(rows.items()), dict[str, list[tuple[float, float]]]()
+        for turn in range(self.turns):
+            for name, argv in items[turn % len(items) :] + items[: turn % len(items)]:
+                shutil.rmtree(self.out, ignore_errors=True)
+                shutil.rmtree(self.folder / "home", ignore_errors=True)  # a cache would make the second turn free
+                self.out.mkdir()
+                figures.setdefault(name, []).append(measure([*(before or []), *argv], self.env))
+        show(title, figures, goals)
+
+
+def show(title: str, figures: dict[str, list[tuple[float, float]]], goals: dict[str, float]) -> None:
+    """Prints one table; ratios are zoo's time by the row's."""
+    zoo = [seconds for seconds, _memory in next(figures[name] for name in ZOO if name in figures)]
+    print(f"\n{title}   (load {os.getloadavg()[0]:.1f})")
+    print(f"  {'':26} {'median s':>9} {'best s':>8} {'peak MiB':>9} {'zoo/this':>9} {'best':>6}  goal")
+    for name, rows in figures.items():
+        seconds = [each[0] for each in rows]
+        ratio = statistics.median(ours / theirs for ours, theirs in zip(zoo, seconds, strict=True))
+        best, goal = min(zoo) / min(seconds), goals.get(name)
+        verdict = "" if goal is None else f"<= {goal:.2f} {'met' if min(ratio, best) <= goal else 'MISSED'}"
+        memory = max(each[1] for each in rows)
+        times = f"{statistics.median(seconds):9.3f} {min(seconds):8.3f} {memory:9.0f} {ratio:9.2f} {best:6.2f}"
+        print(f"  {name:26} {times}  {verdict}", flush=True)
+
+
+def plain(bench: Bench, size: int, goals: dict[str, float], *, tls: bool = False) -> None:
+    """One file from nginx."""
+    site = bench.folder / "site"
+    site.mkdir(exist_ok=True)
+    digest, port = make_file(site / "f.bin", size), free_port()
+    ca = certificate(bench.folder) if tls else None
+    if ca:
+        bench.env |= {"ZOO_CA_BUNDLE": str(ca), "REQUESTS_CA_BUNDLE": str(ca), "SSL_CERT_FILE": str(ca)}
+    url = f"http{'s' if tls else ''}://127.0.0.1:{port}/f.bin"
+    with nginx(site, bench.folder, f"127.0.0.1:{port}", tls=bench.folder if tls else None):
+        rows = one_file(url, bench.out / "f.bin", digest, bench.python, ca)
+        bench.table(f"{size // MIB} MiB over http{'s' if tls else ''}, loopback", rows, goals)
+
+
+def small(bench: Bench) -> None:
+    """10 MiB: start-up decides."""
+    plain(bench, 10 * MIB, {"requests": 1 / 1.5})
+
+
+def tls(bench: Bench) -> None:
+    """200 MiB over https."""
+    plain(bench, 200 * MIB, {"curl + openssl": 0.95}, tls=True)
+
+
+def middle(bench: Bench) -> None:
+    """200 MiB."""
+    plain(bench, 200 * MIB, {})
+
+
+def large(bench: Bench) -> None:
+    """1 GiB."""
+    plain(bench, 1024 * MIB, {"curl + openssl": 0.65, "aria2c -x16": 0.35})
+
+
+def limited(bench: Bench) -> None:
+    """200 MiB from a server that gives each connection 20 MB/s."""
+    path = bench.folder / "f.bin"
+    digest = make_file(path, 200 * MIB)
+    with paced(path, 20_000_000) as url:
+        rows = one_file(url, bench.out / "f.bin", digest, bench.python)
+        wanted = ("curl + openssl", "zoo fetch", "aria2c -x16", "aria2c -x16 -k1M")
+        bench.table(
+            "200 MiB, 20 MB/s per connection", {name: rows[name] for name in wanted}, {"aria2c -x16 -k1M": 0.75}
+        )
+
+
+def long(bench: Bench) -> None:
+    """200 MiB over 50 ms and 1 Gbit/s."""
+    site = bench.folder / "site"
+    site.mkdir(exist_ok=True)
+    digest, port = make_file(site / "f.bin", 200 * MIB), free_port()
+    with long_way(25, "1gbit") as (address, before), nginx(site, bench.folder, f"{address}:{port}"):
+        rows = one_file(f"http://{address}:{port}/f.bin", bench.out / "f.bin", digest, bench.python)
+        wanted = ("curl + openssl", "zoo fetch", "aria2c -x16", "aria2c -x16 -k1M")
+        goals = {"aria2c -x16": 0.9}
+        bench.table("200 MiB, 50 ms, 1 Gbit/s", {name: rows[name] for name in wanted}, goals, before)
+
+
+def many(bench: Bench) -> None:
+    """300 files of 1 MiB."""
+    site = bench.folder / "many"
+    site.mkdir(exist_ok=True)
+    names = [f"f{number:03}.bin" for number in range(300)]
+    digests, port = [make_file(site / name, MIB) for name in names], free_port()
+    with nginx(site, bench.folder, f"127.0.0.1:{port}"):
+        rows = many_files(f"http://127.0.0.1:{port}", names, digests, bench.out, bench.python)
+        goals = {"aiohttp, 16 connections": 0.9, "aria2c -j16": 0.3}
+        bench.table("300 files of 1 MiB over http, loopback", rows, goals)
+
+
+TABLES = {"small": small, "plain": middle, "tls": tls, "limited": limited, "long": long, "many": many}
+
+
+def main() -> None:
+    """Runs the tables asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("tables", nargs="*", choices=[*TABLES, []], help="all when none is named")
+    parser.add_argument("--large", action="store_true", help="1 GiB too")
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--only", metavar="TEXT", help="zoo, and peers with this in their name")
+    asked = parser.parse_args()
+    require_tools()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for name in asked.tables or ([] if asked.large else TABLES):
+        folder = Path(tempfile.mkdtemp(prefix="zoo-bench-"))
+        try:
+            TABLES[name](Bench(folder, asked.turns, asked.only))
+        finally:
+            shutil.rmtree(folder)
+    if asked.large:
+        folder = Path(tempfile.mkdtemp(prefix="zoo-bench-"))
+        try:
+            large(Bench(folder, asked.turns, asked.only))
+        finally:
+            shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -186,7 +186,8 @@ def test_a_file_that_changes_in_between_is_no_mixture(server: Server, tmp_path: 
         Slow(4 * RATE, 0.01)(exchange)
 
     server.always("/x.bin", changes)
-    assert get(server, tmp_path, sha256=None).path.read_bytes() == LARGE
+    # The other one whole is right, too, when the first stream broke off: the server has changed the file by then.
+    assert get(server, tmp_path, sha256=None).path.read_bytes() in (LARGE, other)
 
 
 def test_a_kill_loses_what_was_on_its_way_and_no_more(server: Server, tmp_path: Path) -> None:

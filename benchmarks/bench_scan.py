@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.bench_fetch import measure
+from benchmarks.bench_transfer import measure
 from tests.support.scan_peers import peers_python
 from tests.support.torch_env import torch_python
 

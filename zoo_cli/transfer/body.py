@@ -1,7 +1,7 @@
 """A body into a part file, hashed on the way.
 
 Edge: a thread and the clock. Reading and writing happen here, hashing in a second thread over a ring of buffers, so
-a verified transfer takes the longer of the two and not their sum (`benchmarks/bench_fetch.py`). The ring bounds
+a verified transfer takes the longer of the two and not their sum (`benchmarks/bench_transfer.py`). The ring bounds
 memory to a few megabytes whatever the size of the file. A small body is hashed in line.
 """
 

@@ -61,6 +61,7 @@ EDGES = {
     "cli/console.py": "the terminal",
     "packages/extensions.py": "compiled extensions of the target's site-packages",
     "packages/requirements.py": "requirements files",
+    "packages/surroundings.py": "compiled extensions of other projects, pip's and uv's caches",
     "packages/pages.py": "directories with wheels",
     "packages/indexes.py": "environment variables and pip's configuration files",
     "packages/trees.py": "what stands in the directories of an environment",

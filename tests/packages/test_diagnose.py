@@ -14,9 +14,11 @@ from zoo_cli.packages.diagnose import diagnose
 from zoo_cli.packages.evidence import OpsEvidence
 from zoo_cli.packages.findings import FAIL, NOTE, OK, WARN, Finding
 from zoo_cli.packages.request import parse_want
+from zoo_cli.trust.fatbin import DeviceCode
 
 SITE = "/home/user/env/lib/python3.10/site-packages"
-OPS = {"mmcv": OpsEvidence("mmcv", ("_ext.cpython-310-x86_64-linux-gnu.so",), (), (), "2.1.0")}
+CODE = DeviceCode(5, (("7.0", 5), ("8.6", 5)), (), (), is_relocatable=False)
+OPS = {"mmcv": OpsEvidence("mmcv", ("_ext.cpython-310-x86_64-linux-gnu.so",), (), (), "2.1.0", code=CODE)}
 
 
 def machine(text: str, torch: str | None = None, cuda: str | None = None, **installed: str) -> Machine:
@@ -184,7 +186,7 @@ def test_an_interpreter_of_the_operating_system_is_a_warning() -> None:
 )
 def test_every_finding_can_be_said(text: str) -> None:
     facts = described(text)
-    checkup = check_environment(facts, matrix_of(facts), CATALOG_PROJECTS, ("mmdet", "mmpose"), OFFICIAL_PROVIDERS)
+    checkup = check_environment(facts, matrix_of(facts), CATALOG_PROJECTS, ("mmdet", "mmpose"), OFFICIAL_PROVIDERS, {})
     for finding in checkup.findings:
         document = finding_document(finding, None)
         assert document["text"]

@@ -58,6 +58,10 @@ class Console:
         """Seconds of a monotonic clock."""
         return time.monotonic()
 
+    def host(self) -> str:
+        """The name of this computer."""
+        return os.uname().nodename if hasattr(os, "uname") else self.environ.get("COMPUTERNAME", "")
+
     @staticmethod
     def today() -> str:
         """The day, as ISO date."""

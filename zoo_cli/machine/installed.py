@@ -59,6 +59,16 @@ def read_installed(directories: Iterable[Path], record_for: frozenset[str] = fro
     return Installed(tuple(distributions), tuple(problems), torch)
 
 
+def read_files(here: Distribution) -> tuple[str, ...]:
+    """The files of an installed distribution, from its RECORD; () where it has none."""
+    directory = Path(here.location)
+    for name in names_in(directory):
+        stem, _, version = name.removesuffix(".dist-info").rpartition("-")
+        if name.endswith(".dist-info") and normalized_name(stem) == here.name and version == here.version:
+            return parse_record(read_text(directory / name / "RECORD", MAX_RECORD_BYTES) or "")
+    return ()
+
+
 def _metadata_of(directory: Path, name: str) -> Iterator[tuple[Path, Path, bool]]:
     """Metadata directories or files that an entry stands for, where the code is, and whether through an egg-link."""
     if name.startswith("~"):  # pip's half-removed leavings

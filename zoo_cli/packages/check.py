@@ -8,13 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from zoo_cli.packages.decide import make_problem
 from zoo_cli.packages.diagnose import diagnose
 from zoo_cli.packages.explain import NoSolution, explain
 from zoo_cli.packages.extensions import read_evidence
 from zoo_cli.packages.findings import FAIL, Finding
+from zoo_cli.packages.installed import providing
+from zoo_cli.packages.mend import confirmed
+from zoo_cli.packages.offers import Offers
 from zoo_cli.packages.problem import Facts, Problem
 from zoo_cli.packages.request import Request, Want
 from zoo_cli.packages.solve import Stack, search
+from zoo_cli.packages.surroundings import read_surroundings
 from zoo_cli.packages.versions import parse_range
 
 if TYPE_CHECKING:
@@ -53,13 +58,42 @@ def check_environment(
     projects: Mapping[str, Project],
     wanted: tuple[str, ...],
     official: frozenset[str],
+    environ: Mapping[str, str],
 ) -> Checkup:
-    """Diagnoses the machine and its target interpreter, and solves for each wanted project as if nothing were there."""
-    evidence = read_evidence(machine.python, projects) if machine.python and not machine.is_described else {}
-    findings = diagnose(machine, matrix, projects, evidence)
+    """Diagnoses the machine and its target interpreter, and solves for each wanted project as if nothing were there.
+
+    `environ` tells where pip and uv keep what they built.
+    """
+    findings = _findings(machine, matrix, projects, official, environ)
     python = replace(machine.python, distributions=(), torch=None) if machine.python else None
     facts = Facts(replace(machine, python=python), matrix, projects, official)
     return Checkup(machine, findings, tuple(_fit(project, facts) for project in wanted))
+
+
+def _findings(
+    machine: Machine,
+    matrix: Matrix,
+    projects: Mapping[str, Project],
+    official: frozenset[str],
+    environ: Mapping[str, str],
+) -> tuple[Finding, ...]:
+    """The findings, with commands that the solver confirmed."""
+    python = machine.python
+    if python is None or machine.is_described:
+        return diagnose(machine, matrix, projects, {})
+    evidence = read_evidence(python, projects)
+    findings = diagnose(machine, matrix, projects, evidence, read_surroundings(python, projects, environ))
+    if not any(finding.install for finding in findings):
+        return findings
+    sound = frozenset(name for name, each in evidence.items() if each.is_sound)
+
+    def solves(request: Request) -> bool:
+        return search(make_problem(request, machine, matrix, projects, Offers(), official, sound)) is not None
+
+    here = providing(python, projects, ("framework",))
+    frameworks = tuple(f"{each.name}=={each.version}" for each, _project in here if each.name in matrix.frameworks)
+    is_cpu = not any(gpu.vendor == "nvidia" for gpu in machine.gpus)
+    return confirmed(findings, projects, solves, frameworks=frameworks, prefers_build=is_cpu)
 
 
 def _fit(project: str, facts: Facts) -> Fit:

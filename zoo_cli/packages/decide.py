@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zoo_cli.catalog.entries import Origin, TorchBuild
-from zoo_cli.packages.diagnose import find_build, torch_variant
 from zoo_cli.packages.explain import explain, translate
+from zoo_cli.packages.installed import find_build, torch_variant
 from zoo_cli.packages.offers import installed_rows
 from zoo_cli.packages.plan import Plan, make_plan
 from zoo_cli.packages.problem import Facts, Problem

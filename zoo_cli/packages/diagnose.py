@@ -9,27 +9,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zoo_cli.machine.cuda import Coverage, cuda_to_variant
+from zoo_cli.machine.cuda import Coverage
+from zoo_cli.packages.compiled import Place, compiled_findings
 from zoo_cli.packages.findings import FAIL, NOTE, OK, WARN, Finding, machine_findings
 from zoo_cli.packages.grid import Drivers, is_cuda
+from zoo_cli.packages.installed import find_build, providing, releases_here, torch_variant
 from zoo_cli.packages.plan import standing_walls
 from zoo_cli.packages.versions import parse_range, public
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from zoo_cli.catalog.entries import FrameworkRelease, Matrix, Project, TorchBuild
+    from zoo_cli.catalog.entries import FrameworkRelease, Matrix, Project
     from zoo_cli.machine.facts import Distribution, Interpreter, Machine
-    from zoo_cli.packages.evidence import OpsEvidence
+    from zoo_cli.packages.evidence import OpsEvidence, Surroundings
 
 
 def diagnose(
-    machine: Machine, matrix: Matrix, projects: Mapping[str, Project], evidence: Mapping[str, OpsEvidence]
+    machine: Machine,
+    matrix: Matrix,
+    projects: Mapping[str, Project],
+    evidence: Mapping[str, OpsEvidence],
+    around: Surroundings | None = None,
 ) -> tuple[Finding, ...]:
     """All findings, causes before effects."""
     findings = [*machine_findings(machine, matrix)]
     if machine.python and not machine.is_described:
         findings += _installed(machine, machine.python, matrix, projects, evidence)
+        findings += _around(machine.python, around) if around else ()
     return tuple(findings)
 
 
@@ -45,7 +52,8 @@ def _installed(
 ) -> Iterator[Finding]:
     yield from _torch(machine, python, matrix)
     broken = set[str]()
-    for finding in (*_owners(python, projects, matrix), *_ops(python, matrix, projects, evidence)):
+    here = compiled_findings(Place(machine, python, matrix), projects, evidence)
+    for finding in (*_owners(python, projects, matrix), *here):
         if finding.subject in broken:
             continue  # told once, at its cause
         if finding.status == FAIL:
@@ -91,33 +99,10 @@ def _torch(machine: Machine, python: Interpreter, matrix: Matrix) -> Iterator[Fi
     yield Finding(OK, "Installed", "torch", "installed", values, source=torch.source)
 
 
-def torch_variant(cuda: str | None, hip: str | None) -> str:
-    """The variant of an installed torch by what its version file says."""
-    if cuda:
-        return cuda_to_variant(".".join(cuda.split(".")[:2]))
-    return f"rocm{'.'.join(hip.split('.')[:2])}" if hip else "cpu"
-
-
-def find_build(matrix: Matrix, torch: str, variant: str, platform: str) -> TorchBuild | None:
-    """The row of the index for an installed torch."""
-    wanted = (public(torch), variant, platform)
-    return next((b for b in matrix.torch if (b.version, b.variant, b.platform) == wanted), None)
-
-
-def _providing(
-    python: Interpreter, projects: Mapping[str, Project], kinds: tuple[str, ...]
-) -> list[tuple[Distribution, Project]]:
-    return [
-        (here, projects[here.name])
-        for here in python.distributions
-        if here.name in projects and projects[here.name].kind in kinds
-    ]
-
-
 def _owners(python: Interpreter, projects: Mapping[str, Project], matrix: Matrix) -> Iterator[Finding]:
     """Two distributions that own one import package overwrite each other."""
     by_import: dict[str, list[Distribution]] = {}
-    for here, project in _providing(python, projects, ("ops", "lite", "framework", "engine")):
+    for here, project in providing(python, projects, ("ops", "lite", "framework", "engine")):
         by_import.setdefault(project.import_name, []).append(here)
     for name, owners in sorted(by_import.items()):
         if len(owners) < 2:
@@ -138,7 +123,7 @@ def _owners(python: Interpreter, projects: Mapping[str, Project], matrix: Matrix
 
 def _wanted(here: Distribution, python: Interpreter, matrix: Matrix) -> str:
     """The project at the installed version, or free where an installed framework refuses that version."""
-    for release in _releases_here(python, matrix):
+    for release in releases_here(python, matrix):
         for ranges in (release.asserted, release.declared):
             span = ranges.get(here.name)
             if span and not parse_range(span).admits(here.version):
@@ -153,68 +138,14 @@ def _origin_page(here: Distribution) -> tuple[str, ...]:
     return ()
 
 
-def _ops(
-    python: Interpreter,
-    matrix: Matrix,
-    projects: Mapping[str, Project],
-    evidence: Mapping[str, OpsEvidence],
-) -> Iterator[Finding]:
-    needed = {name for release in _releases_here(python, matrix) for name in (*release.declared, *release.asserted)}
-    for here, project in _providing(python, projects, ("ops", "lite")):
-        subject = project.import_name
-        values = (("project", here.name), ("version", here.version))
-        found = evidence.get(here.name)
-        more: tuple[tuple[str, str], ...]
-        mend = (here.name, "--replace", here.name)
-        if project.kind == "lite":
-            if subject in needed:
-                yield Finding(
-                    FAIL, "Installed", subject, "lite", values, (subject, "--replace", here.name), here.location
-                )
-            else:
-                yield Finding(NOTE, "Installed", subject, "lite", values, source=here.location)
-        elif found is None or not found.extensions:
-            more = (("tags", " ".join(here.wheel_tags)),)
-            yield Finding(FAIL, "Installed", subject, "op-less", (*values, *more), mend, here.location)
-        elif found.missing_libraries:
-            more = (
-                ("libraries", ", ".join(found.missing_libraries)),
-                ("torch", python.torch.version if python.torch else "none"),
-            )
-            yield Finding(FAIL, "Installed", subject, "missing-libraries", (*values, *more), mend, here.location)
-        elif found.unresolved:
-            more = (
-                ("count", str(len(found.unresolved))),
-                ("symbol", found.unresolved[0]),
-                ("torch", python.torch.version if python.torch else "none"),
-            )
-            yield Finding(FAIL, "Installed", subject, "other-torch", (*values, *more), mend, here.location)
-        elif found.module_version and public(found.module_version) != public(here.version):
-            more = (("module", found.module_version),)
-            yield Finding(FAIL, "Installed", subject, "overwritten", (*values, *more), mend, here.location)
-        else:
-            yield Finding(
-                OK, "Installed", subject, "ops", (*values, ("files", str(len(found.extensions)))), source=here.location
-            )
-
-
-def _releases_here(python: Interpreter, matrix: Matrix) -> list[FrameworkRelease]:
-    return [
-        release
-        for here in python.distributions
-        for release in matrix.frameworks.get(here.name, ())
-        if release.version == here.version
-    ]
-
-
 def _frameworks(
     python: Interpreter, matrix: Matrix, projects: Mapping[str, Project], broken: set[str]
 ) -> Iterator[Finding]:
     versions = {
         project.import_name: here.version
-        for here, project in reversed(_providing(python, projects, ("ops", "lite", "framework", "engine")))
+        for here, project in reversed(providing(python, projects, ("ops", "lite", "framework", "engine")))
     }
-    for here, project in _providing(python, projects, ("framework", "engine")):
+    for here, project in providing(python, projects, ("framework", "engine")):
         release = next((each for each in matrix.frameworks.get(here.name, ()) if each.version == here.version), None)
         values = (("project", here.name), ("version", here.version))
         if release is None:
@@ -249,32 +180,77 @@ def _walls(machine: Machine, python: Interpreter, matrix: Matrix) -> Iterator[Fi
     versions = {here.name: here.version for here in reversed(python.distributions)}
     if python.torch:
         versions["torch"] = public(python.torch.version)
-    for wall, project in standing_walls(matrix.walls, versions, machine.platform, python.minor):
+    standing = list(standing_walls(matrix.walls, versions, machine.platform, python.minor))
+    for wall, project in standing:
         for needed, span in wall.needs.items():
             here = versions.get(needed)
+            is_missing = here is None and needed == "setuptools" and wall.severity == "breaks"
+            if not is_missing and (here is None or parse_range(span).admits(here)):
+                continue
             values = (
                 ("project", f"{project} {versions[project]}"),
                 ("needs", needed),
                 ("range", span),
                 ("found", here or "none"),
                 ("fact", wall.fact),
+                ("wall", wall.id),
             )
-            if here is None and needed == "setuptools" and wall.severity == "breaks":
-                yield Finding(
-                    FAIL, "Installed", needed, "wall", values, (f"{project}=={versions[project]}",), wall.origin.source
-                )
-            elif here is None or parse_range(span).admits(here):
-                continue
-            elif wall.severity == "breaks":
-                yield Finding(
-                    FAIL,
-                    "Installed",
-                    needed,
-                    "wall",
-                    values,
-                    (f"{project}=={versions[project]}", "--replace", needed),
-                    wall.origin.source,
-                )
+            source = wall.origin.source
+            if wall.severity != "breaks":
+                is_minor = needed != "torch"
+                yield Finding(NOTE, "Installed", project, "some-files", values, source=source, is_minor=is_minor)
+            elif needed == "torch":
+                mend = (f"{project}=={versions[project]}", "--replace", needed)
+                yield Finding(FAIL, "Installed", needed, "wall", values, mend, source)
             else:
-                source, minor = wall.origin.source, needed != "torch"
-                yield Finding(NOTE, "Installed", project, "some-files", values, source=source, is_minor=minor)
+                spans = dict.fromkeys(each.needs[needed] for each, _project in standing if needed in each.needs)
+                command = _library(python, needed + ",".join(filter(None, spans)))
+                yield Finding(FAIL, "Installed", needed, "wall", values, source=source, command=command)
+
+
+def _library(python: Interpreter, requirement: str, *options: str) -> tuple[str, ...]:
+    """The command that installs an ordinary library, by the installer that the target has."""
+    if python.distribution("pip"):
+        return ("PYTHON", "-m", "pip", "install", *options, requirement)
+    return ("uv", "pip", "install", "--python", "PYTHON", *options, requirement)
+
+
+def _around(python: Interpreter, around: Surroundings) -> Iterator[Finding]:
+    numpy = python.distribution("numpy")
+    for project, version, file in around.numpy1:
+        values = (
+            ("project", project),
+            ("version", version),
+            ("file", file),
+            ("numpy", numpy.version if numpy else "none"),
+        )
+        if _may_have_numpy1(python):
+            command = _library(python, "numpy<2")
+        else:
+            command = _library(python, project, "--upgrade", "--no-cache-dir")
+        yield Finding(FAIL, "Installed", project, "numpy-abi", values, command=command)
+    for project, wheel, tool in around.cached:
+        command = (
+            ("PYTHON", "-m", "pip", "cache", "remove", project) if tool == "pip" else ("uv", "cache", "clean", project)
+        )
+        told = (("project", project), ("wheel", wheel), ("tool", tool))
+        yield Finding(WARN, "Installed", project, "cached-op-less", told, command=command)
+
+
+def _may_have_numpy1(python: Interpreter) -> bool:
+    """Whether numpy 1 has wheels for this Python, and nothing installed asks for numpy 2."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    if tuple(map(int, python.minor.split("."))) > (3, 12):
+        return False
+    for here in python.distributions:
+        for text in here.requires:
+            try:
+                asked = Requirement(text) if text.startswith("numpy") else None
+            except InvalidRequirement:
+                continue
+            environment = {"python_version": python.minor, "python_full_version": python.version, "extra": ""}
+            stands = asked is not None and (asked.marker is None or asked.marker.evaluate(environment))
+            if asked and asked.name == "numpy" and stands and not asked.specifier.contains("1.26.4"):
+                return False
+    return True

@@ -1,6 +1,6 @@
-"""What was read from the files of one installed project with compiled code, as a value.
+"""What was read from the files of installed projects and around them, as values.
 
-Pure. `extensions` reads it, `diagnose` judges it.
+Pure. `extensions` and `surroundings` read it, `diagnose` judges it.
 """
 
 from __future__ import annotations
@@ -41,3 +41,10 @@ class OpsEvidence(NamedTuple):
     def is_sound(self) -> bool:
         """Whether there are compiled files and nothing in them speaks against the target's torch."""
         return bool(self.extensions) and not (self.missing_libraries or self.unresolved or self.problem)
+
+
+class Surroundings(NamedTuple):
+    """What was found beside the projects of the index."""
+
+    numpy1: tuple[tuple[str, str, str], ...] = ()  # (project, version, file) built for numpy 1 where numpy 2 is
+    cached: tuple[tuple[str, str, str], ...] = ()  # (project, wheel, "pip" or "uv") without ops, in a cache

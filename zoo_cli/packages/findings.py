@@ -5,8 +5,7 @@ Pure. The sentences are written in `zoo_cli.cli.findings_view`; what is installe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.machine.cuda import cuda_to_variant
 from zoo_cli.packages.grid import Drivers
@@ -20,8 +19,12 @@ if TYPE_CHECKING:
 OK, NOTE, WARN, FAIL = "ok", "note", "warn", "FAIL"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+# Driver problems with which no CUDA program can run; the others may be meant so, or leave a GPU that works.
+_BLOCKING = ("driver-library-mismatch", "driver-not-loaded", "gpu-lost", "no-permission", "not-ready", "stub-library")
+NEW_ENVIRONMENT = ("--env", "./env")  # what is added to a command to leave an environment as it is
+
+
+class Finding(NamedTuple):
     """One line of check-env."""
 
     status: str  # ok | note | warn | FAIL
@@ -32,6 +35,7 @@ class Finding:
     install: tuple[str, ...] = ()  # words after `zoo install` that mend it
     source: str = ""  # where the fact was read
     is_minor: bool = False  # about a few files that few people use
+    command: tuple[str, ...] = ()  # what mends it when `zoo install` does not; "PYTHON" stands for the target
 
     def get(self, name: str) -> str:
         """One value, "" if it is not there."""
@@ -58,9 +62,14 @@ def machine_findings(machine: Machine, matrix: Matrix) -> Iterator[Finding]:
     )
     if machine.python:
         yield _python(machine.python, machine.origin.get("python", ""))
+    yield from _libc(machine, matrix)
     yield from _gpus(machine)
     if machine.driver:
         yield _driver(machine, matrix)
+    for problem in machine.problems:
+        status = FAIL if problem.code in _BLOCKING else WARN
+        said = (("problem", problem.code), ("said", problem.detail))
+        yield Finding(status, "Machine", "driver", "driver-problem", said, source=problem.source)
     if machine.disk_free_bytes is not None:
         low = machine.disk_free_bytes < 10_000_000_000
         yield Finding(
@@ -76,21 +85,43 @@ def machine_findings(machine: Machine, matrix: Matrix) -> Iterator[Finding]:
 def _python(python: Interpreter, source: str) -> Finding:
     kind = "virtual" if python.is_virtual else "conda" if python.is_conda else "plain"
     values = (("version", python.version), ("path", python.executable), ("kind", kind), ("bits", str(python.bits)))
-    if python.externally_managed:
-        return Finding(WARN, "Machine", "python", "externally-managed", values, source=python.externally_managed)
-    if not python.is_writable:
-        return Finding(
-            WARN, "Machine", "python", "not-writable", (*values, ("site", python.site_packages)), source=source
-        )
+    aside = ("mmdet", *NEW_ENVIRONMENT)
     if python.bits != 64:
-        return Finding(FAIL, "Machine", "python", "32-bit", values, source=source)
+        command = ("uv", "venv", "--python", f"cpython-{python.minor}-{python.platform.split('-')[0]}-x86_64", "env")
+        return Finding(FAIL, "Machine", "python", "32-bit", values, source=source, command=command)
+    if python.externally_managed:
+        marker = python.externally_managed
+        return Finding(WARN, "Machine", "python", "externally-managed", values, aside, marker)
+    if not python.is_writable:
+        site = ("site", python.site_packages)
+        return Finding(WARN, "Machine", "python", "not-writable", (*values, site), aside, source)
     return Finding(OK, "Machine", "python", "python", values, source=source)
+
+
+def _libc(machine: Machine, matrix: Matrix) -> Iterator[Finding]:
+    """A C library that no torch wheel runs on."""
+    floors = [build.glibc for build in matrix.torch if build.platform == machine.platform and build.glibc]
+    if machine.libc is None or not floors:
+        return
+    lowest = min(floors, key=_numbers)
+    values = (("libc", f"{machine.libc.kind} {machine.libc.version}"), ("needs", lowest))
+    source = machine.origin.get("libc", "")
+    command = ("docker", "run", "--rm", "-it", "-v", ".:/work", "-w", "/work", "python:3.11-slim-bookworm", "bash")
+    if machine.libc.kind == "musl":
+        yield Finding(FAIL, "Machine", "libc", "musl", values, source=source, command=command)
+    elif machine.libc.version and _numbers(machine.libc.version) < _numbers(lowest):
+        yield Finding(FAIL, "Machine", "libc", "glibc-too-old", values, source=source, command=command)
 
 
 def _gpus(machine: Machine) -> Iterator[Finding]:
     if not machine.gpus:
         asked = (("asked", ", ".join(machine.looked_at)),)
         yield Finding(NOTE, "Machine", "gpu", "no-gpu", asked, source=machine.origin.get("gpus", ""))
+    for gpu in machine.other_gpus:
+        if gpu.vendor == "amd":
+            yield Finding(NOTE, "Machine", "gpu", "amd-gpu", (("name", gpu.name),), source=gpu.source)
+    if "jetson" in machine.marks:
+        yield Finding(NOTE, "Machine", "system", "jetson", source=machine.origin.get("os", ""))
     for index, gpu in enumerate(machine.gpus):
         values = (
             ("name", gpu.name),

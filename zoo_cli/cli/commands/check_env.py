@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,9 @@ _COLOURS = {"ok": "green", "warn": "yellow", "FAIL": "red"}
     metavar="FILE",
     help="Write this machine's facts for --machine elsewhere.",
 )
+@click.option("--fix", "is_fix", is_flag=True, help="Run the commands that mend what is broken here, after asking.")
+@click.option("--yes", "-y", is_flag=True, help="With --fix: do not ask.")
+@click.option("--markdown", "is_markdown", is_flag=True, help="For a bug report: no names, paths, hosts or tokens.")
 @common_options
 @pass_console
 def command(
@@ -46,8 +50,39 @@ def command(
     environment: Path | None,
     described: str | None,
     save: Path | None,
+    is_fix: bool,
+    yes: bool,
+    is_markdown: bool,
 ) -> None:
     """Tell what this machine is, what fits on it, what is broken and the command that mends it."""
+    if is_fix and described:
+        raise click.UsageError("--machine describes another machine; --fix works on this one.")
+    named = python or (str(environment) if environment else None)
+    checkup, target = _check(console, projects, named, described)
+    if save:
+        from zoo_cli.machine.profile import save_machine
+
+        save_machine(target.machine, save)
+    mended: tuple[Finding, ...] = ()
+    if is_fix:
+        mended = _fix(console, checkup, target, yes=yes)
+        checkup, target = _check(console, projects, named, described) if mended else (checkup, target)
+    if console.json:
+        console.document(_document(checkup, target, mended))
+    elif is_markdown:
+        from zoo_cli.cli.report_view import markdown
+
+        console.data(markdown(checkup, target.executable, console.environ, console.host()))
+    else:
+        _show(console, checkup, target, mended)
+    if checkup.is_blocked:
+        raise click.exceptions.Exit(ExitCode.ENVIRONMENT)
+
+
+def _check(
+    console: Console, projects: tuple[str, ...], python: str | None, described: str | None
+) -> tuple[Checkup, Target]:
+    """Reads the machine and the target, and diagnoses them."""
     from zoo_cli.catalog.compat import official_providers, read_matrix
     from zoo_cli.catalog.compat import projects as known_projects
     from zoo_cli.catalog.database import open_catalog
@@ -58,25 +93,32 @@ def command(
     catalog = open_catalog()
     known = known_projects(catalog)
     wanted = tuple(want.project for want in parse_wants(projects or DEFAULT_PROJECTS, known))
-    target = find_target(
-        catalog, console, python=python or (str(environment) if environment else None), described=described
-    )
-    checkup = check_environment(
-        target.machine, read_matrix(catalog, target.machine.platform), known, wanted, official_providers(catalog)
-    )
-    if save:
-        from zoo_cli.machine.profile import save_machine
-
-        save_machine(target.machine, save)
-    if console.json:
-        console.document(_document(checkup, target))
-    else:
-        _show(console, checkup, target)
-    if checkup.is_blocked:
-        raise click.exceptions.Exit(ExitCode.ENVIRONMENT)
+    target = find_target(catalog, console, python=python, described=described)
+    matrix = read_matrix(catalog, target.machine.platform)
+    official = official_providers(catalog)
+    return check_environment(target.machine, matrix, known, wanted, official, console.environ), target
 
 
-def _document(checkup: Checkup, target: Target) -> dict[str, object]:
+def _fix(console: Console, checkup: Checkup, target: Target, *, yes: bool) -> tuple[Finding, ...]:
+    """Runs what mends the findings, after asking; the findings that it was for."""
+    from zoo_cli.cli.mending import mend, plan_mending
+
+    mending = plan_mending(checkup.findings, target.executable or "")
+    if not mending.commands:
+        console.say("Nothing here can be mended in place.")
+        return ()
+    for words in mending.commands:
+        console.say(f"will run: {printable(shlex.join(words))}")
+    if not yes and not console.can_ask:
+        raise click.UsageError("--fix changes the environment; say --yes where nobody can be asked.")
+    if not yes and not console.ask("Run this?"):
+        console.say("Nothing changed.")
+        return ()
+    mend(console, mending)
+    return mending.findings
+
+
+def _document(checkup: Checkup, target: Target, mended: tuple[Finding, ...]) -> dict[str, object]:
     from zoo_cli.machine.document import machine_to_json
 
     return {
@@ -84,11 +126,23 @@ def _document(checkup: Checkup, target: Target) -> dict[str, object]:
         "command": "check-env",
         "machine": machine_to_json(checkup.machine),
         "findings": [findings_view.finding_document(finding, target.executable) for finding in checkup.findings],
+        "mended": [_mended(checkup, each) for each in mended],
         "fits": [findings_view.fit_document(fit) for fit in checkup.fits],
     }
 
 
-def _show(console: Console, checkup: Checkup, target: Target) -> None:
+def _mended(checkup: Checkup, finding: Finding) -> dict[str, object]:
+    """Whether a finding is gone."""
+    is_left = any((each.subject, each.code) == (finding.subject, finding.code) for each in checkup.findings)
+    return {"subject": finding.subject, "code": finding.code, "is_mended": not is_left}
+
+
+def _show(console: Console, checkup: Checkup, target: Target, mended: tuple[Finding, ...]) -> None:
+    for finding in mended:
+        told = _mended(checkup, finding)
+        console.data(f"{'mended' if told['is_mended'] else 'STILL BROKEN'}: {finding.subject} ({finding.code})")
+    if mended:
+        console.data()
     for group in ("Machine", "Installed"):
         members = [each for each in checkup.findings if each.group == group and (console.verbose or not each.is_minor)]
         if members:

@@ -55,6 +55,7 @@ EDGES = {
     "machine/probe.py": "system, C library, disk",
     "machine/installed.py": "metadata files of installed distributions",
     "machine/interpreter.py": "the target interpreter",
+    "machine/remembered.py": "interpreters' answers in the cache",
     "machine/profile.py": "files of --machine and --save",
     "cli/__init__.py": "argv of the process",
     "cli/app.py": "the error boundary of the process",

@@ -238,3 +238,45 @@ def test_hostile_bytes_in_system_files(tmp_path: Path, junk: bytes, name: str) -
     traces = read_traces(tree(tmp_path, {**HOST, name: junk}))
     assert traces.is_any
     assert traces.driver is None or traces.driver[0].isdigit()
+
+
+BOOT = {"proc/sys/kernel/random/boot_id": "8f0c2f6e-0000-0000-0000-000000000001\n"}
+
+
+def find_kept(root: Path, cache: Path, nvml: str = "/gone") -> Nvidia:
+    sources = Sources(root, (nvml,), ("/gone",), ("/gone",), sys.executable, 20, "linux")
+    return find_nvidia({"PATH": "/usr/bin:/bin"}, GPUS, sources, cache)
+
+
+def test_a_complete_answer_is_kept_until_the_next_start(tmp_path: Path) -> None:
+    root = tree(tmp_path / "root", {**HOST, **BOOT})
+    library = stub_driver.nvml(tmp_path)
+    first = find_kept(root, tmp_path / "cache", library)
+    Path(library).unlink()  # whoever asks again gets nothing
+    again = find_kept(root, tmp_path / "cache", library)
+    assert (again.driver, again.cuda, again.gpus) == (first.driver, first.cuda, first.gpus)
+    assert again.origin["gpus"] == "NVML (kept)"
+    assert "NVML" not in again.looked_at
+    (root / "proc/sys/kernel/random/boot_id").write_text("another start\n")
+    assert find_kept(root, tmp_path / "cache", library).origin.get("gpus") != "NVML (kept)"
+
+
+@pytest.mark.parametrize("change", ["driver", "node", "damage"])
+def test_a_kept_answer_ends_with_what_it_was_about(tmp_path: Path, change: str) -> None:
+    root = tree(tmp_path / "root", {**HOST, **BOOT})
+    library = stub_driver.nvml(tmp_path)
+    find_kept(root, tmp_path / "cache", library)
+    Path(library).unlink()
+    if change == "driver":
+        (root / "sys/module/nvidia/version").write_text("550.54.14\n")
+    elif change == "node":
+        (root / "dev/nvidia7").write_text("")
+    else:
+        (tmp_path / "cache/nvidia.json").write_text('{"identity": [')
+    assert find_kept(root, tmp_path / "cache", library).origin.get("gpus") != "NVML (kept)"
+
+
+def test_an_answer_with_a_problem_is_not_kept(tmp_path: Path) -> None:
+    root = tree(tmp_path / "root", {**HOST, **BOOT})
+    find_kept(root, tmp_path / "cache", stub_driver.nvml(tmp_path, LOST=1))
+    assert not (tmp_path / "cache/nvidia.json").exists()

@@ -39,6 +39,16 @@ def test_captured_text_is_read(path: Path) -> None:
         assert banner.driver == expect["driver"]
 
 
+BANNERS = yaml.safe_load((Path(__file__).parent.parent / "cases" / "nvidia-smi-banners.yaml").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("case", BANNERS, ids=lambda case: f"{case['driver']}-{case['cuda']}")
+def test_the_version_line_of_real_machines(case: dict[str, str]) -> None:
+    report = parse_banner(case["line"])
+    assert (report.driver, report.cuda, report.problems) == (case["driver"], case["cuda"], ())
+    assert case["where"]
+
+
 def test_there_are_enough_cases() -> None:
     assert len(CASES) >= 11
 

@@ -97,7 +97,8 @@ _SEEN_AS = {
     "missing-requirement": "ModuleNotFoundError: No module named '{needs}'",
     "asserted": "AssertionError: {needs}=={found} is used but incompatible. Please install {needs}{range}.",
     "declared": "{project} requires {needs}{range}, but you have {needs} {found} which is incompatible.",
-    "numpy-abi": "A module that was compiled using NumPy 1.x cannot be run in NumPy {numpy} as it may crash.",
+    "numpy-abi": "A module that was compiled using NumPy 1.x cannot be run in NumPy {numpy} as it may crash. Or: "
+    "numpy.dtype size changed, may indicate binary incompatibility.",
 }
 # Walls by a part of their id in index/compat/walls.yaml.
 _WALLS_SEEN_AS = {

@@ -86,6 +86,7 @@ def read_target_interpreter(
 ) -> tuple[Interpreter, str]:
     """The interpreter that was named, else the user's own, and who named it; with the files of compiled projects."""
     from zoo_cli.catalog.compat import projects
+    from zoo_cli.directories import cache_path
     from zoo_cli.machine.interpreter import TargetChoice, default_target, find_interpreter, read_interpreter
     from zoo_cli.packages.evidence import COMPILED_KINDS
 
@@ -93,7 +94,9 @@ def read_target_interpreter(
         TargetChoice(find_interpreter(given, console.environ), "--python") if given else default_target(console.environ)
     )
     compiled = frozenset(name for name, project in projects(catalog).items() if project.kind in COMPILED_KINDS)
-    found = read_interpreter(choice.executable, environ=console.environ, record_for=compiled, origin=choice.origin)
+    found = read_interpreter(
+        choice.executable, environ=console.environ, record_for=compiled, origin=choice.origin, cache=cache_path()
+    )
     return found, choice.origin
 
 
@@ -110,14 +113,14 @@ class _Reader:
 
     def machine(self, interpreter: Interpreter, origin: str) -> Machine:
         """This machine with that interpreter."""
-        from zoo_cli.directories import cache_directory
+        from zoo_cli.directories import cache_path
         from zoo_cli.machine.probe import probe_machine
 
         machine = probe_machine(
             self.console.environ,
             gpus=_gpu_names(self.catalog),
             python=interpreter,
-            cache_directory=cache_directory(),
+            cache_directory=cache_path(),
         )
         return replace(machine, origin={**machine.origin, "python": origin})
 

@@ -142,10 +142,12 @@ def read_interpreter(
     record_for: frozenset[str] = frozenset(),
     origin: str = "--python",
     timeout_seconds: float = TIMEOUT_SECONDS,
+    cache: Path | None = None,
 ) -> Interpreter:
     """What an interpreter is and what is installed for it; an environment's directory does as well.
 
-    `record_for`: normalised names of the projects whose list of files is wanted; `origin`: who named the interpreter.
+    `record_for`: normalised names of the projects whose list of files is wanted; `origin`: who named the interpreter;
+    `cache`: where its account of itself is kept, to be asked only once (what is installed is always read anew).
 
     Raises:
         NoInterpreter: it is missing, not executable, not a Python, older than 2.7, or does not answer.
@@ -153,7 +155,7 @@ def read_interpreter(
     environ = os.environ if environ is None else environ
     given = str(executable)
     path = find_interpreter(given, environ, origin=origin)
-    facts = _ask(path, given, environ, origin, timeout_seconds)
+    facts = _facts(path, given, environ, origin, timeout_seconds, cache)
     _refuse_old(facts["version"], given, origin)
     directories = _directories(facts)
     installed = read_installed(directories, record_for)
@@ -180,6 +182,25 @@ def read_interpreter(
         problems=installed.problems,
         origin=origin,
     )
+
+
+def _facts(
+    path: Path, given: str, environ: Mapping[str, str], origin: str, timeout_seconds: float, cache: Path | None
+) -> dict[str, Any]:
+    """The interpreter's account of itself: the kept one, while nothing that it depends on has changed."""
+    if cache is None:
+        return _ask(path, given, environ, origin, timeout_seconds)
+    from zoo_cli.machine.remembered import interpreter_identity, interpreter_place, recall, remember
+
+    place = cache / interpreter_place(path)
+    identity = interpreter_identity(path, SCRIPT, environ)
+    kept = recall(place, identity) if identity else None
+    if kept is not None and _are_facts(kept):
+        return kept
+    facts = _ask(path, given, environ, origin, timeout_seconds)
+    if identity:
+        remember(place, identity, facts)
+    return facts
 
 
 def _ask(path: Path, given: str, environ: Mapping[str, str], origin: str, timeout_seconds: float) -> dict[str, Any]:
@@ -227,10 +248,14 @@ def _checked(text: str) -> dict[str, Any] | None:
         facts = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(facts, dict) or any(not isinstance(facts.get(name), kind) for name, kind in _KINDS.items()):
-        return None
+    return facts if isinstance(facts, dict) and _are_facts(facts) else None
+
+
+def _are_facts(facts: dict[str, Any]) -> bool:
+    if any(not isinstance(facts.get(name), kind) for name, kind in _KINDS.items()):
+        return False
     is_version = re.fullmatch(r"\d{1,2}\.\d{1,3}\.\d{1,3}[a-z0-9]{0,6}", facts["version"], re.ASCII)
-    return facts if is_version and all(isinstance(each, str) for each in facts["directories"]) else None
+    return bool(is_version) and all(isinstance(each, str) for each in facts["directories"])
 
 
 def _refuse_old(version: str, given: str, origin: str) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_cli.machine.cuda import cuda_from_number
 from zoo_cli.machine.facts import Capability, DriverProblem, Gpu
-from zoo_cli.machine.files import is_there
+from zoo_cli.machine.files import is_there, names_in, read_text
 from zoo_cli.machine.gpus import find_capability
 from zoo_cli.machine.traces import DRIVER, LOOKED_AT, Traces, read_traces
 
@@ -31,6 +31,8 @@ CUDA_NAMES = (
     "/usr/lib/aarch64-linux-gnu/tegra/libcuda.so.1",
     "/usr/local/cuda/compat/libcuda.so.1",
 )
+REMEMBERED = "nvidia.json"
+MAX_AGE_SECONDS = 24 * 3600.0
 SMI_NAMES = ("nvidia-smi", "/usr/lib/wsl/lib/nvidia-smi", "/opt/bin/nvidia-smi")
 
 # Return codes of nvmlInit and cuInit that have a cause of their own; the others are driver-error.
@@ -97,8 +99,14 @@ class Nvidia:
             self.problems.append(DriverProblem(code, source, detail))
 
 
-def find_nvidia(environ: Mapping[str, str], names: Mapping[str, Capability], sources: Sources) -> Nvidia:
-    """All that can be known of NVIDIA here; `names` maps GPU names as published to capabilities."""
+def find_nvidia(
+    environ: Mapping[str, str], names: Mapping[str, Capability], sources: Sources, cache: Path | None = None
+) -> Nvidia:
+    """All that can be known of NVIDIA here; `names` maps GPU names as published to capabilities.
+
+    `cache`: where a complete answer without any problem is kept, until the machine is started anew, the driver or the
+    devices change, or a day has gone: NVML wakes every GPU, which takes long on servers.
+    """
     found = Nvidia()
     if sources.system == "macos":
         found.looked_at.append("the operating system: macOS has no NVIDIA driver")
@@ -106,13 +114,69 @@ def find_nvidia(environ: Mapping[str, str], names: Mapping[str, Capability], sou
     traces = _traces(environ, sources, found)
     if not traces.is_any:
         return found
+    identity = _identity(traces, sources) if cache else None
+    if cache and identity and _recall(cache, identity, found):
+        return found
+    _ask_all(environ, names, sources, traces, found)
+    if cache and identity and found.knows_gpus and found.driver and found.cuda and not found.problems:
+        _remember(cache, identity, found)
+    return found
+
+
+def _ask_all(
+    environ: Mapping[str, str], names: Mapping[str, Capability], sources: Sources, traces: Traces, found: Nvidia
+) -> None:
     if _ask_child(environ, sources, found) and not (found.knows_gpus and found.driver and found.cuda):
         _ask_smi(environ, sources, found)
     if not found.knows_gpus:
         _name_gpus(traces, names, found)
         if traces.driver and not found.problems:
             found.blame("no-library", "NVML", "neither libnvidia-ml nor libcuda nor nvidia-smi answered")
-    return found
+
+
+def _identity(traces: Traces, sources: Sources) -> list[object] | None:
+    """Everything that a kept answer depends on; None where the machine's start cannot be told from another."""
+    boot = read_text(sources.root / "proc/sys/kernel/random/boot_id", 100)
+    if not boot:
+        return None
+    nodes = [name for name in names_in(sources.root / "dev", 10_000) if name.startswith("nvidia") or name == "dxg"]
+    gpus = [gpu.name for gpu in traces.pci]
+    return [boot.strip(), traces.driver, nodes, gpus, list(sources.nvml), list(sources.cuda)]
+
+
+def _recall(cache: Path, identity: list[object], found: Nvidia) -> bool:
+    """Whether a kept answer was taken."""
+    from zoo_cli.machine.remembered import recall
+
+    kept = recall(cache / REMEMBERED, identity, MAX_AGE_SECONDS)
+    if not kept or not isinstance(kept.get("gpus"), list) or not isinstance(kept.get("origin"), dict):
+        return False
+    gpus = [_reported_gpu(gpu, str(gpu.get("source", ""))) for gpu in kept["gpus"] if isinstance(gpu, dict)]
+    driver, cuda = kept.get("driver"), kept.get("cuda")
+    if not all(isinstance(each, str) for each in (driver, cuda)) or not gpus or not all(gpu.capability for gpu in gpus):
+        return False
+    found.driver, found.cuda, found.gpus = driver, cuda, tuple(gpus)
+    found.has_mig = kept.get("mig") is True
+    found.origin = {str(name): f"{source} (kept)" for name, source in kept["origin"].items()}
+    found.looked_at.append("what the driver said since the machine was started")
+    return True
+
+
+def _remember(cache: Path, identity: list[object], found: Nvidia) -> None:
+    from zoo_cli.machine.remembered import remember
+
+    gpus = [
+        {
+            "name": gpu.name,
+            "capability": [gpu.capability.major, gpu.capability.minor],
+            "memory": gpu.memory_bytes,
+            "source": gpu.source,
+        }
+        for gpu in found.gpus
+        if gpu.capability
+    ]
+    facts = {"driver": found.driver, "cuda": found.cuda, "mig": found.has_mig, "origin": found.origin, "gpus": gpus}
+    remember(cache / REMEMBERED, identity, facts)
 
 
 def _traces(environ: Mapping[str, str], sources: Sources, found: Nvidia) -> Traces:

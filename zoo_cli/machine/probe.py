@@ -55,7 +55,8 @@ def probe_machine(
     """The machine that this process runs on.
 
     `gpus` maps GPU names as published to capabilities, for GPUs that are seen without a working driver; `python` is
-    put into the result; `cache_directory` is where free space is measured; `sources` and `libc_text` are for tests.
+    put into the result; `cache_directory` is where free space is measured and what the driver said is kept;
+    `sources` and `libc_text` are for tests.
 
     Raises:
         BadMachine: a `ZOO_*` variable has a value that is not of its kind.
@@ -63,7 +64,7 @@ def probe_machine(
     sources = sources or Sources()
     overrides = read_overrides(environ)
     arch = _arch(environ)
-    found = Nvidia() if overrides.is_complete else find_nvidia(environ, gpus, sources)
+    found = Nvidia() if overrides.is_complete else find_nvidia(environ, gpus, sources, cache_directory)
     libc, libc_source = _libc(sources, environ, libc_text)
     origin = {**found.origin, "os": "sys.platform", "arch": "the kernel"}
     if libc:

@@ -8,18 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from zoo_cli.packages.decide import make_problem
 from zoo_cli.packages.diagnose import diagnose
-from zoo_cli.packages.explain import NoSolution, explain
-from zoo_cli.packages.extensions import read_evidence
 from zoo_cli.packages.findings import FAIL, Finding
 from zoo_cli.packages.installed import providing
-from zoo_cli.packages.mend import confirmed
-from zoo_cli.packages.offers import Offers
 from zoo_cli.packages.problem import Facts, Problem
 from zoo_cli.packages.request import Request, Want
 from zoo_cli.packages.solve import Stack, search
-from zoo_cli.packages.surroundings import read_surroundings
 from zoo_cli.packages.versions import parse_range
 
 if TYPE_CHECKING:
@@ -27,6 +21,7 @@ if TYPE_CHECKING:
 
     from zoo_cli.catalog.entries import Matrix, Project
     from zoo_cli.machine.facts import Machine
+    from zoo_cli.packages.explain import NoSolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,24 +74,39 @@ def _findings(
 ) -> tuple[Finding, ...]:
     """The findings, with commands that the solver confirmed."""
     python = machine.python
-    if python is None or machine.is_described:
+    if python is None or machine.is_described or not python.distributions:
         return diagnose(machine, matrix, projects, {})
+    # Imported here: an environment without packages, and a described machine, need none of it.
+    from zoo_cli.packages.extensions import read_evidence
+    from zoo_cli.packages.surroundings import read_surroundings
+
     evidence = read_evidence(python, projects)
     findings = diagnose(machine, matrix, projects, evidence, read_surroundings(python, projects, environ))
     if not any(finding.install for finding in findings):
         return findings
+    from zoo_cli.packages.decide import make_problem
+    from zoo_cli.packages.mend import Installed, confirmed
+    from zoo_cli.packages.offers import Offers
+
     sound = frozenset(name for name, each in evidence.items() if each.is_sound)
 
     def solves(request: Request) -> bool:
         return search(make_problem(request, machine, matrix, projects, Offers(), official, sound)) is not None
 
-    here = providing(python, projects, ("framework",))
-    frameworks = tuple(f"{each.name}=={each.version}" for each, _project in here if each.name in matrix.frameworks)
-    is_cpu = not any(gpu.vendor == "nvidia" for gpu in machine.gpus)
-    return confirmed(findings, projects, solves, frameworks=frameworks, prefers_build=is_cpu)
+    frameworks = providing(python, projects, ("framework",))
+    here = Installed(
+        frameworks=tuple(f"{each.name}=={each.version}" for each, _ in frameworks if each.name in matrix.frameworks),
+        ops=tuple(each.name for each, _ in providing(python, projects, ("ops",))),
+        has_gpu=any(gpu.vendor == "nvidia" for gpu in machine.gpus),
+    )
+    return confirmed(findings, projects, solves, here)
 
 
 def _fit(project: str, facts: Facts) -> Fit:
     problem = Problem(Request((Want(project, parse_range("")),)), facts)
     stack = search(problem)
-    return Fit(project, stack, None if stack else explain(problem))
+    if stack:
+        return Fit(project, stack, None)
+    from zoo_cli.packages.explain import explain
+
+    return Fit(project, None, explain(problem))

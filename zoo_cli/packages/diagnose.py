@@ -14,7 +14,6 @@ from zoo_cli.packages.compiled import Place, compiled_findings
 from zoo_cli.packages.findings import FAIL, NOTE, OK, WARN, Finding, machine_findings
 from zoo_cli.packages.grid import Drivers, is_cuda
 from zoo_cli.packages.installed import find_build, providing, releases_here, torch_variant
-from zoo_cli.packages.plan import standing_walls
 from zoo_cli.packages.versions import parse_range, public
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def diagnose(
     findings = [*machine_findings(machine, matrix)]
     if machine.python and not machine.is_described:
         findings += _installed(machine, machine.python, matrix, projects, evidence)
-        findings += _around(machine.python, around) if around else ()
+        findings += _around(machine.python, projects, around) if around else ()
     return tuple(findings)
 
 
@@ -60,7 +59,8 @@ def _installed(
             broken.add(finding.subject)
         yield finding
     yield from _frameworks(python, matrix, projects, broken)
-    yield from _walls(machine, python, matrix)
+    if python.distributions:
+        yield from _walls(machine, python, matrix)
 
 
 def _torch(machine: Machine, python: Interpreter, matrix: Matrix) -> Iterator[Finding]:
@@ -176,6 +176,8 @@ def _complaints(
 
 
 def _walls(machine: Machine, python: Interpreter, matrix: Matrix) -> Iterator[Finding]:
+    from zoo_cli.packages.plan import standing_walls  # here: a described machine needs none of it
+
     # The first of two distributions of one name is the one that is imported.
     versions = {here.name: here.version for here in reversed(python.distributions)}
     if python.torch:
@@ -215,7 +217,7 @@ def _library(python: Interpreter, requirement: str, *options: str) -> tuple[str,
     return ("uv", "pip", "install", "--python", "PYTHON", *options, requirement)
 
 
-def _around(python: Interpreter, around: Surroundings) -> Iterator[Finding]:
+def _around(python: Interpreter, projects: Mapping[str, Project], around: Surroundings) -> Iterator[Finding]:
     numpy = python.distribution("numpy")
     for project, version, file in around.numpy1:
         values = (
@@ -233,7 +235,8 @@ def _around(python: Interpreter, around: Surroundings) -> Iterator[Finding]:
         command = (
             ("PYTHON", "-m", "pip", "cache", "remove", project) if tool == "pip" else ("uv", "cache", "clean", project)
         )
-        told = (("project", project), ("wheel", wheel), ("tool", tool))
+        package = projects[project].import_name
+        told = (("project", project), ("package", package), ("wheel", wheel), ("tool", tool))
         yield Finding(WARN, "Installed", project, "cached-op-less", told, command=command)
 
 

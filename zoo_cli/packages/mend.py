@@ -7,7 +7,7 @@ a solution first; a finding for which none has keeps no command, since a command
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.packages.request import Request, parse_wants
 
@@ -21,13 +21,16 @@ Words = tuple[str, ...]
 _LISTS = ("--replace", "--build")
 
 
+class Installed(NamedTuple):
+    """What a command may have to keep or to replace."""
+
+    frameworks: Words = ()  # as requirements: "mmdet==3.3.0"; they stay when torch is replaced
+    ops: Words = ()  # projects with compiled ops
+    has_gpu: bool = False  # then wheels for another torch are tried before compiling, which needs CUDA's compiler
+
+
 def confirmed(
-    findings: Iterable[Finding],
-    projects: Mapping[str, Project],
-    solves: Callable[[Request], bool],
-    *,
-    frameworks: Words = (),
-    prefers_build: bool = True,
+    findings: Iterable[Finding], projects: Mapping[str, Project], solves: Callable[[Request], bool], here: Installed
 ) -> tuple[Finding, ...]:
     """The findings, each with a command that has a solution, or with none.
 
@@ -35,8 +38,7 @@ def confirmed(
         findings: as `diagnose` gives them.
         projects: those of the index.
         solves: whether a request has a solution in the target.
-        frameworks: the installed frameworks, as requirements; they stay when torch is replaced.
-        prefers_build: whether compiling is tried before another torch (on a CPU it takes a minute).
+        here: what is installed there.
     """
     tried: dict[Words, bool] = {}
 
@@ -48,20 +50,23 @@ def confirmed(
     def mended(finding: Finding) -> Finding:
         if not finding.install or "--env" in finding.install or "--find-links" in finding.install:
             return finding
-        ways = _ways(finding.install, projects, frameworks, prefers_build=prefers_build)
-        return finding._replace(install=next(filter(works, ways), ()))
+        return finding._replace(install=next(filter(works, _ways(finding.install, projects, here)), ()))
 
     return tuple(map(mended, findings))
 
 
-def _ways(words: Words, projects: Mapping[str, Project], frameworks: Words, *, prefers_build: bool) -> Iterator[Words]:
+def _ways(words: Words, projects: Mapping[str, Project], here: Installed) -> Iterator[Words]:
+    """The commands to try, the one that changes least first."""
     yield words
     ops = [name for name in named(words) if name in projects and projects[name].sdists]
     build = [merge((words, ("--build", ",".join(ops))))] if ops else []
-    torch = [merge((words, frameworks, ("--replace", "torch")))]
-    yield from (*build, *torch) if prefers_build else (*torch, *build)
-    if ops:
-        yield merge((words, frameworks, ("--replace", "torch"), ("--build", ",".join(ops))))
+    torch = [merge((words, here.frameworks, ("--replace", "torch")))]
+    yield from (*torch, *build) if here.has_gpu else (*build, *torch)
+    everything = [name for name in dict.fromkeys((*ops, *here.ops)) if projects[name].sdists]
+    if everything:
+        names = ",".join(everything)
+        yield merge((words, ("--replace", names), ("--build", names)))
+        yield merge((words, here.frameworks, ("--replace", f"torch,{names}"), ("--build", names)))
 
 
 def named(words: Words) -> list[str]:

@@ -65,6 +65,7 @@ EDGES = {
     "packages/surroundings.py": "compiled extensions of other projects, pip's and uv's caches",
     "packages/pages.py": "directories with wheels",
     "packages/indexes.py": "environment variables and pip's configuration files",
+    "packages/locking.py": "lock files, and uv's answer in a temporary directory",
     "packages/trees.py": "what stands in the directories of an environment",
     "packages/snapshot.py": "links to the files of an environment",
     "packages/journal.py": "the journal of an environment and its lock",

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 COMMANDS = {
     "check-env": ("check_env", "What this machine is, what fits, what is broken."),
     "install": ("install", "Install packages that work together here."),
+    "lock": ("lock", "Write down every wheel of a stack, to repeat it anywhere."),
+    "sync": ("sync", "Make an environment equal a lock."),
+    "export": ("export", "A lock in the words of pip, conda, a script, a notebook."),
     "uninstall": ("uninstall", "Remove packages."),
     "undo": ("undo", "Bring back what was before a change."),
     "history": ("history", "What zoo changed in an environment."),

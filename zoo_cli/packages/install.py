@@ -60,6 +60,7 @@ class NeedsConsent(ZooError):
 
     words: tuple[str, ...]
     changes: tuple[tuple[str, str, str], ...]
+    allowed_by: tuple[str, ...]  # the words that allow it
 
 
 @dataclass(eq=False)
@@ -190,20 +191,29 @@ def _inspect(plan: Plan, project: str, path: Path) -> WheelReport:
 
 
 def _check(plan: Plan, work: Work) -> OpsReport | None:
-    """Loads and runs the compiled ops in a child of the target.
+    names = [ops.import_name for ops in plan.stack.ops]
+    refusing = {dict(each.values)["package"] for each in plan.cautions if each.code == "relaxed-assert"}
+    frameworks = sorted({each.import_name for each in plan.stack.frameworks.values()} - refusing)
+    return require_working_ops(work.python, [*names, *frameworks] if names else [], work.words)
+
+
+def require_working_ops(python: str, imports: list[str], words: tuple[str, ...]) -> OpsReport | None:
+    """Loads packages and runs their compiled ops in a child of the target; None when there is nothing to run.
+
+    Args:
+        python: the target interpreter.
+        imports: names of import packages, those with ops first.
+        words: the command as typed.
 
     Raises:
         OpsBroken: something that was installed does not work.
     """
     from zoo_cli.packages.smoke import check_ops
 
-    if not plan.stack.ops:
+    if not imports:
         return None
-    names = [ops.import_name for ops in plan.stack.ops]
-    refusing = {dict(each.values)["package"] for each in plan.cautions if each.code == "relaxed-assert"}
-    frameworks = {each.import_name for each in plan.stack.frameworks.values()} - refusing
-    report = check_ops(work.python, [*names, *sorted(frameworks)])
+    report = check_ops(python, imports)
     if not report.is_ok:
         failures = tuple((each.name, each.device, each.code, each.text) for each in report.failed)
-        raise OpsBroken(work.python, failures, work.words)
+        raise OpsBroken(python, failures, words)
     return report

@@ -111,7 +111,8 @@ def consent(console: Console, plan: Plan, choices: Choices, words: tuple[str, ..
     if not changes or yes:
         return
     if not console.can_ask:
-        raise flow.NeedsConsent(words, changes)
+        names = ",".join(sorted({name for name, _old, _new in changes}))
+        raise flow.NeedsConsent(words, changes, ("--replace", names))
     question = (
         f"This changes {len(changes)} package{'' if len(changes) == 1 else 's'} other programs here may use. Go on?"
     )

@@ -38,7 +38,7 @@ def describe(error: ZooError) -> Message:
 
 
 # Rooms whose sentences stand in more than one module.
-_MODULES = {"packages": ("packages", "decisions", "changes"), "directories": ("transfer",)}
+_MODULES = {"packages": ("packages", "decisions", "changes", "locks"), "directories": ("transfer",)}
 
 
 def message_for(error: ZooError) -> Message:

@@ -236,12 +236,11 @@ def _with_env(words: tuple[str, ...]) -> str:
 def needs_consent(error: NeedsConsent) -> Message:
     """A plan that replaces installed packages, and nobody to ask."""
     facts = tuple(f"{name}  {old} -> {new or 'removed'}" for name, old, new in error.changes)
-    names = ",".join(sorted({name for name, _old, _new in error.changes}))
     return Message(
         "the plan replaces installed packages and nobody can be asked",
         facts,
         (
-            WayOut("Allow it", shlex.join((*error.words, "--replace", names))),
+            WayOut("Allow it", shlex.join((*error.words, *error.allowed_by))),
             WayOut("Leave this one alone", _with_env(error.words)),
         ),
     )

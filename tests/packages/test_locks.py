@@ -1,0 +1,188 @@
+"""Locks: written and read back, what is refused, what syncing means, and their words for other tools."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.pylock import Pylock
+from packaging.requirements import Requirement
+
+from zoo_cli.machine.facts import Distribution, Interpreter, Libc, Machine
+from zoo_cli.packages.export import FORMATS, requirements
+from zoo_cli.packages.lockfile import (
+    BadLock,
+    Lock,
+    LockedFile,
+    LockedPackage,
+    environment_marker,
+    from_document,
+    least_glibc,
+    to_document,
+    without_credentials,
+)
+from zoo_cli.packages.locking import read_lock, write_lock
+from zoo_cli.packages.sync import LockDoesNotFit, decide_sync
+
+SITE = "/env/lib/python3.11/site-packages"
+PYTHON = Interpreter("/env/bin/python", "3.11.7", prefix="/env", is_virtual=True, site_packages=SITE, platlib=SITE)
+MACHINE = Machine("linux", "x86_64", "linux_x86_64", Libc("glibc", "2.36"), "535.183.01", python=PYTHON)
+SHA = "ab" * 32
+
+
+def package(project: str, version: str, *tags: str, evidence: str = "") -> LockedPackage:
+    names = [f"{project.replace('-', '_')}-{version}-{tag}.whl" for tag in tags or ("py3-none-any",)]
+    wheels = tuple(LockedFile(name, f"https://host/{name}", SHA[:-1] + str(n), 7) for n, name in enumerate(names))
+    return LockedPackage(project, version, wheels, None, None, evidence, "a page" if evidence else "")
+
+
+LOCK = Lock(
+    "==3.11.*",
+    environment_marker("linux", "x86_64", "3.11.7"),
+    (package("mmcv", "2.1.0", "cp311-cp311-manylinux1_x86_64", evidence="seen"), package("tiny", "1.0")),
+    ("mmdet",),
+    "2026-11-23",
+    "cu121",
+    {"os": "linux", "python": "3.11"},
+    {"python": "3.11", "driver": "525.60.13", "glibc": "2.28"},
+)
+
+
+def installed(**versions: str) -> Machine:
+    found = tuple(Distribution(name, version, SITE) for name, version in versions.items())
+    return replace(MACHINE, python=replace(PYTHON, distributions=found))
+
+
+NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True).filter(lambda name: "--" not in name)
+PACKAGES = st.builds(package, NAMES, st.from_regex(r"[1-9][0-9]?(\.[0-9]{1,3}){0,2}", fullmatch=True))
+
+
+@given(packages=st.lists(PACKAGES, max_size=5, unique_by=lambda each: each.project))
+def test_what_was_written_is_read(packages: list[LockedPackage]) -> None:
+    lock = replace(LOCK, packages=tuple(sorted(packages)))
+    document = to_document(lock, "zoo")
+    Pylock.from_dict(document).validate()
+    assert from_document(document, "pylock.toml") == lock
+
+
+def test_a_file_has_the_same_bytes_each_time(tmp_path: Path) -> None:
+    backwards = replace(LOCK, packages=LOCK.packages[::-1])
+    write_lock(LOCK, tmp_path / "pylock.a.toml", "zoo")
+    write_lock(backwards, tmp_path / "pylock.b.toml", "zoo")
+    assert (tmp_path / "pylock.a.toml").read_bytes() == (tmp_path / "pylock.b.toml").read_bytes()
+    assert read_lock(tmp_path / "pylock.a.toml") == LOCK
+
+
+def broken(**changes: Any) -> dict[str, Any]:
+    """The lock's document with the first package changed; None takes a key away."""
+    document = to_document(LOCK, "zoo")
+    table = {**document["packages"][0], **changes}
+    return {**document, "packages": [{key: value for key, value in table.items() if value is not None}]}
+
+
+WHEEL = {"name": "mmcv-2.1.0-py3-none-any.whl", "url": "https://host/mmcv-2.1.0-py3-none-any.whl"}
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ({"lock-version": "9.0", "created-by": "x", "packages": []}, "9.0"),
+        (broken(wheels=[{**WHEEL, "hashes": {"md5": "00"}}]), "no SHA-256"),
+        (broken(wheels=[{**WHEEL, "hashes": {"sha256": "short"}}]), "no SHA-256"),
+        (
+            broken(wheels=[{**WHEEL, "name": "other-2.1.0-py3-none-any.whl", "hashes": {"sha256": SHA}}]),
+            "not consistent with package name",
+        ),
+        (broken(wheels=[{**WHEEL, "name": "../../x.whl", "hashes": {"sha256": SHA}}]), "../../x.whl"),
+        (broken(wheels=None, vcs={"type": "git", "url": "u", "commit-id": "c"}), "no release"),
+        (broken(version=None), "no release"),
+    ],
+)
+def test_what_is_no_lock_for_us_is_refused(document: dict[str, Any], problem: str) -> None:
+    with pytest.raises(BadLock) as caught:
+        from_document(document, "pylock.toml")
+    assert problem in caught.value.problem
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe", b"a = ", b"[" * 100_000, b"lock-version = 1"])
+def test_any_bytes_are_one_clear_error(tmp_path: Path, body: bytes) -> None:
+    (tmp_path / "pylock.toml").write_bytes(body)
+    with pytest.raises(BadLock):
+        read_lock(tmp_path / "pylock.toml")
+
+
+def test_names_that_pip_refuses_are_refused(tmp_path: Path) -> None:
+    for name in ("lock.toml", "pylock.a.b.toml", "requirements.txt"):
+        with pytest.raises(BadLock):
+            read_lock(tmp_path / name)
+
+
+def test_syncing_brings_replaces_removes_and_leaves_pip() -> None:
+    decided = decide_sync(LOCK, installed(tiny="0.9", old="3.0", pip="24.0"), "pylock.toml")
+    assert [(each.package.project, each.was) for each in decided.arrivals] == [("mmcv", None), ("tiny", "0.9")]
+    assert decided.leaving == (("old", "3.0"),)
+    assert decided.staying == (("pip", "24.0"),)
+    assert decided.harms == (("tiny", "0.9", "1.0"), ("old", "3.0", ""))
+
+
+def test_what_is_there_stays() -> None:
+    decided = decide_sync(LOCK, installed(tiny="1.0", mmcv="2.1.0"), "pylock.toml")
+    assert decided == ((), (), (("mmcv", "2.1.0"), ("tiny", "1.0")))
+
+
+def test_the_best_wheel_is_taken() -> None:
+    tags = ("py3-none-any", "cp311-cp311-manylinux_2_17_x86_64", "cp312-cp312-manylinux_2_17_x86_64")
+    lock = replace(LOCK, packages=(package("tiny", "1.0", *tags),))
+    assert "cp311" in decide_sync(lock, MACHINE, "pylock.toml").arrivals[0].wheel.name
+
+
+@pytest.mark.parametrize(
+    ("machine", "codes"),
+    [
+        (replace(MACHINE, driver=None), ["driver"]),
+        (replace(MACHINE, driver="470.1"), ["driver"]),
+        (replace(MACHINE, libc=Libc("glibc", "2.17")), ["glibc"]),
+        (replace(MACHINE, libc=Libc("musl", "1.2")), ["glibc", "no-wheel"]),
+        (replace(MACHINE, python=replace(PYTHON, version="3.12.1")), ["environment", "requires-python", "no-wheel"]),
+    ],
+)
+def test_a_lock_for_other_machines_says_every_reason(machine: Machine, codes: list[str]) -> None:
+    with pytest.raises(LockDoesNotFit) as caught:
+        decide_sync(LOCK, machine, "pylock.toml")
+    assert [reason.code for reason in caught.value.reasons] == codes
+
+
+def test_the_least_glibc_is_the_newest_of_each_wheels_oldest() -> None:
+    names = ["a-1-cp311-cp311-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl", "b-1-py3-none-manylinux2014_x86_64.whl"]
+    assert least_glibc(names) == "2.27"
+    assert least_glibc(["a-1-py3-none-any.whl", "a-1-cp311-cp311-linux_x86_64.whl"]) is None
+
+
+def test_no_password_reaches_a_lock() -> None:
+    assert without_credentials("https://user:word@host/x@1.whl") == "https://host/x@1.whl"
+
+
+def test_requirements_are_pips_own_and_name_the_binary_stack_by_address() -> None:
+    lines = [line for line in requirements(LOCK).splitlines() if not line.startswith("#")]
+    parsed = [Requirement(line.partition(" --hash=")[0]) for line in lines]
+    assert [(each.name, bool(each.url)) for each in parsed] == [("mmcv", True), ("tiny", False)]
+    assert all(" --hash=sha256:" in line for line in lines)
+
+
+def test_every_form_holds_every_package() -> None:
+    for form in FORMATS.values():
+        text = form(LOCK)
+        assert all(each.project in text for each in LOCK.packages)
+        assert text.count(" --hash=sha256:") == 2
+
+
+def test_the_script_is_a_shell_script(tmp_path: Path) -> None:
+    (tmp_path / "install.sh").write_text(FORMATS["script"](LOCK))
+    done = subprocess.run(["sh", "-n", shlex.quote(str(tmp_path / "install.sh"))], check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,106 @@
+"""A lock in the words of other tools: requirements for pip and uv, a conda environment, a script, a notebook cell.
+
+Pure. Every form installs exactly the locked wheels: binary ones by address, others by version, all by SHA-256
+(pip's hash-checking mode), and nothing is resolved again.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zoo_cli.packages.lockfile import Lock, LockedPackage
+
+_REQUIREMENTS = "requirements.zoo.txt"
+
+
+def requirements(lock: Lock) -> str:
+    """Requirements in hash-checking mode, for `pip install --no-deps -r` and `uv pip install --no-deps -r`."""
+    return "".join([f"{line}\n" for line in (*_head(lock), *map(_requirement, sorted(lock.packages)))])
+
+
+def _head(lock: Lock) -> list[str]:
+    about = f"# {' '.join(lock.requested)}: made by zoo, facts of {lock.index_date}"
+    least = ", ".join(f"{name} {value}" for name, value in sorted(lock.minimum.items()))
+    return [about, f"# needs: {least}"] if least else [about]
+
+
+def _requirement(package: LockedPackage) -> str:
+    files = sorted({each.sha256: each for each in package.wheels}.values())
+    marker = f" ; {package.marker}" if package.marker else ""
+    if package.evidence and files:  # of the binary stack: this very file, from nowhere else
+        return f"{package.project} @ {files[0].url}{marker} --hash=sha256:{files[0].sha256}"
+    hashes = "".join(f" --hash=sha256:{each.sha256}" for each in files or ((package.sdist,) if package.sdist else ()))
+    return f"{package.project}=={package.version}{marker}{hashes}"
+
+
+def conda(lock: Lock) -> str:
+    """An `environment.yml`: Python from conda-forge, everything else as locked, by pip."""
+    lines = [
+        *_head(lock),
+        f"name: {_environment_name(lock)}",
+        "channels:",
+        "  - conda-forge",
+        "dependencies:",
+        f"  - python={_python(lock)}",
+        "  - pip",
+        "  - pip:",
+        "      - --no-deps",
+        *(f"      - {_quoted(_requirement(package))}" for package in sorted(lock.packages)),
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _quoted(text: str) -> str:
+    """A YAML string in single quotes."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _environment_name(lock: Lock) -> str:
+    first = re.match(r"[a-z0-9-]+", lock.requested[0].lower()) if lock.requested else None
+    return f"zoo-{first[0]}" if first else "zoo"
+
+
+def _python(lock: Lock) -> str:
+    """The minor version that the lock is for."""
+    found = re.search(r"python_version == '(\d+\.\d+)'", lock.environment) or re.search(
+        r"(\d+\.\d+)", lock.requires_python
+    )
+    return found[1] if found else "3"
+
+
+def script(lock: Lock) -> str:
+    """A POSIX shell script that makes an environment `env` (or its first argument) with the locked packages."""
+    python = f"python{_python(lock)}"
+    lines = [
+        "#!/bin/sh",
+        *_head(lock),
+        "set -eu",
+        'env="${1:-env}"',
+        f'{python} -m venv "$env"',
+        f"cat > \"$env/{_REQUIREMENTS}\" <<'ZOO'",
+        *map(_requirement, sorted(lock.packages)),
+        "ZOO",
+        f'"$env/bin/python" -m pip install --no-deps --require-hashes -r "$env/{_REQUIREMENTS}"',
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def colab(lock: Lock) -> str:
+    """A notebook cell: writes the requirements and installs them into the runtime; it has to be restarted once."""
+    name = shlex.quote(_REQUIREMENTS)
+    lines = [
+        "%%bash",
+        *_head(lock),
+        f"cat > {name} <<'ZOO'",
+        *map(_requirement, sorted(lock.packages)),
+        "ZOO",
+        f"python -m pip install --no-deps --require-hashes -r {name}",
+        'echo "Restart the runtime once: Runtime > Restart session"',
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+FORMATS = {"requirements": requirements, "conda": conda, "script": script, "colab": colab}

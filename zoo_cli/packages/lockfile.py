@@ -1,0 +1,245 @@
+"""Locks: every wheel of an environment with address and digest, as a file that zoo, uv and pip can install.
+
+Pure. The format is `pylock.toml` (PEP 751, https://packaging.python.org/en/latest/specifications/pylock-toml/); what
+only zoo knows stands under `[tool.zoo]`: what was asked for, the machine it was solved for, and the least machine it
+runs on. A lock from elsewhere is foreign text: it is read by the `packaging` library's rules, and each file's name must
+be a wheel's.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.packages.wheels import BadWheelName, normalise, parse_wheel_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+FILE_NAME = "pylock.zoo.toml"
+MAX_BYTES = 8 << 20
+_MAX_PACKAGES = 5000
+_NAMED = re.compile(r"pylock\.(?:[^.]+\.)?toml")  # PEP 751: other names are refused by pip and uv
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(eq=False)
+class BadLock(ZooError):
+    """A lock file that cannot be used."""
+
+    code = "bad-lock"
+    exit_code = ExitCode.USAGE
+
+    path: str
+    problem: str
+
+
+class LockedFile(NamedTuple):
+    """One wheel or sdist."""
+
+    name: str
+    url: str
+    sha256: str
+    size_bytes: int | None = None
+
+
+class LockedPackage(NamedTuple):
+    """One project at one version."""
+
+    project: str
+    version: str
+    wheels: tuple[LockedFile, ...]
+    sdist: LockedFile | None = None
+    marker: str | None = None  # an environment marker: the project is for some environments only
+    evidence: str = ""  # of the wheels of the binary stack: seen | listed | reported | inferred
+    source: str = ""  # where that fact stands
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A whole lock.
+
+    Attributes:
+        requires_python: Such as ">=3.11".
+        environment: The marker of the environments it is for.
+        packages: By name.
+        requested: What the user asked for.
+        index_date: The day of the facts.
+        variant: Of torch: "cu121", "cpu".
+        machine: The machine it was solved for, as facts of `--machine`.
+        minimum: The least machine it runs on: `python`, `driver`, `glibc`, `gpu`.
+    """
+
+    requires_python: str
+    environment: str
+    packages: tuple[LockedPackage, ...]
+    requested: tuple[str, ...] = ()
+    index_date: str = ""
+    variant: str = ""
+    machine: Mapping[str, str] = field(default_factory=dict)
+    minimum: Mapping[str, str] = field(default_factory=dict)
+
+    def package(self, project: str) -> LockedPackage | None:
+        """The package of a normalised name."""
+        return next((each for each in self.packages if each.project == project), None)
+
+
+def check_name(path: str) -> None:
+    """Refuses names under which pip and uv do not take a lock.
+
+    Raises:
+        BadLock: it is neither `pylock.toml` nor `pylock.<name>.toml`.
+    """
+    if not _NAMED.fullmatch(path.rpartition("/")[2]):
+        raise BadLock(path, "a lock is named pylock.toml or pylock.NAME.toml (PEP 751)")
+
+
+def to_document(lock: Lock, created_by: str) -> dict[str, Any]:
+    """The lock as the tables of its TOML file, in a fixed order."""
+    zoo = {
+        "requested": list(lock.requested),
+        "index": lock.index_date,
+        "variant": lock.variant,
+        "machine": dict(sorted(lock.machine.items())),
+        "minimum": dict(sorted(lock.minimum.items())),
+    }
+    return {
+        "lock-version": "1.0",
+        "environments": [lock.environment],
+        "requires-python": lock.requires_python,
+        "created-by": created_by,
+        "packages": [_package_document(each) for each in sorted(lock.packages)],
+        "tool": {"zoo": zoo},
+    }
+
+
+def _package_document(package: LockedPackage) -> dict[str, Any]:
+    document: dict[str, Any] = {"name": package.project, "version": package.version}
+    if package.marker:
+        document["marker"] = package.marker
+    if package.sdist:
+        document["sdist"] = _file_document(package.sdist)
+    if package.wheels:
+        document["wheels"] = [_file_document(each) for each in sorted(package.wheels)]
+    if package.evidence:
+        document["tool"] = {"zoo": {"evidence": package.evidence, "source": package.source}}
+    return document
+
+
+def _file_document(file: LockedFile) -> dict[str, Any]:
+    size = {} if file.size_bytes is None else {"size": file.size_bytes}
+    return {"name": file.name, "url": file.url, **size, "hashes": {"sha256": file.sha256}}
+
+
+def from_document(document: Mapping[str, Any], path: str) -> Lock:
+    """A lock from the tables of its file.
+
+    Args:
+        document: What a TOML reader gave.
+        path: For errors.
+
+    Raises:
+        BadLock: it is none, of a newer version, or a file in it has no SHA-256 or the wrong name.
+    """
+    from packaging.pylock import Pylock, PylockValidationError
+
+    try:
+        Pylock.from_dict(document)
+    except (PylockValidationError, ValueError) as exc:
+        raise BadLock(path, str(exc)) from exc
+    if len(document["packages"]) > _MAX_PACKAGES:
+        raise BadLock(path, f"more than {_MAX_PACKAGES} packages")
+    zoo = _table(document.get("tool", {}), "zoo")
+    environments = document.get("environments") or [""]
+    return Lock(
+        requires_python=str(document.get("requires-python", "")),
+        environment=str(environments[0]),
+        packages=tuple(_package(each, path) for each in document["packages"]),
+        requested=tuple(map(str, zoo.get("requested", ()))),
+        index_date=str(zoo.get("index", "")),
+        variant=str(zoo.get("variant", "")),
+        machine={str(key): str(value) for key, value in _table(zoo, "machine").items()},
+        minimum={str(key): str(value) for key, value in _table(zoo, "minimum").items()},
+    )
+
+
+def _table(above: object, name: str) -> Mapping[str, Any]:
+    found = above.get(name) if isinstance(above, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _package(table: Mapping[str, Any], path: str) -> LockedPackage:
+    project = normalise(table["name"])
+    zoo = _table(table.get("tool", {}), "zoo")
+    if "version" not in table or {"vcs", "directory"} & table.keys():
+        raise BadLock(path, f"{project} is no release: zoo installs wheels")
+    archive = [table["archive"]] if "archive" in table else []
+    wheels = tuple(_file(each, project, path) for each in (*table.get("wheels", ()), *archive))
+    for wheel in wheels:
+        _check_wheel(wheel, project, str(table["version"]), path)
+    sdist = _file(table["sdist"], project, path) if "sdist" in table else None
+    marker = table.get("marker")
+    return LockedPackage(
+        project, str(table["version"]), wheels, sdist, str(marker) if marker else None,
+        str(zoo.get("evidence", "")), str(zoo.get("source", "")),
+    )  # fmt: skip
+
+
+def _file(table: Mapping[str, Any], project: str, path: str) -> LockedFile:
+    url = str(table.get("url", ""))
+    sha256 = str(_table(table, "hashes").get("sha256", "")).lower()
+    if not url:
+        raise BadLock(path, f"a file of {project} has no address")
+    if not _SHA256.fullmatch(sha256):
+        raise BadLock(path, f"a file of {project} has no SHA-256")
+    name = str(table.get("name") or unquote(urlsplit(url).path.rpartition("/")[2]))
+    size = table.get("size")
+    return LockedFile(name, url, sha256, size if isinstance(size, int) else None)
+
+
+def _check_wheel(wheel: LockedFile, project: str, version: str, path: str) -> None:
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        named = parse_wheel_name(wheel.name)
+        is_right = named.project == project and Version(named.full_version) == Version(version)
+    except (BadWheelName, InvalidVersion) as exc:
+        raise BadLock(path, f"{wheel.name} is not the name of a wheel") from exc
+    if not is_right:
+        raise BadLock(path, f"{wheel.name} is not a wheel of {project} {version}")
+
+
+def without_credentials(url: str) -> str:
+    """An address without user name and password: a lock is shared."""
+    return re.sub(r"(?<=//)[^/?#@\s]*@", "", url)
+
+
+def environment_marker(os: str, arch: str, python: str) -> str:
+    """The marker of the environments like this one: system, processor and Python's minor version."""
+    system = {"linux": "linux", "windows": "win32", "macos": "darwin"}.get(os, os)
+    machine = {"win32": "AMD64"}.get(system, arch)
+    minor = ".".join(python.split(".")[:2])
+    return f"sys_platform == '{system}' and platform_machine == '{machine}' and python_version == '{minor}'"
+
+
+def least_glibc(wheels: Iterable[str]) -> str | None:
+    """The newest glibc that wheels ask for, each by the oldest of its manylinux tags; None when none asks.
+
+    Follows PEP 600 and the older names of PEP 513, 571 and 599.
+    """
+    legacy = {"manylinux1": "2.5", "manylinux2010": "2.12", "manylinux2014": "2.17"}
+    needs = []
+    for name in wheels:
+        tags = name.rpartition("-")[2]
+        found = [each.replace("_", ".") for each in re.findall(r"manylinux_(\d+_\d+)", tags)]
+        found += [version for tag, version in legacy.items() if re.search(rf"{tag}(?![0-9])", tags)]
+        if found:
+            needs.append(min(found, key=_numbers))
+    return max(needs, key=_numbers, default=None)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))

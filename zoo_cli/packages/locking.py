@@ -1,0 +1,236 @@
+"""Making a lock from a plan, and lock files on disk.
+
+Edge: reads and writes lock files, and asks uv for the ordinary dependencies. The binary stack is the plan's, each wheel
+by its address and digest; everything else is what uv resolves under the plan's bounds, from the user's own index.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from zoo_cli.atomic import write_whole
+from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.packages.executor import NoInstaller, Step, find_uv, run_step
+from zoo_cli.packages.indexes import user_index
+from zoo_cli.packages.lockfile import (
+    MAX_BYTES,
+    BadLock,
+    Lock,
+    LockedFile,
+    LockedPackage,
+    check_name,
+    environment_marker,
+    from_document,
+    least_glibc,
+    to_document,
+    without_credentials,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from zoo_cli.catalog.entries import Toolkit
+    from zoo_cli.machine.facts import Machine
+    from zoo_cli.packages.plan import Pin, Plan
+    from zoo_cli.packages.supply import Supply
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(eq=False)
+class CannotLock(ZooError):
+    """The plan holds something that a lock cannot."""
+
+    code = "cannot-lock"
+    exit_code = ExitCode.USAGE
+
+    project: str
+    version: str
+    reason: str  # built: it is compiled here, and has no address
+
+
+def read_lock(path: Path) -> Lock:
+    """The lock in a file.
+
+    Raises:
+        BadLock: it is not there, too large, or no lock.
+    """
+    check_name(path.as_posix())
+    try:
+        with path.open("rb") as file:
+            body = file.read(MAX_BYTES + 1)
+    except OSError as exc:
+        raise BadLock(str(path), exc.strerror or type(exc).__name__) from exc
+    if len(body) > MAX_BYTES:
+        raise BadLock(str(path), f"larger than {MAX_BYTES >> 20} MiB")
+    return from_document(_tables(body, str(path)), str(path))
+
+
+def _tables(body: bytes, path: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(body.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as exc:
+        raise BadLock(path, f"not a TOML file: {str(exc)[:200]}") from exc
+
+
+def write_lock(lock: Lock, path: Path, created_by: str) -> None:
+    """Writes the lock as a whole.
+
+    Raises:
+        BadLock: pip and uv would not take that name, or it cannot be written.
+    """
+    import tomli_w
+
+    check_name(path.as_posix())
+    text = tomli_w.dumps(to_document(lock, created_by))
+    try:
+        write_whole(path, text.encode())
+    except OSError as exc:
+        raise BadLock(str(path), exc.strerror or type(exc).__name__) from exc
+
+
+def make_lock(
+    plan: Plan, machine: Machine, supply: Supply, toolkits: tuple[Toolkit, ...], say: Callable[[str], None] | None
+) -> Lock:
+    """The plan with everything it needs, as a lock; wheels whose digest nobody published are fetched to learn it.
+
+    Args:
+        plan: made as if nothing were installed.
+        machine: what it was made for.
+        supply: where wheels come from.
+        toolkits: CUDA toolkits with the drivers they need.
+        say: told the lines of uv.
+
+    Raises:
+        CannotLock: something is compiled here.
+        NoInstaller: there is no uv.
+        ZooError: of the transfer, or `StepFailed` of uv.
+    """
+    for pin in plan.pins:
+        if pin.kind == "build":
+            raise CannotLock(pin.project, pin.version, "built")
+    assert machine.python is not None
+    files = {pin.project: (pin, _located(pin, supply)) for pin in map(supply.confirm, plan.fetched)}
+    words = plan.requirements(lambda pin: files[pin.project][1][0])
+    resolved = _resolve(words, machine, say)
+    ours = tuple(
+        LockedPackage(project, pin.version, (file,), None, None, pin.evidence, pin.source)
+        for project, (pin, (_place, file)) in files.items()
+    )
+    rest = tuple(_shared(each) for each in resolved.packages if each.project not in files)
+    packages = tuple(sorted((*ours, *rest)))
+    python = machine.python
+    return Lock(
+        requires_python=f"=={python.minor}.*",
+        environment=environment_marker(machine.os, machine.arch, python.version),
+        packages=packages,
+        requested=plan.words,
+        index_date=plan.index_date,
+        variant=plan.variant,
+        machine=_facts(machine),
+        minimum=_minimum(plan, machine, packages, toolkits),
+    )
+
+
+def _located(pin: Pin, supply: Supply) -> tuple[str, LockedFile]:
+    """The address that uv reads the wheel's metadata from, and the wheel as the lock names it."""
+    url = without_credentials(pin.urls[0])
+    if pin.sha256 and not url.startswith("file:"):
+        place = supply.mirrors.all_addresses(pin.urls, "wheels")[0]
+        return f"{place}#sha256={pin.sha256}", LockedFile(pin.file_name, url, pin.sha256, pin.size_bytes)
+    from zoo_cli.transfer.store import digest_of
+
+    path = supply.wheel(pin)
+    size, sha256 = digest_of(path)
+    return path.as_uri(), LockedFile(pin.file_name, url, str(sha256), size)
+
+
+def _resolve(words: Sequence[str], machine: Machine, say: Callable[[str], None] | None) -> Lock:
+    """What uv makes of the words for the machine's interpreter, described or there."""
+    uv = find_uv()
+    python = machine.python
+    assert python is not None
+    if not uv:
+        raise NoInstaller(python.executable, "a lock needs uv, which resolves for other machines, too")
+    with tempfile.TemporaryDirectory(prefix="zoo-lock-") as folder:
+        wanted, answer = Path(folder, "wanted.txt"), Path(folder, "pylock.toml")
+        wanted.write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
+        target = (
+            ("--python-version", python.version, "--python-platform", _platform(machine))
+            if machine.is_described
+            else ("--python", python.executable)
+        )
+        how = ["--format", "pylock.toml", "--only-binary", ":all:", "--no-header", "--quiet", "-o", str(answer)]
+        argv = (uv, "pip", "compile", "--no-config", *target, *how, "--", str(wanted))
+        run_step(Step(argv, user_index(prefix=python.prefix).variables("uv"), "resolve the dependencies"), say)
+        document = _tables(answer.read_bytes(), "uv's answer")
+    return from_document({**document, "packages": [_named(each) for each in document["packages"]]}, "uv's answer")
+
+
+def _named(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A package as uv wrote it, with what a lock of ours needs: a local wheel is a path there, and has no digest."""
+    archive = table.get("archive")
+    if not isinstance(archive, dict):
+        return dict(table)
+    place = archive.get("url") or Path(archive["path"]).as_uri()
+    name = unquote(urlsplit(place).path.rpartition("/")[2])
+    hashes = {"sha256": archive.get("hashes", {}).get("sha256", "0" * 64)}  # replaced by the plan's own
+    version = table.get("version") or name.split("-")[1]
+    rest = {key: value for key, value in table.items() if key != "archive"}
+    return {**rest, "version": version, "wheels": [{"name": name, "url": place, "hashes": hashes}]}
+
+
+def _shared(package: LockedPackage) -> LockedPackage:
+    """The package without anybody's password, and without sources: a lock installs wheels."""
+    wheels = tuple(each._replace(url=without_credentials(each.url)) for each in package.wheels)
+    return package._replace(wheels=wheels, sdist=None)
+
+
+def _platform(machine: Machine) -> str:
+    """The platform as uv calls it."""
+    arch = {"arm64": "aarch64", "amd64": "x86_64"}.get(machine.arch, machine.arch)
+    if machine.os == "linux":
+        major, _, minor = (machine.libc.version if machine.libc else "2.28").partition(".")
+        kind = "musllinux" if machine.libc and machine.libc.kind == "musl" else "manylinux"
+        return f"{arch}-{kind}_{major}_{minor}"
+    return {"windows": f"{arch}-pc-windows-msvc", "macos": f"{arch}-apple-darwin"}[machine.os]
+
+
+def _facts(machine: Machine) -> dict[str, str]:
+    """The machine in the words of `--machine`."""
+    assert machine.python is not None
+    facts = {"os": machine.os, "arch": machine.arch, "python": machine.python.minor}
+    if machine.libc:
+        facts[machine.libc.kind] = machine.libc.version
+    if machine.driver:
+        facts["driver"] = machine.driver
+    if machine.gpus:
+        facts["gpu"] = ", ".join(gpu.name for gpu in machine.gpus)
+    return facts
+
+
+def _minimum(
+    plan: Plan, machine: Machine, packages: tuple[LockedPackage, ...], toolkits: tuple[Toolkit, ...]
+) -> dict[str, str]:
+    """The least machine that the lock runs on."""
+    from zoo_cli.machine.cuda import variant_to_cuda
+
+    assert machine.python is not None
+    least = {"python": machine.python.minor}
+    names = [each.wheels[0].name for each in packages if each.wheels]
+    if machine.os == "linux" and (glibc := least_glibc(names)):
+        least["glibc"] = glibc
+    cuda = variant_to_cuda(plan.variant)
+    toolkit = next((each for each in toolkits if each.cuda == cuda), None)
+    floor = toolkit and (toolkit.floor_windows if machine.os == "windows" else toolkit.floor_linux)
+    if floor:
+        least["driver"] = floor
+    return least

@@ -24,6 +24,7 @@ from zoo_cli.catalog.extras import (
     UnknownBackbone,
     backbones,
     baselines,
+    benchmark_checkpoints,
     benchmarks,
     find_backbone,
     readme_origin,
@@ -59,6 +60,13 @@ def test_upstream_replaces_an_alias_by_none(catalog: sqlite3.Connection) -> None
     assert find_backbone(catalog, "open-mmlab://resnet50_caffe_bgr").url is None
 
 
+def test_checkpoints_behind_the_benchmarks(catalog: sqlite3.Connection) -> None:
+    found = {each.subject: each for each in benchmark_checkpoints(catalog)}
+    assert sorted(found) == ["Faster R-CNN", "Mask R-CNN", "Mask R-CNN R-50-FPN", "RetinaNet"]
+    assert found["RetinaNet"].url.endswith("retinanet_r50_caffe_fpn_mstrain_1x_coco-586977a0.pth")
+    assert found["RetinaNet"].config == "configs/retinanet/retinanet_r50-caffe_fpn_ms-1x_coco.py"
+
+
 def test_an_unknown_backbone(catalog: sqlite3.Connection) -> None:
     with pytest.raises(UnknownBackbone) as caught:
         find_backbone(catalog, "mmcls://detectron2/resnet50_caffe")
@@ -72,7 +80,11 @@ def test_readme_only_checkpoints_are_models(catalog: sqlite3.Connection) -> None
             "JOIN package p ON p.id = m.package WHERE p.project = 'mmdet-readmes' GROUP BY 1"
         )
     )
-    assert counts == {"2.25.0": 78, "3.3.0": 75}
+    assert counts == {"2.25.0": 78 + 7, "3.3.0": 75 + 8}  # with a checkpoint, and without
+    bare = find_models(catalog, "ssd300_8xb32-24e_widerface").models[0]
+    assert (bare.files, bare.config_state) == ((), "found")
+    assert (bare_origin := readme_origin(catalog, bare.id)) is not None
+    assert (bare_origin.why, bare_origin.source.endswith("configs/wider_face/README.md")) == ("no_checkpoint", True)
     found = find_models(catalog, "faster-rcnn_r50_fpn_1x_voc0712").models[0]
     assert found.identity == "mmdet-readmes/3.3.0/faster-rcnn_r50_fpn_1x_voc0712"
     assert (found.config_state, found.config_path) == (

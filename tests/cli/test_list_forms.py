@@ -238,3 +238,24 @@ def test_the_order_can_be_said_in_words(capsys: pytest.CaptureFixture[str]) -> N
     for one, other in (("box_AP:asc", "-box_AP"), ("memory_gb:desc", "-memory_gb"), ("box_AP:desc", "box_AP")):
         first = zoo(capsys, "mmdet", "--sort", one, "-q", "-n", "20")[1]
         assert first == zoo(capsys, "mmdet", "--sort", other, "-q", "-n", "20")[1] != ""
+
+
+# -- published comparisons ---------------------------------------------------------------------------------------------
+
+
+def test_benchmarks_with_their_checkpoints(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _err = zoo(capsys, "--benchmarks")
+    rows = [dict(zip(("subject", "implementation", "metric", "value"), line.split("\t"), strict=False))
+            for line in out.splitlines()[1:]]  # fmt: skip
+    assert code == 0
+    assert {"subject": "RetinaNet 1x", "implementation": "MMDetection", "metric": "box AP", "value": "37"} in rows
+    checkpoints = [row["value"] for row in rows if row["metric"] == "checkpoint"]
+    assert len(checkpoints) == 4
+    assert all(address.startswith("https://download.openmmlab.com/") for address in checkpoints)
+    document = json.loads(zoo(capsys, "--benchmarks", "--json")[1])
+    assert (len(document["benchmarks"]), len(document["checkpoints"])) == (len(rows) - 8, 4)
+
+
+def test_models_that_have_a_config_and_no_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _err = zoo(capsys, "mmdet-readmes", "--filter", "not has_checkpoint and dataset='WIDER FACE'", "-q")
+    assert (code, out) == (0, "retinanet_r50_fpn_1x_widerface\nssd300_8xb32-24e_widerface\n")

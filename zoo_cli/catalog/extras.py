@@ -77,6 +77,20 @@ class Benchmark:
 
 
 @dataclass(frozen=True, slots=True)
+class BenchmarkCheckpoint:
+    """A checkpoint trained for a published comparison; its config as mmdet 3.x and 2.x call it."""
+
+    subject: str
+    config: str
+    config_2x: str
+    detectron2_config: str
+    url: str
+    log: str
+    source: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
 class Baseline:
     """A baseline or dataset of MMDetection's model-zoo page: its config folders, and checkpoints counted a release."""
 
@@ -95,7 +109,7 @@ class ReadmeOrigin:
     """Why a model is known from a README only: kind of checkpoint, reason, and where it stands."""
 
     kind: str  # detector | proposal | backbone | other_package | project | original
-    why: str  # readme_only | not_imported | old_release_only
+    why: str  # readme_only | not_imported | old_release_only | no_checkpoint
     remark: str | None
     source: str
     date: str
@@ -182,6 +196,15 @@ def benchmarks(connection: sqlite3.Connection, name: str | None = None) -> tuple
         "FROM benchmark b JOIN origin o ON o.id = b.origin WHERE ?1 IS NULL OR b.name = ?1 ORDER BY b.rowid"
     )
     return tuple(Benchmark(*row) for row in connection.execute(query, (name,)))
+
+
+def benchmark_checkpoints(connection: sqlite3.Connection) -> tuple[BenchmarkCheckpoint, ...]:
+    """The checkpoints that were trained for the published comparisons."""
+    query = (
+        "SELECT b.subject, b.config_3x, b.config_2x, b.detectron2_config, b.url, b.log, o.source, o.date "
+        "FROM benchmark_checkpoint b JOIN origin o ON o.id = b.origin ORDER BY b.subject"
+    )
+    return tuple(BenchmarkCheckpoint(*row) for row in connection.execute(query))
 
 
 def baselines(connection: sqlite3.Connection) -> tuple[Baseline, ...]:

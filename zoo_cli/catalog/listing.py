@@ -197,7 +197,7 @@ def list_models(connection: sqlite3.Connection, query: Query) -> Listing:
         return answer
     from zoo_cli.catalog.nearest import nearest, unknown_values  # an empty list is rare, and this import is not free
 
-    if search:
+    if search and not search.missing:
         from zoo_cli.catalog.search import counts
 
         answer = answer._replace(word_counts=counts(connection, search, scope))

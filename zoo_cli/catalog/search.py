@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LONGEST = 200  # characters of a search
 MOST_WORDS = 12
 _MOST_PARTS = 40  # words that one asked for may be a part of
-_MOST_NEAR = 20_000  # words compared for being near
+_MOST_NEAR = 6_000  # words compared for being near
 _LAST = "\U0010ffff"
 
 # How much a word found there counts; elsewhere (an older name, what it is built of, data it was trained on) it is 1.

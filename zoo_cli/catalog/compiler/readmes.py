@@ -54,19 +54,30 @@ _LOG = Fields(
 
 
 def read_readme_checkpoints(index_directory: Path) -> list[dict[str, Any]]:
-    """The checkpoints of READMEs, each with its `origin`; none when the index has no such file.
+    """What only READMEs have, each with its `origin`: checkpoints, and rows without one; none without such a file.
 
     Raises:
         BrokenRow: The file does not follow its schema.
     """
     whole = _read(index_directory, README_CHECKPOINTS, {"checkpoints": _CHECKPOINT, "without_checkpoint": _WITHOUT})
-    for row in whole["checkpoints"]:
+    rows = [*whole["checkpoints"], *map(_without_checkpoint, whole["without_checkpoint"])]
+    for row in rows:
         origin = whole["sources"].get(row["release"])
         problem = problem_of(origin, _ORIGIN)
         if problem:
             raise BrokenRow(README_CHECKPOINTS, 0, f"sources: {row['release']}", problem)
         row["origin"] = origin
-    return list(whole["checkpoints"])
+    return rows
+
+
+def _without_checkpoint(row: dict[str, Any]) -> dict[str, Any]:
+    """A README's table row without a link, as a model that has a config and no checkpoint."""
+    results = [{"dataset": row["dataset"]}] if "dataset" in row else []
+    model = {
+        "name": row["config"].rpartition("/")[2].removesuffix(".py"), "at": row["readme"], "config": row["config"],
+        "config_state": "found", "results": results,
+    }  # fmt: skip
+    return {"release": row["release"], "kind": "detector", "why": "no_checkpoint", "model": model}
 
 
 def _read(index_directory: Path, file: str, sections: dict[str, Form]) -> dict[str, Any]:

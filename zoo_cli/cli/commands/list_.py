@@ -60,10 +60,19 @@ if TYPE_CHECKING:
 @click.option("--markdown", "form", flag_value="markdown", help="As a Markdown table.")
 @click.option("--metrics", "wants_metrics", is_flag=True, help="The metrics there are, with their ranges.")
 @click.option("--backbones", "wants_backbones", is_flag=True, help="Pretrained backbones: what an alias means.")
+@click.option("--benchmarks", "wants_benchmarks", is_flag=True, help="Published comparisons with other toolboxes.")
 @click.option("--fields", "wants_fields", is_flag=True, help="The fields there are.")
 @common_options
 @pass_console
-def command(console: Console, /, wants_metrics: bool, wants_fields: bool, wants_backbones: bool, **given: Any) -> None:
+def command(
+    console: Console,
+    /,
+    wants_metrics: bool,
+    wants_fields: bool,
+    wants_backbones: bool,
+    wants_benchmarks: bool,
+    **given: Any,
+) -> None:
     """Find models; nothing is fetched.
 
     PACKAGE is a package with models, such as mmdet; all of them by default.
@@ -77,6 +86,9 @@ def command(console: Console, /, wants_metrics: bool, wants_fields: bool, wants_
     try:
         if wants_backbones:
             _show_backbones(console, catalog, given["name"])
+            return
+        if wants_benchmarks:
+            _show_benchmarks(console, catalog)
             return
         query = _query(console, catalog, given, chosen)
         if wants_metrics:
@@ -189,6 +201,13 @@ def _show_backbones(console: Console, catalog: sqlite3.Connection, glob: str | N
 
     known = backbones(catalog)
     show_backbones(console, known if glob is None else backbones_like(catalog, glob), len(known))
+
+
+def _show_benchmarks(console: Console, catalog: sqlite3.Connection) -> None:
+    from zoo_cli.catalog.extras import benchmark_checkpoints, benchmarks
+    from zoo_cli.cli.benchmarks_view import show_benchmarks
+
+    show_benchmarks(console, benchmarks(catalog), benchmark_checkpoints(catalog))
 
 
 def _plot(console: Console, listing: Listing, path: str) -> None:

@@ -39,6 +39,7 @@ COMMANDS = {
     "verify": ("verify", "Compare downloaded files with their receipts; works offline."),
     "remove": ("remove", "Remove downloaded models."),
     "fetch": ("fetch", "Fetch any file: resumed, verified, atomic."),
+    "mirror": ("mirror", "Other hosts to ask: choose, add, test."),
     "cache": ("cache", "What is kept between runs; making room."),
     "inspect": ("inspect", "What a wheel, a compiled file or an environment really is."),
     "scan": ("scan", "Is there code in checkpoints? Files, directories, addresses."),

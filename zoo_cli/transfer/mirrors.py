@@ -1,7 +1,8 @@
 """mirrors.yaml and --mirror: where bytes may come from, read and checked.
 
 Edge: reads files and the environment. Asked in this order: `--mirror FROM=TO`, the user's file (ZOO_MIRRORS, else
-mirrors.yaml in zoo's config directory), the file that comes with zoo. A file in the working directory is never read.
+mirrors.yaml in zoo's config directory), what it chose of the known mirrors with `use`, the file that comes with zoo. A
+file in the working directory is never read. `write_mirrors` writes the user's file, unless it was written by hand.
 The YAML is read event by event: no tags, anchors or merge keys, every key known, every mistake with its line.
 """
 
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.transfer.addresses import local_path, parse_address, redacted
 from zoo_cli.transfer.failures import BadAddress
-from zoo_cli.transfer.sources import KINDS, ORDERS, Host, Mirrors, Order, Rule
+from zoo_cli.transfer.sources import KINDS, ORDERS, Host, Known, Mirrors, Order, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,10 @@ MAX_FILE_BYTES = 256 * 1024
 _MAX_DEPTH = 6
 _RULE_KEYS = {"from", "to", "kinds", "order", "source"}
 _HOST_KEYS = {"url", "kinds", "source"}
+_KNOWN_KEYS = {"name", "region", "from", "to", "kinds", "source"}
+_FILE_KEYS = {"version", "hosts", "mirrors", "known", "use"}
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
+WRITTEN_BY_ZOO = "# Written by `zoo mirror`; it writes this file anew each time.\n"
 
 
 @dataclass(eq=False)
@@ -38,6 +43,38 @@ class BadMirrors(ZooError):
     line: int  # from 1; 0 when the whole file is meant
     key: str
     why: str
+
+
+@dataclass(eq=False)
+class UnknownMirror(ZooError):
+    """A name of a mirror that no file knows."""
+
+    code = "unknown-mirror"
+    exit_code = ExitCode.USAGE
+
+    name: str
+    known: tuple[str, ...]
+    file: str = ""  # that names it
+
+
+@dataclass(eq=False)
+class MirrorsByHand(ZooError):
+    """The user's mirrors file was not written by zoo, so zoo does not rewrite it; `lines` are what would be in it."""
+
+    code = "mirrors-by-hand"
+
+    file: str
+    lines: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class MirrorsUnwritable(ZooError):
+    """The user's mirrors file cannot be written."""
+
+    code = "mirrors-unwritable"
+
+    file: str
+    reason: str
 
 
 @dataclass(eq=False)
@@ -62,15 +99,29 @@ def load_mirrors(options: Sequence[str] = (), environ: Mapping[str, str] | None 
         BadMirrors: A file is wrong or ZOO_MIRRORS cannot be read.
         BadMirrorOption: An option is wrong.
     """
-    rules = [parse_option(text) for text in options]
-    hosts: list[Host] = []
-    user, bundled = user_file(os.environ if environ is None else environ), bundled_file()
-    for path in (user, bundled):
-        if path is not None:
-            read = read_mirrors(path)
-            rules += read.rules
-            hosts += read.hosts
-    return Mirrors(tuple(rules), tuple(hosts))
+    user, bundled = read_user_file(os.environ if environ is None else environ), read_mirrors(bundled_file())
+    known = (*user.known, *bundled.known)
+    chosen = [each.rule for name in user.used for each in _named(known, name)]
+    rules = (*(parse_option(text) for text in options), *user.rules, *chosen, *bundled.rules)
+    return Mirrors(rules, (*user.hosts, *bundled.hosts), known, user.used)
+
+
+def _named(known: Sequence[Known], name: str) -> list[Known]:
+    """The rules of a known mirror.
+
+    Raises:
+        UnknownMirror: There is none of that name.
+    """
+    found = [each for each in known if each.name == name]
+    if not found:
+        raise UnknownMirror(name, tuple(dict.fromkeys(each.name for each in known)))
+    return found
+
+
+def read_user_file(environ: Mapping[str, str]) -> Mirrors:
+    """What stands in the user's file; nothing when there is none."""
+    path = user_file(environ)
+    return read_mirrors(path) if path is not None else Mirrors()
 
 
 def bundled_file() -> Path:
@@ -93,6 +144,42 @@ def user_file(environ: Mapping[str, str]) -> Path | None:
         return Path(named)
     usual = config_directory(environ) / "mirrors.yaml"
     return usual if usual.is_file() else None
+
+
+def write_mirrors(mirrors: Mirrors, environ: Mapping[str, str]) -> Path:
+    """Writes the user's file: its rules and the names it uses.
+
+    Raises:
+        MirrorsByHand: The file has other things in it, or was not written by zoo.
+        MirrorsUnwritable: It cannot be written.
+    """
+    from zoo_cli.atomic import write_whole
+
+    path = user_file(environ) or config_directory(environ) / "mirrors.yaml"
+    lines = _lines_of(mirrors)
+    try:
+        if path.exists() and not path.read_text(encoding="utf-8").startswith(WRITTEN_BY_ZOO):
+            raise MirrorsByHand(str(path), tuple(lines))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, (WRITTEN_BY_ZOO + "".join(f"{line}\n" for line in lines)).encode())
+    except (OSError, UnicodeDecodeError) as exc:
+        raise MirrorsUnwritable(str(path), getattr(exc, "strerror", None) or str(exc)) from exc
+    return path
+
+
+def _lines_of(mirrors: Mirrors) -> list[str]:
+    """A mirrors file; texts in double quotes, as JSON has them, are YAML."""
+    import json
+
+    lines = ["version: 1"]
+    if mirrors.used:
+        lines.append(f"use: {json.dumps(list(mirrors.used))}")
+    lines += ["mirrors:"] if mirrors.rules else []
+    for rule in mirrors.rules:
+        lines += [f"  - from: {json.dumps(rule.start)}", f"    to: {json.dumps(list(rule.to))}"]
+        lines += [f"    kinds: {json.dumps(list(rule.kinds))}"] if rule.kinds else []
+        lines += [f"    order: {rule.order}", f"    source: {json.dumps(rule.source)}"]
+    return lines
 
 
 def parse_option(text: str) -> Rule:
@@ -166,16 +253,33 @@ class _Reader:
 
     def mirrors(self, data: bytes) -> Mirrors:
         top = self._tree(data)
-        fields = self._mapping(top, "the file", {"version", "hosts", "mirrors"})
+        fields = self._mapping(top, "the file", _FILE_KEYS)
         version = fields.get("version")
         if version is None or version.value != "1":
             raise self._bad(version.line if version else top.line, "version", "it must be 1")
         rules = [self._rule(each) for each in self._list(fields.get("mirrors"), "mirrors")]
         hosts = [self._host(each) for each in self._list(fields.get("hosts"), "hosts")]
-        return Mirrors(tuple(rules), tuple(hosts))
+        known = [self._known(each) for each in self._list(fields.get("known"), "known")]
+        used = [self._name(each, "use") for each in self._list(fields.get("use"), "use")]
+        return Mirrors(tuple(rules), tuple(hosts), tuple(known), tuple(used))
+
+    def _known(self, node: _Node) -> Known:
+        fields = self._mapping(node, "known", _KNOWN_KEYS)
+        for key in ("name", "region", "source"):
+            self._text(node, fields, key)
+        rule = self._rule_of(node, fields)
+        return Known(self._name(fields["name"], "name"), self._name(fields["region"], "region"), rule)
+
+    def _name(self, node: _Node, key: str) -> str:
+        text = self._string(node, key)
+        if not _NAME.match(text):
+            raise self._bad(node.line, key, "a name has small letters, digits and dashes")
+        return text
 
     def _rule(self, node: _Node) -> Rule:
-        fields = self._mapping(node, "mirrors", _RULE_KEYS)
+        return self._rule_of(node, self._mapping(node, "mirrors", _RULE_KEYS))
+
+    def _rule_of(self, node: _Node, fields: dict[str, _Node]) -> Rule:
         start = self._text(node, fields, "from")
         self._address(fields["from"], "from", start, is_start=True)
         to = fields.get("to")

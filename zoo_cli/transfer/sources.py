@@ -98,11 +98,22 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """A mirror that exists and is asked only when somebody chose it by its name; several rules may have one name."""
+
+    name: str
+    region: str  # where it is near: a country code such as cn, or world
+    rule: Rule
+
+
+@dataclass(frozen=True, slots=True)
 class Mirrors:
-    """All rules, in the order they are asked, and the upstream hosts they start from."""
+    """All rules, in the order they are asked; the upstream hosts they start from; mirrors that may be chosen."""
 
     rules: tuple[Rule, ...] = ()
     hosts: tuple[Host, ...] = ()
+    known: tuple[Known, ...] = ()
+    used: tuple[str, ...] = ()  # names of those that were chosen
 
     def addresses(self, url: str, kind: Kind) -> tuple[str, ...]:
         """Every address for the file that upstream has at `url`, in the order to try; never empty, no repeats."""

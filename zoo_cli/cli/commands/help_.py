@@ -111,6 +111,8 @@ def _mirrors() -> list[str]:
         "    to: [http://mirror.lab/openmmlab]",
         "    kinds: [wheels, checkpoints]",
         "",
+        "Mirrors that others vouch for: zoo mirror list, zoo mirror use NAME",
+        "",
         "A mirror can deny or delay a file, never change it: digests decide. More: docs/mirrors.md",
     ]
 

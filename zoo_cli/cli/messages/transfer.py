@@ -36,7 +36,7 @@ from zoo_cli.transfer.failures import (
 )
 from zoo_cli.transfer.hashes import BadDigest
 from zoo_cli.transfer.lists import BadList
-from zoo_cli.transfer.mirrors import BadMirrorOption, BadMirrors
+from zoo_cli.transfer.mirrors import BadMirrorOption, BadMirrors, MirrorsByHand, MirrorsUnwritable, UnknownMirror
 from zoo_cli.transfer.store import BadLinking
 
 
@@ -367,3 +367,30 @@ def bad_mirror_option(error: BadMirrorOption) -> Message:
         (),
         (WayOut("For example", "--mirror https://download.openmmlab.com=http://127.0.0.1:8000/openmmlab"),),
     )
+
+
+@describe.register
+def unknown_mirror(error: UnknownMirror) -> Message:
+    """A name nobody knows."""
+    there = ", ".join(error.known) or "none"
+    return Message(
+        f"there is no mirror {error.name}", (f"there are: {there}",), (WayOut("See them", "zoo mirror list"),)
+    )
+
+
+@describe.register
+def mirrors_by_hand(error: MirrorsByHand) -> Message:
+    """A file that zoo does not rewrite."""
+    facts = ("zoo writes only files it has written; it would have written:", *(f"  {line}" for line in error.lines))
+    ways = (
+        WayOut("Put these lines in yourself", f"${{EDITOR:-vi}} {shlex.quote(error.file)}"),
+        WayOut("Or let zoo write another file", "export ZOO_MIRRORS=$HOME/.config/zoo/by-zoo.yaml"),
+    )
+    return Message(f"{error.file} was written by hand", facts, ways)
+
+
+@describe.register
+def mirrors_unwritable(error: MirrorsUnwritable) -> Message:
+    """The file cannot be written."""
+    way = WayOut("See what is there", shlex.join(["ls", "-ld", str(PurePath(error.file).parent), error.file]))
+    return Message(f"cannot write {error.file}: {error.reason}", (), (way,))

@@ -133,7 +133,7 @@ def test_what_would_run_is_named_by_line(tmp_path: Path) -> None:
 
 
 def test_the_public_names() -> None:
-    assert zoo_cli.__all__ == ["__version__", "load_config"]
+    assert zoo_cli.__all__ == ["__version__", "load_config", "transfer"]
     with pytest.raises(AttributeError):
         _ = zoo_cli.other
 

@@ -65,6 +65,7 @@ def make_access(console: Console, connection: sqlite3.Connection, mirrors: Mirro
     from zoo_cli.catalog.models import releases
     from zoo_cli.directories import CacheUnusable, cache_directory, state_directory
     from zoo_cli.models.download import Access
+    from zoo_cli.transfer.health import users_health
     from zoo_cli.transfer.settings import Settings
     from zoo_cli.transfer.store import users_store
     from zoo_cli.trust.seen import Seen
@@ -74,7 +75,7 @@ def make_access(console: Console, connection: sqlite3.Connection, mirrors: Mirro
     except CacheUnusable as error:
         console.warn(f"nothing is kept between runs: {error.path}: {error.reason}")
         cache = None
-    settings = Settings(offline=console.offline)
+    settings = Settings(offline=console.offline, health=users_health(console.environ))
     return Access(mirrors, settings, cache, Seen(state_directory()), users_store(), policy, releases(connection))
 
 

@@ -158,10 +158,11 @@ class Planner:
             ZooError: a choice or a requirement that cannot be.
         """
         from zoo_cli.catalog.compat import projects, providers
+        from zoo_cli.transfer.health import users_health
         from zoo_cli.transfer.settings import Settings
 
         self._console, self._catalog, self._choices = console, catalog, choices
-        self.settings = Settings(offline=console.offline)
+        self.settings = Settings(offline=console.offline, health=users_health(console.environ))
         self.known = projects(catalog)
         publishers = providers(catalog)
         ops = [name for name, project in self.known.items() if project.kind == "ops"]

@@ -67,7 +67,8 @@ class Rounds(Generic[T]):
             BadAddress: An address cannot be read, or there is none.
         """
         _require_addresses(self._urls)
-        live = self._urls
+        health = self._settings.health if len(self._urls) > 1 else None
+        live = health.ranked(self._urls) if health else self._urls
         for turn in range(self._settings.retries + 1):
             if turn:
                 self._pause(turn, live)
@@ -75,7 +76,11 @@ class Rounds(Generic[T]):
             for url in live:
                 found = self._from(url)
                 if found is not None:
+                    if health:
+                        health.worked(url)
                     return found
+                if health:
+                    health.failed(url, self._failures[url])
                 dropped |= self._dropped(url)
             live = tuple(url for url in live if url not in dropped)
             if not live:

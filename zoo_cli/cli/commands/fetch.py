@@ -13,6 +13,7 @@ from zoo_cli.transfer.addresses import file_name_of, local_path
 from zoo_cli.transfer.failures import BadAddress
 from zoo_cli.transfer.fetch import Settings, Wanted, fetch
 from zoo_cli.transfer.hashes import parse_sha256, prefix_in_name
+from zoo_cli.transfer.health import users_health
 from zoo_cli.transfer.mirrors import load_mirrors
 from zoo_cli.transfer.sources import kind_of
 from zoo_cli.transfer.store import users_store
@@ -80,12 +81,12 @@ def command(
 
 def _settings(console: Console, limit_rate: int | None) -> Settings:
     if limit_rate is None:
-        return Settings(offline=console.offline)
+        return Settings(offline=console.offline, health=users_health(console.environ))
     from zoo_cli.transfer.throttle import Throttle
 
     if not limit_rate:
         raise click.BadParameter("a rate of 0 would never end")
-    return Settings(offline=console.offline, throttle=Throttle(limit_rate))
+    return Settings(offline=console.offline, health=users_health(console.environ), throttle=Throttle(limit_rate))
 
 
 def _one(

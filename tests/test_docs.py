@@ -87,3 +87,14 @@ def test_no_page_names_a_path_of_a_machine() -> None:
     pattern = re.compile(r"/(root|work|home/(?!user\b)[a-z]+)/")
     for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
         assert not pattern.search(page.read_text(encoding="utf-8")), page.name
+
+
+def test_every_test_named_in_the_security_page_exists() -> None:
+    page = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?", page)
+    assert len(named) > 25
+    for path, function in named:
+        source = (ROOT / path).read_text(encoding="utf-8")
+        assert not function or re.search(rf"^def {function}\(", source, re.MULTILINE), (path, function)
+    promises = re.findall(r"^\| P(\d+) \| .* \| (kept|in part|not yet) \| \S.* \|$", page, re.MULTILINE)
+    assert [int(number) for number, _state in promises] == list(range(1, 21))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import zoo
-from tests.support.live_payloads import SYSTEM
+from tests.support.live_payloads import SYSTEM, payloads
 from tests.support.pickles import call, checkpoint, lookup, mapping, pickle, tensor, text, torch_zip
 from tests.support.server import Server
 
@@ -119,3 +119,14 @@ def test_an_address_is_judged_by_a_few_ranges(home: Path, body: bytes, code: int
 def test_offline(home: Path) -> None:
     ran = zoo(home, "scan", "http://127.0.0.1:9/model.pth", "--offline")
     assert ran.code != 0 and "offline" in ran.err
+
+
+def test_nothing_is_executed(home: Path) -> None:
+    """Every live payload, each known to make a file called fired... where it is loaded."""
+    (home / "live").mkdir()
+    for name, data in payloads().items():
+        (home / "live" / f"{name}.pkl").write_bytes(data)
+    ran = zoo(home, "scan", "live", "--json")
+    assert {file["verdict"] for file in ran.document["files"]} == {"refused"}
+    assert len(ran.document["files"]) == len(payloads()) and ran.code == 6
+    assert not list(home.rglob("fired*"))

@@ -11,16 +11,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import random
-import resource
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-SLOWEST = 5.0  # seconds of CPU for one text, far above what is seen: a hang, not a slow moment
-REPORT_EVERY = 60.0  # seconds of CPU
+from tests.fuzz.long_run import Run
+
 TARGETS = {
     "filter": ("tests.fuzz.filter_target", "check_filter"),
     "search": ("tests.fuzz.search_target", "check_search"),
@@ -28,52 +25,7 @@ TARGETS = {
 }
 
 
-class Run:
-    """Counts and bounds of one long run."""
-
-    def __init__(self, target: str, cpu_minutes: float, seed: int) -> None:
-        self.target = TARGETS[target]
-        self.end = cpu_minutes * 60
-        self.random = random.Random(seed)
-        self.executions = self.understood = 0
-        self.slowest = (0.0, "")
-        self.reported = 0.0
-
-    def one(self, text: str) -> None:
-        """Checks one text, and ends the process when the time is used."""
-        module, function = self.target
-        check = getattr(importlib.import_module(module), function)
-        begin = time.process_time()
-        try:
-            self.understood += check(text)
-        except BaseException:
-            sys.stdout.write(f"FINDING {text!r}\n")
-            sys.stdout.flush()
-            raise
-        now = time.process_time()
-        self.executions += 1
-        self.slowest = max(self.slowest, (now - begin, text))
-        if now - begin > SLOWEST:
-            raise AssertionError(f"{now - begin:.1f} s of CPU for {text!r}")
-        if now - self.reported > REPORT_EVERY:
-            self.reported = now
-            self.tell("running")
-        if now > self.end:
-            self.tell("done, no finding")
-            os._exit(0)  # libFuzzer has no other way out
-
-    def tell(self, state: str) -> None:
-        """One line of counts."""
-        seconds, text = self.slowest
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        sys.stdout.write(
-            f"{state}: {time.process_time():.0f} s of CPU, {self.executions} texts, {self.understood} understood, "
-            f"slowest {seconds * 1000:.0f} ms ({len(text)} characters), peak memory {memory} MB\n"
-        )
-        sys.stdout.flush()
-
-
-def plain(run: Run) -> None:
+def plain(run: Run[str]) -> None:
     """Texts of the grammar and mutations of earlier ones, without guidance."""
     from tests.fuzz.filter_texts import a_text, mutated
 
@@ -84,7 +36,7 @@ def plain(run: Run) -> None:
         kept[run.random.randrange(len(kept))] = text
 
 
-def guided(run: Run, corpus: Path, seed: int) -> None:
+def guided(run: Run[str], corpus: Path, seed: int) -> None:
     """libFuzzer through atheris: new coverage is kept, the words of the language are its dictionary."""
     atheris: Any = importlib.import_module("atheris")
     with atheris.instrument_imports(include=["zoo_cli.catalog"]):
@@ -120,7 +72,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--corpus", type=Path, help="a directory for texts with new coverage; needs atheris")
     asked = parser.parse_args()
-    run = Run(asked.target, asked.cpu_minutes, asked.seed)
+    run = Run[str](TARGETS[asked.target], asked.cpu_minutes, asked.seed)
     if asked.corpus is not None:
         guided(run, asked.corpus, asked.seed)
     else:

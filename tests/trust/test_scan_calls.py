@@ -155,3 +155,18 @@ def test_names_are_those_of_the_protocol() -> None:
                                   lookup("__builtin__", "object"), b"N"))).worst is None  # fmt: skip
     assert verdict_on(pickle(lookup("__builtin__", "set"), 4)).is_refused
     assert not verdict_on(pickle(lookup("__builtin__", "set"), 2)).is_refused
+
+
+def test_what_a_trusted_class_makes_is_data_and_no_name() -> None:
+    """Found by fuzzing: an unknown value in place of a class."""
+    made = call(lookup("lab", "Net"))
+    parts = {
+        "array": call(lookup("numpy.core.multiarray", "_reconstruct"), made, numbers(0), b"C\x01b"),
+        "getattr": call(lookup("builtins", "getattr"), made, text("min")),
+        "codec": call(lookup("_codecs", "encode"), text("x"), made),
+        "base": call(lookup("copyreg", "_reconstructor"), made, made, b"N"),
+    }
+    for value in parts.values():
+        assert verdict_on(pickle(value, 4), "lab.Net").is_refused
+    hooks = call(lookup("torch._utils", "_rebuild_parameter"), made, b"\x89", b"}")
+    assert not verdict_on(pickle(hooks, 4), "lab.Net").is_refused

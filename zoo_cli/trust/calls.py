@@ -22,6 +22,8 @@ _NUMPY_DTYPE = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f(?:2|4|8|16)|c(?:8|16|32)|[
 _OBJECT_FLAGS = (63,)  # of dtype('O'): items are objects, counted and pickled as a list
 _TEXT_FLAGS = (0, 8)  # of dtype('U') and dtype('S'): fresh memory is set to zero
 
+_DATA = frozenset({"dict", "mapping", "list", "set", "tensor", "parameter", "storage", "NoneType", "bytes", "plain"})
+
 Rule = Callable[[tuple[Any, ...], Storages], Value]
 
 
@@ -40,8 +42,11 @@ def _expect(name: str, args: tuple[Any, ...], *kinds: str) -> None:
         raise _no(f"{name} with {len(args)} arguments")
     for arg, kind in zip(args, kinds, strict=False):
         wanted = kind.lstrip("*").split("|")
-        if wanted != ["any"] and kind_of(arg) not in wanted and kind_of(arg) != "opaque":
-            raise _no(f"{name} with {kind_of(arg)} where {' or '.join(wanted)} belongs")
+        found = kind_of(arg)
+        # What nothing is known of was found or trusted before; it may be data, never a name, a codec or a type.
+        is_data = found == "opaque" and not _DATA.isdisjoint(wanted)
+        if wanted != ["any"] and found not in wanted and not is_data:
+            raise _no(f"{name} with {found} where {' or '.join(wanted)} belongs")
 
 
 # -- Python ----------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ _LOCATOR = struct.Struct("<4sLQL")
 _HAS_DESCRIPTOR, _UTF8 = 0x0008, 0x0800
 _ZIP64, _PADDING = 0x0001, 0x4246  # "FB": torch aligns tensors with it
 _FULL = 0xFFFFFFFF
+_VERSION = 45  # of the format, which has zip64; torch writes 0
 
 
 class Member(NamedTuple):
@@ -120,7 +121,7 @@ def _wide(tail: bytes, count: int, length: int, begins: int) -> tuple[int, int, 
 def _central(data: bytes, at: int) -> tuple[Member, int]:
     if len(data) - at < _CENTRAL.size:
         raise Malformed("the central directory is cut off")
-    sign, _made, _needed, flags, method, _time, _date, crc, packed, size, *lengths, _internal, _external, place = (
+    sign, _made, needed, flags, method, _time, _date, crc, packed, size, *lengths, _internal, _external, place = (
         _CENTRAL.unpack_from(data, at)
     )
     name_length, extra_length, comment, disk = lengths
@@ -135,7 +136,7 @@ def _central(data: bytes, at: int) -> tuple[Member, int]:
         packed, wide = _next(wide)
     if place == _FULL:
         place, wide = _next(wide)
-    _check_flags(flags, method, raw_name)
+    _check_flags(needed, flags, method, raw_name)
     if wide or comment or disk or packed != size:
         raise Malformed(f"member {raw_name[:80]!r} with sizes or comments that torch does not write")
     try:
@@ -166,10 +167,10 @@ def _extra(data: bytes) -> tuple[int, ...]:
     return found
 
 
-def _check_flags(flags: int, method: int, raw_name: bytes) -> None:
+def _check_flags(needed: int, flags: int, method: int, raw_name: bytes) -> None:
     if flags & 1:
         raise Malformed(f"member {raw_name[:80]!r} is encrypted")
-    if flags & ~(_HAS_DESCRIPTOR | _UTF8):
+    if flags & ~(_HAS_DESCRIPTOR | _UTF8) or needed > _VERSION:
         raise Malformed(f"member {raw_name[:80]!r} with flags that torch does not write")
     if method:
         raise Malformed(f"member {raw_name[:80]!r} is compressed")
@@ -211,7 +212,7 @@ def data_of(file: IO[bytes], member: Member) -> int:
     if len(head) != _LOCAL.size:
         raise Malformed(f"member {member.name[:80]!r} lies outside of the file")
     fields: tuple[Any, ...] = _LOCAL.unpack(head)
-    sign, _needed, flags, method, _time, _date, crc, packed, size, name_length, extra_length = fields
+    sign, needed, flags, method, _time, _date, crc, packed, size, name_length, extra_length = fields
     name, extra = file.read(name_length), file.read(extra_length)
     wide = _extra(extra)
     if size == _FULL:
@@ -221,7 +222,8 @@ def data_of(file: IO[bytes], member: Member) -> int:
     told = (crc, packed, size)
     is_told_after = bool(flags & _HAS_DESCRIPTOR) and told == (0, 0, 0)
     is_same = told == (member.crc, member.size_bytes, member.size_bytes)
-    if sign != LOCAL or name != member.raw_name or flags != member.flags or method or not (is_same or is_told_after):
+    agrees = sign == LOCAL and name == member.raw_name and flags == member.flags and not method and needed <= _VERSION
+    if not agrees or not (is_same or is_told_after):
         raise Malformed(f"member {member.name[:80]!r}: its header and the directory contradict each other")
     return member.at + _LOCAL.size + len(name) + len(extra)
 

@@ -29,6 +29,8 @@ COMMANDS = {
     "uninstall": ("uninstall", "Remove packages."),
     "undo": ("undo", "Bring back what was before a change."),
     "history": ("history", "What zoo changed in an environment."),
+    "explain": ("explain", "Why these versions, and why not others."),
+    "matrix": ("matrix", "Which wheels exist: torch x CUDA x Python."),
     "list": ("list_", "Find models; works offline."),
     "show": ("show", "All that is known of a model, and from where."),
     "compare": ("compare", "Models side by side."),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from zoo_cli.machine.facts import Machine
     from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.plan import Plan
+    from zoo_cli.packages.problem import Problem
     from zoo_cli.packages.requirements import Requirements
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
@@ -215,9 +216,25 @@ class Planner:
         Raises:
             ZooError: a page cannot be read, a choice cannot be; `NoSolution`.
         """
-        from zoo_cli.catalog.compat import official_providers, read_matrix, torch_sha256
-        from zoo_cli.packages.decide import decide, make_problem
+        from zoo_cli.catalog.compat import torch_sha256
+        from zoo_cli.packages.decide import decide
         from zoo_cli.packages.explain import NoSolution
+
+        problem, offers = self.problem(machine)
+        try:
+            return decide(problem, lambda url: torch_sha256(self._catalog, url), offers), offers
+        except NoSolution as error:
+            error.command = words
+            raise
+
+    def problem(self, machine: Machine) -> tuple[Problem, Offers]:
+        """The request on a machine with every fact, and what the named pages offered.
+
+        Raises:
+            ZooError: a page cannot be read, a choice cannot be.
+        """
+        from zoo_cli.catalog.compat import official_providers, read_matrix
+        from zoo_cli.packages.decide import make_problem
         from zoo_cli.packages.extensions import read_evidence
 
         matrix = read_matrix(self._catalog, machine.platform)
@@ -231,11 +248,7 @@ class Planner:
         if self.request.cuda:
             variants = {build.variant for build in problem.facts.matrix.torch}
             check_choices("--cuda", (self.request.cuda,), variants)
-        try:
-            return decide(problem, lambda url: torch_sha256(self._catalog, url), offers), offers
-        except NoSolution as error:
-            error.command = words
-            raise
+        return problem, offers
 
     def _read_pages(self, machine: Machine, matrix: Matrix) -> Offers:
         """The wheels on the pages that the user named; a page that cannot be read is said aloud."""

@@ -1,4 +1,7 @@
-"""The front of two fields or metrics as a picture: every model a dot, the front a line of squares with names.
+"""Pictures: the front of two fields or metrics, and the table of the wheels that exist.
+
+In a front every model is a dot, the front a line of squares with names. In a table a cell is the darker the better the
+evidence for it is, and names the newest version.
 
 An edge: writes the picture. matplotlib is an extra (`zoo-cli[plot]`) and imported here only; it draws into a file and
 needs no screen. The same list gives the same SVG.
@@ -6,6 +9,7 @@ needs no screen. The same list gives the same SVG.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -14,11 +18,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo_cli.atomic import write_whole
+from zoo_cli.catalog.entries import EVIDENCE
+from zoo_cli.cli.matrix_view import cell_text
 from zoo_cli.errors import ExitCode, ZooError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from zoo_cli.catalog.listing import Listing, Row
     from zoo_cli.catalog.ordering import Axis
+    from zoo_cli.packages.table import Cell, Table
 
 FORMS = (".png", ".svg", ".pdf")
 LONGEST_LABEL = 60
@@ -53,15 +62,48 @@ def draw_front(listing: Listing, path: str) -> None:
         NeedsMatplotlib: It is not installed.
         CannotPlot: The file cannot be written.
     """
+    first, second = listing.axes
+    with _picture(path, (9, 6)) as figure:
+        _draw(figure.add_subplot(), listing, second, first)
+
+
+def draw_matrix(table: Table, path: str) -> None:
+    """Draws the table of a project's wheels into a file; its ending says which form.
+
+    Raises:
+        NeedsMatplotlib: It is not installed.
+        CannotPlot: The file cannot be written.
+    """
+    size = (2 + 0.75 * len(table.variants), 1.2 + 0.32 * len(table.torches))
+    with _picture(path, size) as figure:
+        plane = figure.add_subplot()
+        shades = [[_shade(table.cell(torch, variant)) for variant in table.variants] for torch in table.torches]
+        plane.imshow(shades, cmap="Greys", vmin=0, vmax=10, aspect="auto")
+        for row, torch in enumerate(table.torches):
+            for column, variant in enumerate(table.variants):
+                text = cell_text(table.cell(torch, variant)).replace("-", "")
+                plane.text(column, row, text, ha="center", va="center", fontsize=7)
+        plane.set_xticks(range(len(table.variants)), table.variants)
+        plane.set_yticks(range(len(table.torches)), table.torches)
+        plane.xaxis.tick_top()
+        plane.set_ylabel("torch")
+        plane.set_title(f"{table.project}, {table.platform}: newest version; ? was not seen", fontsize=9)
+
+
+def _shade(cell: Cell | None) -> int:
+    return 0 if cell is None else len(EVIDENCE) - EVIDENCE.index(cell.evidence)
+
+
+@contextmanager
+def _picture(path: str, size: tuple[float, float]) -> Iterator[Any]:
+    """A figure to draw on; it is written whole when the drawing is done."""
     if not path.lower().endswith(FORMS):
         raise click.UsageError(f"--plot writes {', '.join(FORMS)}; the ending says which.")
     matplotlib = _matplotlib()
-    first, second = listing.axes
     # Names are text, never mathematics: a $ in one stays a $.
     with matplotlib.rc_context({"svg.hashsalt": "zoo", "text.parse_math": False, "savefig.dpi": 150}):
-        figure = matplotlib.figure.Figure(figsize=(9, 6), layout="constrained")
-        plane = figure.add_subplot()
-        _draw(plane, listing, second, first)
+        figure = matplotlib.figure.Figure(figsize=size, layout="constrained")
+        yield figure
         try:
             picture = BytesIO()
             form = path.lower().rpartition(".")[2]

@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterator
 
 from zoo_cli.catalog.compat import OpsWheels
 from zoo_cli.cli.messages import Message, WayOut, describe
-from zoo_cli.packages.explain import NoSolution, Reason, Way
+from zoo_cli.packages.explain import NoSolution, Way
 from zoo_cli.packages.install import ExternallyManaged, NeedsConsent, NotWritable, OpsBroken
+from zoo_cli.packages.reasons import Reason
 from zoo_cli.packages.request import BadRequirement, UnknownChoice, UnknownProject
 from zoo_cli.packages.requirements import UnreadableRequirements
 from zoo_cli.packages.supply import WheelGone
@@ -61,7 +62,7 @@ def unknown_choice(error: UnknownChoice) -> Message:
 @describe.register
 def no_solution(error: NoSolution) -> Message:
     """Nothing fits: at most three facts, one "so", the ways out."""
-    facts = [_fact(reason) for reason in error.reasons]
+    facts = [fact(reason) for reason in error.reasons]
     so = _so(error)
     ways = tuple(_way(error, number, way) for number, way in enumerate(error.ways, 1))
     ways += tuple(_any_version(error, reason) for reason in error.reasons if reason.group == "asked")
@@ -80,6 +81,11 @@ def _by_hand(error: NoSolution) -> Iterator[WayOut]:
     for reason in error.reasons:
         if reason.group == "gpu-report" and reason.get("cure"):
             yield WayOut(f"By hand: {reason.get('cure')}", _command(error, ("--build", "mmcv")))
+        elif reason.group in ("declared", "asserted") and not error.ways:
+            typed = (word for word in error.words if re.match(re.escape(reason.get("needs")) + r"\s*[<>=!~]", word))
+            for word in typed:
+                span = word.removeprefix(reason.get("needs"))
+                yield _any_version(error, Reason("asked", (("project", reason.get("needs")), ("range", span))))
         elif reason.group == "libc" and reason.get("kind") == "musl":
             yield WayOut("In a container with glibc", "docker run --rm -it python:3.11-slim bash")
 
@@ -94,8 +100,8 @@ def _any_version(error: NoSolution, reason: Reason) -> WayOut:
 
 _FACTS = {
     "asked": "{project}{range}: no such release; the newest is {newest}",
-    "asserted": "{project} {version} (the newest that will do) refuses {needs} outside {range} when imported",
-    "declared": "{project} {version} (the newest that will do) declares {needs} {range}",
+    "asserted": "{project} {version}{choice} refuses {needs} outside {range} when imported",
+    "declared": "{project} {version}{choice} declares {needs} {range}",
     "gpu": "{gpu} is {target}; the oldest torch with code for it is {oldest}",
     "platform": "no torch wheels are known for {platform}",
     "keep-torch": "torch {version}+{variant} is installed and stays",
@@ -112,7 +118,8 @@ _FACTS = {
 }
 
 
-def _fact(reason: Reason) -> str:
+def fact(reason: Reason) -> str:
+    """One reason as a sentence."""
     values = dict(reason.values)
     if reason.group == "driver":
         text = f"driver {values['driver']}"

@@ -300,4 +300,13 @@ RESULTS: dict[str, dict[Any, Any]] = {
     },
     "yaml with tuples": {"a": (1, 2), "b": {"c": (("x",), 1.5)}},
     "json as base of yaml": {"a": {"b": 5}, "d": True, "e": 5},
+    "assert and hasattr": {
+        "model": {"type": "A", "backbone": {"type": "R", "depth": 50, "out": (0, 1)}, "head": [{"n": 1}, {"n": 2}]},
+        "img_norm": {"mean": [1.5, 2.5], "to_rgb": True},
+        "pipeline": [{"type": "Load"}, {"type": "Norm", "mean": [1.5, 2.5], "to_rgb": True}, {"type": "Pack"}],
+        "lr": 0.02,
+        "a": False,
+        "b": True,
+        "c": 1.02,
+    },
 }

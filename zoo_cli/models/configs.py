@@ -102,6 +102,7 @@ class _Flattener:
         self.budget = budget
         self.open: list[_Key] = []  # the chain from the asked config to here
         self.count = 0
+        self.line = 0  # where the file that is worked on names the base that is looked for
         self.styled: dict[_Key, tuple[NewStyle, list[str]]] = {}  # files of the new style that are done
 
     def known(self, key: _Key) -> Flat | None:
@@ -149,7 +150,7 @@ class _Flattener:
             raise OtherPackage(shown, 0, package.rstrip("/"), path)
         data = read(path)
         if data is None:
-            raise BaseMissing(_shown(self.open[-1]) if self.open else shown, 0, shown)
+            raise BaseMissing(_shown(self.open[-1]) if self.open else shown, self.line, shown)
         return decoded(data, shown, self.tree.limits)
 
     def new_style_tree(self, key: _Key, text: str) -> ast.Module | None:
@@ -171,7 +172,8 @@ class _Flattener:
                 pass
         text = self.text(key)
         if self.new_style_tree(key, text) is not None:
-            raise BrokenConfig(_shown(key), 0, "a new-style config as a base of an old-style one")
+            reason = f"the base {_shown(key)} imports: it is of the new style, this file of the old"
+            raise BrokenConfig(_shown(self.open[-1]), self.line, reason)
         made = self.old(key, text)
         self.tree._known[key] = made
         return made
@@ -193,13 +195,15 @@ class _Flattener:
             own = {name: value for name, value in tree.items() if name != BASE}
         else:
             if _reads_base(source.text):
-                base = fresh(base, self.budget, BaseDict)
+                with placed(shown, lambda: 0):
+                    base = fresh(base, self.budget, BaseDict)
             own = evaluate(tree, shown, base if isinstance(base, BaseDict) else BaseDict(), self.budget)
-        with placed(shown, lambda: 0):
-            own = fresh(own, self.budget, replace=filled(source.marks, base) if source.marks else None)
         own.pop("_deprecation_", None)
         try:
-            result = merged(own, base)
+            with placed(shown, lambda: 0):
+                if source.marks:
+                    own = fresh(own, self.budget, replace=filled(source.marks, base))
+                result = merged(own, base)
         except CannotInherit as error:
             raise BrokenConfig(shown, 0, str(error)) from error
         settings = {name: value for name, value in result.items() if not str(name).startswith("__")}
@@ -217,11 +221,13 @@ class _Flattener:
         names, line = _base_names(tree, _shown(key), self.budget)
         for name in names:
             scope, path = _base_path(name, key[1], _shown(key), line)
+            self.line = line
             flat = self.base((scope or key[0], path))
             double = sorted(map(str, result.keys() & flat.settings.keys()))
             if double:
                 raise BrokenConfig(_shown(key), line, f"two bases both set {', '.join(double)[:200]}")
-            result.update(scoped(flat.settings, scope) if scope else flat.settings)
+            with placed(_shown(key), lambda: 0):
+                result.update(scoped(flat.settings, scope) if scope else flat.settings)
             files.update(dict.fromkeys(flat.files))
             directories.update(dict.fromkeys(flat.directories))
         return result, tuple(files), tuple(directories)
@@ -248,6 +254,7 @@ class _Flattener:
             bases: dict[str, NewStyle] = {}
             files: list[str] = []
             for node in parts.bases:
+                self.line = node.lineno
                 base, more = self.new_base(self.module_place(node, key))
                 with placed(shown, lambda: 0):
                     copy = fresh(base.settings, self.budget, BaseDict, names=lambda name: name)

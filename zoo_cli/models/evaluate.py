@@ -156,6 +156,10 @@ class _Statements(Expressions):
     def _expression(self, node: ast.Expr) -> None:
         self.value(node.value)
 
+    def _assertion(self, node: ast.Assert) -> None:
+        if not self.value(node.test):
+            raise ValueError("an assertion of the config fails")
+
     def _branch(self, node: ast.If) -> None:
         self.run(node.body if self.value(node.test) else node.orelse)
 
@@ -221,6 +225,7 @@ _STATEMENTS: dict[type[ast.stmt], Callable[..., None]] = {
     ast.AugAssign: _Statements._augmented,
     ast.Delete: _Statements._delete,
     ast.Expr: _Statements._expression,
+    ast.Assert: _Statements._assertion,
     ast.If: _Statements._branch,
     ast.For: _Statements._loop,
     ast.Break: _Statements._leave,

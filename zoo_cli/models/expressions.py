@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_FREE = frozenset({str, float, bool, type(None), bytes})  # literals that need no look; integers may be huge
 _BUILTINS = frozenset(dir(builtins))
 
 
@@ -103,7 +104,10 @@ class Expressions:
     def value(self, node: ast.expr) -> Any:
         """The value of an expression."""
         self.budget.spend(1)
-        method = _EXPRESSIONS.get(type(node))
+        kind = type(node)
+        if kind is ast.Constant and type(node.value) in _FREE:  # type: ignore[attr-defined]
+            return node.value  # type: ignore[attr-defined]  # two thirds of all nodes: without another call
+        method = _EXPRESSIONS.get(kind)
         if method is None:
             self.line = node.lineno
             raise Refused(name_of(node))

@@ -143,6 +143,9 @@ def fresh(
             raise Exhausted("depth of nested values", budget.limits.depth)
         if isinstance(value, dict):
             budget.spend(len(value) + 1)
+            if make is dict:
+                below = depth + 1
+                return {key: item if type(item) in plain else copy(item, below) for key, item in value.items()}
             made = make()
             put = dict.__setitem__
             for key, item in value.items():

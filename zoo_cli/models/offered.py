@@ -90,6 +90,25 @@ def _str(budget: Budget, value: Any = "") -> str:
     return str(value)
 
 
+def _hasattr(budget: Budget, box: Any, name: Any) -> bool:
+    """Of a base's dict, whose keys are attributes; nothing else has any here."""
+    budget.spend(1)
+    if not isinstance(box, BaseDict) or not isinstance(name, str) or name.startswith("_"):
+        raise Refused("hasattr() of something other than a base's setting")
+    return name in box or hasattr(dict, name)
+
+
+def _getattr(budget: Budget, box: Any, name: Any, *default: Any) -> Any:
+    """As `_hasattr`: a setting of a base, or the default."""
+    if not _hasattr(budget, box, name):
+        if not default:
+            raise AttributeError(f"the base has no '{name}'")
+        return default[0]
+    if hasattr(dict, name):
+        raise Refused(f"the method {name} as a value")
+    return box[name]
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "dict": _dict,
     "list": lambda budget, items=(): listed(budget, items),
@@ -103,6 +122,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "enumerate": _enumerate,
     "zip": _zip,
     "reversed": lambda budget, items: listed(budget, items)[::-1],
+    "hasattr": _hasattr,
+    "getattr": _getattr,
     "pow": _pow,
     "round": _round,
     "abs": _walked(abs), "int": _walked(int), "float": _walked(float), "bool": _walked(bool), "min": _walked(min),

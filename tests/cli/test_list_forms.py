@@ -259,3 +259,35 @@ def test_benchmarks_with_their_checkpoints(capsys: pytest.CaptureFixture[str]) -
 def test_models_that_have_a_config_and_no_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _err = zoo(capsys, "mmdet-readmes", "--filter", "not has_checkpoint and dataset='WIDER FACE'", "-q")
     assert (code, out) == (0, "retinanet_r50_fpn_1x_widerface\nssd300_8xb32-24e_widerface\n")
+
+
+# -- other lists -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--fields", "--metrics"), "--fields and --metrics are lists of their own"),
+        (("--backbones", "--filter", "box_AP"), "--backbones does not heed --filter."),
+        (("mmdet", "--benchmarks"), "--benchmarks does not heed a package."),
+        (("--metrics", "--csv"), "--metrics does not heed --csv or --markdown."),
+        (("--fields", "--limit", "3"), "--fields does not heed --limit."),
+    ],
+)
+def test_other_lists_refuse_what_they_do_not_heed(
+    capsys: pytest.CaptureFixture[str], options: tuple[str, ...], said: str
+) -> None:
+    code, out, err = zoo(capsys, *options)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
+def test_metrics_of_the_models_that_match(capsys: pytest.CaptureFixture[str]) -> None:
+    assert zoo(capsys, "mmdet", "--metrics", "--filter", "collection=DDQ", "-q")[1] == "box_AP\n"
+    assert "mask_AP" in zoo(capsys, "mmdet", "--metrics", "--search", "maskrcnn swin", "-q")[1].split()
+
+
+@pytest.mark.parametrize("options", [("mmdet",), ("mmpose", "--filter", "AP>0.7"), ("--name", "*swin*", "-n", "40")])
+def test_names_alone_come_in_the_same_order(capsys: pytest.CaptureFixture[str], options: tuple[str, ...]) -> None:
+    rows = zoo(capsys, *options, "--columns", "model")[1].splitlines()[1:]
+    assert zoo(capsys, *options, "-q")[1].splitlines() == rows

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zoo_cli.catalog.filter_sql import EVERYTHING, Compiled
-from zoo_cli.catalog.listing import search_scope
+from zoo_cli.catalog.listing import compile_query, search_scope
+from zoo_cli.catalog.scope import metric_names
+from zoo_cli.catalog.search import read_search
 
 if TYPE_CHECKING:
     import sqlite3
@@ -95,12 +96,22 @@ def problems(
 
 
 def metric_ranges(connection: sqlite3.Connection, query: Query) -> tuple[MetricRange, ...]:
-    """Every metric of the models in scope, the most frequent first."""
-    scope = search_scope(connection, query, Compiled(EVERYTHING))
+    """Every metric of the models that a query matches, the most frequent first.
+
+    Raises:
+        UnknownPackage: No models of that package or release are in the index.
+        BadFilter: The filter cannot be understood.
+        BadSearch: There is nothing to search for.
+    """
+    compiled = compile_query(connection, query, metric_names(connection))
+    conditions = [search_scope(connection, query, compiled), compiled.where]
+    if query.search is not None:
+        conditions.append(read_search(connection, query.search).condition)
     text = (
         "SELECT n.name, n.label, count(DISTINCT e.id), min(v.value), max(v.value), group_concat(DISTINCT v.unit) "
         "FROM metric v JOIN metric_name n ON n.id = v.name JOIN entry e ON e.model = v.model "
         "JOIN model m ON m.id = e.model JOIN package p ON p.id = e.package "
-        f"WHERE {scope.text} GROUP BY n.id ORDER BY 3 DESC, 1"
+        f"WHERE {' AND '.join(each.text for each in conditions)} GROUP BY n.id ORDER BY 3 DESC, 1"
     )
-    return tuple(MetricRange(*row) for row in connection.execute(text, scope.parameters))
+    values = [value for each in conditions for value in each.parameters]
+    return tuple(MetricRange(*row) for row in connection.execute(text, values))

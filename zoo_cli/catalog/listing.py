@@ -46,6 +46,7 @@ _OTHER_NAMES = {
     "epoch": "epochs", "parameters": "params", "training_memory": "memory_gb", "inference_time": "inference_ms",
     "weight": "file", "weights": "file",
 }  # fmt: skip
+_OF_FILES = frozenset({"size_bytes", "file", "url"})
 _FILE = "FROM model_file x JOIN file f ON f.id = x.file WHERE x.model = m.id"
 _SELECT = {
     **{name: f"d.{name}" for name in ("lr_schedule", "backbone", "year", "digest")},
@@ -78,6 +79,7 @@ class Query(NamedTuple):
     only: tuple[tuple[str, str], ...] | None = None  # these packages in these releases
     pareto: tuple[str, str] | None = None
     search: str | None = None  # words: see `zoo_cli.catalog.search`
+    is_bare: bool = False  # names in order are enough: rows without what is known of files, results and times
 
 
 class Reached(NamedTuple):
@@ -172,11 +174,14 @@ def list_models(connection: sqlite3.Connection, query: Query) -> Listing:
     compiled = compile_query(connection, query, names)
     scope = search_scope(connection, query, compiled)
     search = _search(connection, query.search)
-    rows = _rows(connection, scope, compiled.where, search.condition if search else EVERYTHING)
+    wanted = tuple(name for name in FACTS if not (query.is_bare and name in _OF_FILES))
+    rows = _rows(connection, wanted, scope, compiled.where, search.condition if search else EVERYTHING)
     area = search_scope(connection, query._replace(name=None), compiled)
     shown = _metrics_to_show(connection, query, compiled, rows, names)
     _add_metrics(connection, rows, [names[name] for name in shown], compiled.binding)
-    _add_times(connection, rows, compiled.measured)
+    if not query.is_bare:
+        _add_results(connection, rows, compiled.binding)
+        _add_times(connection, rows, compiled.measured)
     rows = _sorted(connection, rows, query.sort, shown, names)
     if search and not query.sort:
         rows = _best_fit_first(rows, search)
@@ -285,15 +290,15 @@ def _total(connection: sqlite3.Connection, area: Sql) -> int:
     return int(total)
 
 
-def _rows(connection: sqlite3.Connection, *conditions: Sql) -> list[Row]:
-    selected = ", ".join(_SELECT.get(name, f"m.{name}") for name in FACTS)
+def _rows(connection: sqlite3.Connection, wanted: tuple[str, ...], *conditions: Sql) -> list[Row]:
+    selected = ", ".join(_SELECT.get(name, f"m.{name}") for name in wanted)
     text = (
         f"SELECT e.id, m.id, {selected} FROM entry e JOIN model m ON m.id = e.model JOIN package p ON p.id = e.package "
         f"LEFT JOIN derived d ON d.model = m.id WHERE {' AND '.join(each.text for each in conditions)} "
         "ORDER BY p.project, p.rank, m.name, e.ordinal"
     )
     found = connection.execute(text, [value for each in conditions for value in each.parameters])
-    return [Row(entry, model, dict(zip(FACTS, facts, strict=True))) for entry, model, *facts in found]
+    return [Row(entry, model, dict(zip(wanted, facts, strict=True))) for entry, model, *facts in found]
 
 
 def _metrics_to_show(
@@ -335,7 +340,6 @@ def _add_metrics(connection: sqlite3.Connection, rows: list[Row], numbers: list[
         for model, name, *reached in connection.execute(text, (ids, number, *binding.parameters)):
             for row in by_model[model]:
                 row.metrics.setdefault(name, Reached(*reached))
-    _add_results(connection, by_model, binding)
 
 
 def _by_model(rows: list[Row]) -> defaultdict[int, list[Row]]:
@@ -345,9 +349,10 @@ def _by_model(rows: list[Row]) -> defaultdict[int, list[Row]]:
     return found
 
 
-def _add_results(connection: sqlite3.Connection, by_model: dict[int, list[Row]], binding: Sql) -> None:
+def _add_results(connection: sqlite3.Connection, rows: list[Row], binding: Sql) -> None:
     """Dataset and task of each row: those of its first metric shown, else of its first result."""
-    for row in (each for rows in by_model.values() for each in rows):
+    by_model = _by_model(rows)
+    for row in rows:
         first = next(iter(row.metrics.values()), None)
         if first is not None:
             row.facts["dataset"], row.facts["task"] = first.dataset, first.task

@@ -77,6 +77,8 @@ def command(
 
     PACKAGE is a package with models, such as mmdet; all of them by default.
     """
+    others = {"--fields": wants_fields, "--backbones": wants_backbones, "--benchmarks": wants_benchmarks}
+    _check_others([name for name, wanted in (*others.items(), ("--metrics", wants_metrics)) if wanted], given)
     if wants_fields:
         _show_fields(console)
         return
@@ -99,8 +101,22 @@ def command(
         catalog.close()
 
 
+_WHICH = ("package", "filter_", "condition", "search", "release", "all_releases", "installed", "python")
+_OPTIONS = {"filter_": "--filter", "columns_": "--columns", "form": "--csv or --markdown", "package": "a package"}
+
+
 def _words(text: str | None) -> tuple[str, ...]:
     return tuple(filter(None, (each.strip() for each in (text or "").split(","))))
+
+
+def _check_others(others: list[str], given: dict[str, Any]) -> None:
+    """Refuses two lists at once, and options that the list asked for would not heed."""
+    if len(others) > 1:
+        raise click.UsageError(f"{' and '.join(others)} are lists of their own: say one of them.")
+    heeded = {"--metrics": (*_WHICH, "name"), "--backbones": ("name",)}.get(others[0], ()) if others else given
+    for name in given:
+        if name not in heeded and given[name] not in (None, False):
+            raise click.UsageError(f"{others[0]} does not heed {_OPTIONS.get(name, f'--{name}'.replace('_', '-'))}.")
 
 
 def _check_options(console: Console, given: dict[str, Any]) -> None:
@@ -137,6 +153,7 @@ def _query(console: Console, catalog: sqlite3.Connection, given: dict[str, Any],
         all_releases=given["all_releases"],
         only=_installed(console, catalog, given["python"]) if given["installed"] else None,
         pareto=(axes[0], axes[1]) if axes else None,
+        is_bare=console.quiet and not axes and given["sort"] is None and given["search"] is None,
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.support.solving import CATALOG_PROJECTS, OFFICIAL_PROVIDERS, described, matrix_of
+from zoo_cli.catalog.entries import Matrix
 from zoo_cli.cli.findings_view import finding_document, fix, sentence
 from zoo_cli.machine.facts import Distribution, Interpreter, Machine, TorchFacts
-from zoo_cli.packages.check import check_environment
+from zoo_cli.packages.check import Fit, Index, check_environment
 from zoo_cli.packages.diagnose import diagnose
 from zoo_cli.packages.evidence import OpsEvidence
 from zoo_cli.packages.findings import FAIL, NOTE, OK, WARN, Finding
@@ -184,14 +186,41 @@ def test_an_interpreter_of_the_operating_system_is_a_warning() -> None:
     "text",
     ["gpu=RTX 3090,driver=535.183.01,python=3.10", "gpu=none,python=3.11", "gpu=H100,driver=450.80.02,python=3.6"],
 )
-def test_every_finding_can_be_said(text: str) -> None:
+def test_every_finding_can_be_said(tmp_path: Path, text: str) -> None:
     facts = described(text)
-    checkup = check_environment(facts, matrix_of(facts), CATALOG_PROJECTS, ("mmdet", "mmpose"), OFFICIAL_PROVIDERS, {})
+    index = Index(CATALOG_PROJECTS, OFFICIAL_PROVIDERS, lambda _with_ops: matrix_of(facts), "facts", tmp_path)
+    checkup = check_environment(facts, index, ("mmdet", "mmpose"), {})
     for finding in checkup.findings:
         document = finding_document(finding, None)
         assert document["text"]
         assert "{" not in str(document["text"])
     assert [fit.project for fit in checkup.fits] == ["mmdet", "mmpose"]
+
+
+def test_what_fits_is_solved_once_for_the_same_facts(tmp_path: Path) -> None:
+    facts = described("gpu=RTX 3090,driver=535.183.01,python=3.10")
+    asked: list[bool] = []
+
+    def matrix(with_ops: bool) -> Matrix:
+        asked.append(with_ops)
+        return matrix_of(facts)
+
+    def fits(mark: str, driver: str | None = "535.183.01") -> tuple[Fit, ...]:
+        asked.clear()
+        index = Index(CATALOG_PROJECTS, OFFICIAL_PROVIDERS, matrix, mark, tmp_path)
+        return check_environment(replace(facts, driver=driver), index, ("mmdet",), {}).fits
+
+    first = fits("one")
+    assert (first[0].torch, first[0].variant, first[0].ops) == ("2.1.2", "cu121", (("mmcv", "2.1.0", False),))
+    assert asked == [False, True]
+    assert fits("one") == first
+    assert asked == [False], "the wheels of ops are not even read"
+    assert fits("two") == first
+    assert asked == [False, True], "other facts: solved again"
+    assert fits("one", "450.80.02")[0].variant != "cu121"
+    for kept in (tmp_path / "fits").iterdir():
+        kept.write_text(kept.read_text().replace('"mmdet", "3', '"mmdet", {"3'))
+    assert fits("one") == first
 
 
 def test_a_described_machine_has_nothing_installed() -> None:

@@ -8,7 +8,7 @@ from tests.support.fatbins import SASS, container, library_with
 from tests.support.libraries import compile_library
 from tests.support.solving import CATALOG_PROJECTS
 from zoo_cli.machine.facts import Distribution, Interpreter, TorchFacts
-from zoo_cli.packages.evidence import Surroundings
+from zoo_cli.packages.evidence import OpsEvidence, Surroundings
 from zoo_cli.packages.extensions import read_evidence, read_torch_code
 from zoo_cli.packages.surroundings import read_surroundings
 
@@ -75,6 +75,32 @@ def test_evidence_of_a_real_library(tmp_path: Path) -> None:
     assert found.glibcxx is not None
     assert found.glibcxx_here is not None
     assert found.glibc is not None
+
+
+def test_evidence_is_kept_until_a_file_changes(tmp_path: Path) -> None:
+    file = "_ext.cpython-311-x86_64-linux-gnu.so"
+    library = library_with(tmp_path / "mmcv", {".nv_fatbin": container([(SASS, 86, 0)])}, file)
+    here = Distribution("mmcv", "2.1.0", str(tmp_path), files=(f"mmcv/{file}",))
+    python = Interpreter("/env/bin/python", "3.11.7", distributions=(here,), platform="linux-x86_64")
+
+    def read() -> OpsEvidence:
+        return read_evidence(python, CATALOG_PROJECTS, cache=tmp_path / "cache")["mmcv"]
+
+    first = read()
+    (kept,) = (tmp_path / "cache/extensions").iterdir()
+    assert read() == first == read_evidence(python, CATALOG_PROJECTS)["mmcv"]
+    kept.write_text(kept.read_text().replace('"2.1.0"', "null").replace('"8.6"', '"9.0"'))  # another identity
+    assert read() == first
+    text = kept.read_text()
+    kept.write_text(text.replace('[["8.6", 1]]', '[["9.0", 1]]'))
+    told = read().code
+    assert told is not None
+    assert told.targets == ("9.0",), "taken as it was kept"
+    kept.write_text(text.replace('[["8.6", 1]]', "7"))
+    assert read() == first, "damaged: read again"
+    library.write_bytes(library.read_bytes() + b"more")
+    assert read() == first
+    assert len(list((tmp_path / "cache/extensions").iterdir())) == 2
 
 
 def test_the_code_of_torch_itself(tmp_path: Path) -> None:

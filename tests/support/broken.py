@@ -119,7 +119,7 @@ def _truncated(there: Clone) -> None:
     data = there.extension.read_bytes()
     path = there.extension
     path.unlink()  # never through the link: the file is the good environment's, too
-    path.write_bytes(data[:1000])
+    path.write_bytes(data[:20])
 
 
 def _other_python(there: Clone) -> None:

@@ -38,13 +38,16 @@ __all__ = [
 PROJECT_COLUMNS = "name, import_name, provider, kind, urls, sdist_url, sdists, aliases, conflicts, origin"
 
 
-def read_matrix(connection: sqlite3.Connection, platform: str) -> Matrix:
-    """The matrix of a platform such as "linux_x86_64"; torch and ops are empty for one without facts."""
+def read_matrix(connection: sqlite3.Connection, platform: str, *, with_ops: bool = True) -> Matrix:
+    """The matrix of a platform such as "linux_x86_64"; torch and ops are empty for one without facts.
+
+    `with_ops`: whether the wheels of compiled ops are wanted, which are most of it; a diagnosis needs none.
+    """
     origins = _origins(connection)
     (date,) = connection.execute("SELECT value FROM meta WHERE key = 'index_date'").fetchone()
     return Matrix(
         torch=_torch(connection, platform, origins),
-        ops=_ops(connection, platform, origins),
+        ops=_ops(connection, platform, origins) if with_ops else (),
         frameworks=_frameworks(connection, origins),
         walls=_walls(connection, origins),
         toolkits=_toolkits(connection, origins),

@@ -5,14 +5,12 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from zoo_cli.catalog.entries import OpsWheels
 from zoo_cli.cli.text import human_bytes, printable
 
 if TYPE_CHECKING:
     from zoo_cli.cli.messages import Message
     from zoo_cli.packages.check import Fit
     from zoo_cli.packages.findings import Finding
-    from zoo_cli.packages.solve import Stack
 
 # code -> sentence with the finding's values
 _SENTENCES = {
@@ -82,7 +80,7 @@ _SEEN_AS = {
     "lite": _NO_OPS,
     "cached-op-less": _NO_OPS,
     "other-python": _NO_OPS,
-    "bad-extension": "ImportError: file too short, invalid ELF header",
+    "bad-extension": "ImportError: file too short; invalid ELF header; Bus error (core dumped)",
     "other-machine": "ImportError: mach-o file, but is an incompatible architecture; wrong ELF class",
     "ops-glibc": "ImportError: version `{needs}' not found",
     "missing-libraries": "ImportError: {first}: cannot open shared object file: No such file or directory",
@@ -184,22 +182,14 @@ def seen_as(finding: Finding) -> str | None:
     return printable(text.format(**values)) if text else None
 
 
-def stack_text(stack: Stack) -> str:
-    """A stack in one line."""
-    torch = stack.cell.torch
-    parts = [f"torch {torch.version}+{torch.variant}"]
-    for ops in stack.ops:
-        how = "" if isinstance(ops, OpsWheels) else ", compiled from source"
-        parts.append(f"{ops.project} {ops.version} ({torch.variant}{how})")
-    return ", ".join(parts)
-
-
 def fit_text(fit: Fit) -> tuple[str, str]:
     """What fits for a project: its name with the release, and the stack or the short reason."""
-    if fit.stack is None:
+    if not fit.is_any:
         return fit.project, f"nothing fits; why and what to do: zoo install {fit.project} --dry-run"
-    release = fit.stack.frameworks.get(fit.project)
-    return f"{fit.project} {release.version}" if release else fit.project, stack_text(fit.stack)
+    parts = [f"torch {fit.torch}+{fit.variant}"]
+    for project, version, is_built in fit.ops:
+        parts.append(f"{project} {version} ({fit.variant}{', compiled from source' if is_built else ''})")
+    return f"{fit.project} {fit.release}".rstrip(), ", ".join(parts)
 
 
 def finding_document(finding: Finding, target: str | None) -> dict[str, object]:
@@ -220,4 +210,4 @@ def finding_document(finding: Finding, target: str | None) -> dict[str, object]:
 def fit_document(fit: Fit) -> dict[str, object]:
     """One fit for --json."""
     name, text = fit_text(fit)
-    return {"project": fit.project, "fits": fit.stack is not None, "release": name, "stack": text}
+    return {"project": fit.project, "fits": fit.is_any, "release": name, "stack": text}

@@ -33,12 +33,13 @@ def interpreter_identity(executable: Path, question: str, environ: Mapping[str, 
         return None
     beside = executable.absolute().parent
     settings = [place / "pyvenv.cfg" for place in (beside, beside.parent)]
-    marks = [_mark(executable), _mark(Path(os.path.realpath(executable))), *map(_mark, settings)]
+    marks = [mark(executable), mark(Path(os.path.realpath(executable))), *map(mark, settings)]
     variables = [environ.get(name) for name in _VARIABLES]
     return [str(executable), zlib.crc32(question.encode()), marks, variables]
 
 
-def _mark(path: Path) -> list[int] | None:
+def mark(path: Path) -> list[int] | None:
+    """What changes when a file does: its size, time and number; None when it is not there."""
     try:
         status = path.stat()
     except (OSError, ValueError):
@@ -49,6 +50,11 @@ def _mark(path: Path) -> list[int] | None:
 def interpreter_place(executable: Path) -> str:
     """Where in the cache an interpreter's answer is kept."""
     return f"interpreters/{zlib.crc32(str(executable).encode('utf-8', 'surrogatepass')):08x}.json"
+
+
+def place_of(cache: Path, kind: str, identity: list[object]) -> Path:
+    """Where in the cache an answer is kept, by all that it depends on."""
+    return cache / kind / f"{zlib.crc32(json.dumps(identity).encode()):08x}.json"
 
 
 def recall(place: Path, identity: list[object], max_age_seconds: float | None = None) -> dict[str, Any] | None:

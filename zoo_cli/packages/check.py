@@ -5,36 +5,52 @@ Flow: the compiled extensions of the target are read as files (ELF), never impor
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from zoo_cli import __version__
 from zoo_cli.packages.diagnose import diagnose
 from zoo_cli.packages.findings import FAIL, Finding
 from zoo_cli.packages.installed import providing
-from zoo_cli.packages.problem import Facts, Problem
-from zoo_cli.packages.request import Request, Want
-from zoo_cli.packages.solve import Stack, search
-from zoo_cli.packages.versions import parse_range
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from zoo_cli.catalog.entries import Matrix, Project
     from zoo_cli.machine.facts import Machine
-    from zoo_cli.packages.explain import NoSolution
+    from zoo_cli.packages.request import Request
+    from zoo_cli.packages.solve import Stack
+
+_DECIDING = ("solve", "problem", "grid", "request", "versions")  # modules whose change may change what fits
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """Whether a project has a stack on this machine: one of the two fields is set."""
+class Fit(NamedTuple):
+    """What fits for a project on this machine: versions, or none at all."""
 
     project: str
-    stack: Stack | None
-    refusal: NoSolution | None
+    release: str = ""  # of the project itself, where it is a framework
+    torch: str = ""  # "2.1.2"; "" where nothing fits
+    variant: str = ""
+    ops: tuple[tuple[str, str, bool], ...] = ()  # (project, version, whether it is compiled from source)
+
+    @property
+    def is_any(self) -> bool:
+        """Whether something fits."""
+        return bool(self.torch)
 
 
-@dataclass(frozen=True, slots=True)
-class Checkup:
+class Index(NamedTuple):
+    """The facts that a check-up needs, and how to read the large ones when they are needed."""
+
+    projects: Mapping[str, Project]
+    official: frozenset[str]
+    matrix: Callable[[bool], Matrix]  # with the wheels of compiled ops, or without
+    mark: object  # changes when the facts do; None: nothing is kept
+    cache: Path | None = None  # where what fits is kept
+
+
+class Checkup(NamedTuple):
     """Everything check-env has to tell."""
 
     machine: Machine
@@ -47,51 +63,38 @@ class Checkup:
         return any(finding.status == FAIL for finding in self.findings)
 
 
-def check_environment(
-    machine: Machine,
-    matrix: Matrix,
-    projects: Mapping[str, Project],
-    wanted: tuple[str, ...],
-    official: frozenset[str],
-    environ: Mapping[str, str],
-) -> Checkup:
+def check_environment(machine: Machine, index: Index, wanted: tuple[str, ...], environ: Mapping[str, str]) -> Checkup:
     """Diagnoses the machine and its target interpreter, and solves for each wanted project as if nothing were there.
 
     `environ` tells where pip and uv keep what they built.
     """
-    findings = _findings(machine, matrix, projects, official, environ)
-    python = replace(machine.python, distributions=(), torch=None) if machine.python else None
-    facts = Facts(replace(machine, python=python), matrix, projects, official)
-    return Checkup(machine, findings, tuple(_fit(project, facts) for project in wanted))
+    return Checkup(machine, _findings(machine, index, environ), _fits(machine, index, wanted))
 
 
-def _findings(
-    machine: Machine,
-    matrix: Matrix,
-    projects: Mapping[str, Project],
-    official: frozenset[str],
-    environ: Mapping[str, str],
-) -> tuple[Finding, ...]:
+def _findings(machine: Machine, index: Index, environ: Mapping[str, str]) -> tuple[Finding, ...]:
     """The findings, with commands that the solver confirmed."""
-    python = machine.python
+    python, projects = machine.python, index.projects
+    matrix = index.matrix(False)
     if python is None or machine.is_described or not python.distributions:
         return diagnose(machine, matrix, projects, {})
     # Imported here: an environment without packages, and a described machine, need none of it.
     from zoo_cli.packages.extensions import read_evidence
     from zoo_cli.packages.surroundings import read_surroundings
 
-    evidence = read_evidence(python, projects)
+    evidence = read_evidence(python, projects, cache=index.cache)
     findings = diagnose(machine, matrix, projects, evidence, read_surroundings(python, projects, environ))
     if not any(finding.install for finding in findings):
         return findings
     from zoo_cli.packages.decide import make_problem
     from zoo_cli.packages.mend import Installed, confirmed
     from zoo_cli.packages.offers import Offers
+    from zoo_cli.packages.solve import search
 
     sound = frozenset(name for name, each in evidence.items() if each.is_sound)
+    matrix = index.matrix(True)
 
     def solves(request: Request) -> bool:
-        return search(make_problem(request, machine, matrix, projects, Offers(), official, sound)) is not None
+        return search(make_problem(request, machine, matrix, projects, Offers(), index.official, sound)) is not None
 
     frameworks = providing(python, projects, ("framework",))
     here = Installed(
@@ -102,11 +105,71 @@ def _findings(
     return confirmed(findings, projects, solves, here)
 
 
-def _fit(project: str, facts: Facts) -> Fit:
-    problem = Problem(Request((Want(project, parse_range("")),)), facts)
-    stack = search(problem)
-    if stack:
-        return Fit(project, stack, None)
-    from zoo_cli.packages.explain import explain
+def _fits(machine: Machine, index: Index, wanted: tuple[str, ...]) -> tuple[Fit, ...]:
+    """What fits, as it was kept from an earlier run with the same facts on the same machine, else solved."""
+    from zoo_cli.machine.remembered import place_of, recall, remember
 
-    return Fit(project, None, explain(problem))
+    identity = _identity(machine, index, wanted)
+    place = place_of(index.cache, "fits", identity) if index.cache and index.mark else None
+    kept = _read(recall(place, identity)) if place else None
+    if kept is not None:
+        return kept
+    fits = _solved(machine, index, wanted)
+    if place:
+        remember(place, identity, {"fits": fits})
+    return fits
+
+
+def _read(kept: dict[str, Any] | None) -> tuple[Fit, ...] | None:
+    """The fits of a kept document; None when it is not one."""
+    try:
+        found = []
+        for project, release, torch, variant, ops in (kept or {})["fits"]:
+            built = tuple((str(name), str(version), bool(is_built)) for name, version, is_built in ops)
+            found.append(Fit(str(project), str(release), str(torch), str(variant), built))
+        return tuple(found)
+    except (LookupError, TypeError, ValueError):
+        return None
+
+
+def _identity(machine: Machine, index: Index, wanted: tuple[str, ...]) -> list[object]:
+    """Everything that the answer depends on, in the form in which JSON gives it back."""
+    from zoo_cli.machine.remembered import mark
+
+    libc = [machine.libc.kind, machine.libc.version] if machine.libc else None
+    gpus = [[gpu.vendor, gpu.name, str(gpu.capability)] for gpu in (*machine.gpus, *machine.other_gpus)]
+    python = [machine.python.tag, machine.python.version, machine.python.bits] if machine.python else None
+    here = [
+        machine.platform,
+        libc,
+        machine.driver,
+        machine.cuda_user_mode,
+        gpus,
+        python,
+        list(machine.marks),
+        machine.is_described,
+    ]
+    code = [mark(Path(__file__).with_name(f"{name}.py")) for name in _DECIDING]
+    return [__version__, code, index.mark, here, list(wanted)]
+
+
+def _solved(machine: Machine, index: Index, wanted: tuple[str, ...]) -> tuple[Fit, ...]:
+    from zoo_cli.packages.problem import Facts, Problem
+    from zoo_cli.packages.request import Request, Want
+    from zoo_cli.packages.solve import search
+    from zoo_cli.packages.versions import parse_range
+
+    python = replace(machine.python, distributions=(), torch=None) if machine.python else None
+    facts = Facts(replace(machine, python=python), index.matrix(True), index.projects, index.official)
+    wants = [Want(project, parse_range("")) for project in wanted]
+    return tuple(_fit(want.project, search(Problem(Request((want,)), facts))) for want in wants)
+
+
+def _fit(project: str, stack: Stack | None) -> Fit:
+    from zoo_cli.packages.solve import SourceBuild
+
+    if stack is None:
+        return Fit(project)
+    release = stack.frameworks.get(project)
+    ops = tuple((each.project, each.version, isinstance(each, SourceBuild)) for each in stack.ops)
+    return Fit(project, release.version if release else "", stack.cell.torch.version, stack.cell.torch.variant, ops)

@@ -5,9 +5,11 @@ Pure. `extensions` and `surroundings` read it, `diagnose` judges it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from zoo_cli.trust.fatbin import DeviceCode
 
 
@@ -41,6 +43,25 @@ class OpsEvidence(NamedTuple):
     def is_sound(self) -> bool:
         """Whether there are compiled files and nothing in them speaks against the target's torch."""
         return bool(self.extensions) and not (self.missing_libraries or self.unresolved or self.problem)
+
+
+_LISTS = ("extensions", "missing_libraries", "unresolved", "machines", "pythons")
+
+
+def from_document(document: Mapping[str, Any] | None) -> OpsEvidence | None:
+    """The evidence that was kept as JSON; None when it is none of this form."""
+    from zoo_cli.trust.fatbin import DeviceCode
+
+    try:
+        values = dict(document or {})
+        values |= {name: tuple(map(str, values[name])) for name in _LISTS}
+        if values["code"] is not None:
+            parts, sass, ptx, compression, is_relocatable = values["code"]
+            pairs = [tuple((str(name), int(count)) for name, count in each) for each in (sass, ptx)]
+            values["code"] = DeviceCode(int(parts), pairs[0], pairs[1], tuple(compression), bool(is_relocatable))
+        return OpsEvidence(**values)
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 class Surroundings(NamedTuple):

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_cli import __version__
 from zoo_cli.packages.evidence import OpsEvidence
 
 if TYPE_CHECKING:
@@ -28,14 +29,49 @@ _LIBRARY_PLACES = ("lib64", "usr/lib64", "lib", "usr/lib", "usr/local/lib", "usr
 
 
 def read_evidence(
-    python: Interpreter, projects: Mapping[str, Project], root: Path = Path("/")
+    python: Interpreter, projects: Mapping[str, Project], root: Path = Path("/"), cache: Path | None = None
 ) -> dict[str, OpsEvidence]:
-    """Project -> what its files say, for every installed project with compiled files; `root` is for tests."""
+    """Project -> what its files say, for every installed project with compiled files.
+
+    `root` is for tests. `cache`: where what was read is kept, as long as none of the files has changed: torch alone
+    has some 30 MB of symbols.
+    """
     return {
-        here.name: _read_ops(here, projects[here.name], python, root)
+        here.name: _kept_or_read(here, projects[here.name], python, root, cache)
         for here in python.distributions
         if here.name in projects and projects[here.name].kind in ("ops", "companion")
     }
+
+
+def _kept_or_read(
+    here: Distribution, project: Project, python: Interpreter, root: Path, cache: Path | None
+) -> OpsEvidence:
+    if cache is None:
+        return _read_ops(here, project, python, root)
+    from zoo_cli.machine.remembered import place_of, recall, remember
+    from zoo_cli.packages.evidence import from_document
+
+    identity = _identity(here, project, python, root)
+    place = place_of(cache, "extensions", identity)
+    kept = from_document(recall(place, identity))
+    if kept is not None:
+        return kept
+    found = _read_ops(here, project, python, root)
+    remember(place, identity, found._asdict())
+    return found
+
+
+def _identity(here: Distribution, project: Project, python: Interpreter, root: Path) -> list[object]:
+    """Every file that the evidence is read from, and what else it depends on."""
+    from zoo_cli.machine.remembered import mark
+
+    own = own_libraries(here)
+    torch = Path(python.torch.source).parent / "lib" if python.torch else None
+    linked = sorted(torch.glob("lib*.so*")) if torch else []
+    version = Path(here.location) / project.import_name / "version.py"
+    system = [place / "libstdc++.so.6" for place in _library_places(root, python)]
+    files = [[str(path), mark(path)] for path in (*own, *linked, version, *system)]
+    return [__version__, here.name, here.version, python.executable, files]
 
 
 def own_libraries(here: Distribution) -> list[Path]:
@@ -126,13 +162,18 @@ def _libstdcxx(root: Path, python: Interpreter) -> str | None:
     """The newest GLIBCXX of the C++ library that the target would load; None when none is found."""
     from zoo_cli.trust.elf import newest_version
 
-    triplet = re.sub(r"^linux-", "", python.platform) + "-linux-gnu"
-    places = [root / place / sub for place in _LIBRARY_PLACES for sub in ("", triplet)]
-    for place in ([Path(python.prefix, "lib")] if python.is_conda else []) + places:
+    for place in _library_places(root, python):
         elf = read_library(place / "libstdc++.so.6").elf
         if elf:
             return newest_version(elf.offered_versions, "GLIBCXX")
     return None
+
+
+def _library_places(root: Path, python: Interpreter) -> list[Path]:
+    """Where the loader looks for the C++ library, in its order."""
+    triplet = re.sub(r"^linux-", "", python.platform) + "-linux-gnu"
+    places = [root / place / sub for place in _LIBRARY_PLACES for sub in ("", triplet)]
+    return [Path(python.prefix, "lib"), *places] if python.is_conda else places
 
 
 def _module_version(path: Path) -> str | None:

@@ -15,6 +15,9 @@ from zoo_cli.cli.text import columns, printable
 from zoo_cli.errors import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from zoo_cli.catalog.entries import Matrix, Project
     from zoo_cli.cli.console import Console
     from zoo_cli.cli.target import Target
     from zoo_cli.packages.check import Checkup
@@ -87,16 +90,28 @@ def _check(
     from zoo_cli.catalog.compat import projects as known_projects
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.cli.target import find_target
-    from zoo_cli.packages.check import check_environment
-    from zoo_cli.packages.request import parse_wants
+    from zoo_cli.directories import cache_path
+    from zoo_cli.machine.remembered import mark
+    from zoo_cli.packages.check import Index, check_environment
 
     catalog = open_catalog()
     known = known_projects(catalog)
-    wanted = tuple(want.project for want in parse_wants(projects or DEFAULT_PROJECTS, known))
     target = find_target(catalog, console, python=python, described=described)
-    matrix = read_matrix(catalog, target.machine.platform)
-    official = official_providers(catalog)
-    return check_environment(target.machine, matrix, known, wanted, official, console.environ), target
+    (_number, _name, file) = catalog.execute("PRAGMA database_list").fetchone()
+
+    def matrix(with_ops: bool) -> Matrix:
+        return read_matrix(catalog, target.machine.platform, with_ops=with_ops)
+
+    index = Index(known, official_providers(catalog), matrix, [file, mark(Path(file))], cache_path())
+    return check_environment(target.machine, index, _wanted(projects, known), console.environ), target
+
+
+def _wanted(projects: tuple[str, ...], known: Mapping[str, Project]) -> tuple[str, ...]:
+    if not projects:
+        return DEFAULT_PROJECTS
+    from zoo_cli.packages.request import parse_wants
+
+    return tuple(want.project for want in parse_wants(projects, known))
 
 
 def _fix(console: Console, checkup: Checkup, target: Target, *, yes: bool) -> tuple[Finding, ...]:

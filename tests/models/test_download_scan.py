@@ -49,6 +49,9 @@ def test_an_unknown_class_is_named_and_can_be_trusted(site: Site, capsys: pytest
     scan = model["checkpoints"][0]["scan"]
     assert (scan["verdict"], scan["trusted"], scan["is_whole"]) == ("ok", ["lab.models.Net"], True)
     assert Path("plain.pth").read_bytes() == UNKNOWN
+    (receipt,) = Path().glob("*.zoo.json")
+    (kept,) = json.loads(receipt.read_text())["files"]
+    assert kept["scan"] == "no code found (allow list 2026-11, 4 globals, trusted by you: lab.models.Net)"
 
 
 def test_every_checkpoint_has_its_verdict_in_the_document(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,6 +60,7 @@ def test_a_receipt_says_what_came_from_where_and_what_it_rests_on(site: Site, ou
         "path": CHECKPOINT, "role": "checkpoint", "size_bytes": len(BODIES[CHECKPOINT]),
         "sha256": hashlib.sha256(BODIES[CHECKPOINT]).hexdigest(), "evidence": "prefix",
         "url": site.server.url(site.path_of(CHECKPOINT)), "upstream": f"{CHECKPOINTS}/zoo/{CHECKPOINT}",
+        "scan": "no code found (allow list 2026-11, 3 globals)",
     }  # fmt: skip
     source = receipt["config"]
     assert source["path"] == "configs/net/net_r50.py"
@@ -183,6 +184,7 @@ files = st.builds(
     st.sampled_from(["0" * 64, "1" * 64]),
     st.sampled_from(["prefix", "none"]),
     st.none() | names,
+    scan=st.none() | names,
 )
 receipts = st.builds(
     Receipt, names, names, st.none() | names, st.none() | names, names, names, names,

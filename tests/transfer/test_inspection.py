@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,14 @@ def test_the_store_neither_keeps_nor_gives_a_bad_file(tmp_path: Path) -> None:
         refused(lambda: fetch(wanted(server, EVIL), out / "a.pth", QUICK, store=store))
         assert len(server.requests) == before
     nothing_but(out)
+
+
+def test_code_stops_several_connections_too(tmp_path: Path) -> None:
+    heard = Heard()
+    with Server({"/a.pth": EVIL}) as server:
+        server.always("/a.pth", Slow(8_000_000))
+        settings = replace(QUICK, connections=4)
+        error = refused(lambda: fetch(wanted(server, EVIL), tmp_path / "a.pth", settings, heard))
+    assert error.early
+    assert max(event.have_bytes for event in heard.of(Advanced) if isinstance(event, Advanced)) < len(EVIL)
+    nothing_but(tmp_path)

@@ -65,6 +65,7 @@ def test_every_payload_is_live_and_stopped(live: Path) -> None:
     assert set(ours(live).values()) == {"stopped"}
 
 
+@pytest.mark.network
 def test_payloads_beside_other_scanners(live: Path) -> None:
     safe = loaded(live, "weights-only", torch_python())
     assert not any(how["fired"] for how in safe.values())
@@ -75,6 +76,7 @@ def test_payloads_beside_other_scanners(live: Path) -> None:
     assert stopped["zoo"] == len(rows["zoo"]) >= max(stopped.values())
 
 
+@pytest.mark.network
 def test_ordinary_checkpoints_beside_other_scanners(ordinary: Path) -> None:
     files = sorted(ordinary.iterdir())
     assert len(files) >= 25

@@ -93,7 +93,7 @@ def _timeless(receipt: Receipt, done: PickReceipt) -> Receipt:
     on_config = "record" if model and model.release.record_sha256 else "crc"
     on_file = {file.name: _rests_on(file.name, file.role, file.sha256) for file in done.pick.files}
     files = tuple(
-        replace(each, url=None, evidence=on_config if each.role == "config" else on_file[each.path])
+        replace(each, url=None, scan=None, evidence=on_config if each.role == "config" else on_file[each.path])
         for each in receipt.files
     )
     return replace(receipt, files=files)
@@ -231,7 +231,8 @@ def _unpacked(bundle: Bundle, model: Receipt, how: Unpacking, listen: Listener) 
         listen(Finished(name, file.size_bytes, evidence, bundle.path.name, already_here=not is_new))
         if file.role == "config" and (imports := _imports_of(bundle, file)):
             listen(Noted(f"{name}: whoever uses it will import {', '.join(imports)}"))
-        files.append(replace(file, path=name, url=None, evidence=evidence))
+        scan = screening.verdict.sentence if screening and screening.verdict else None
+        files.append(replace(file, path=name, url=None, evidence=evidence, scan=scan))
         places.append(folder + name)
     receipt = replace(model, files=tuple(files), date=how.date, zoo=__version__, links=(), bundle=bundle.digest)
     if how.with_receipts:

@@ -145,8 +145,9 @@ def _files(done: PickReceipt) -> Iterator[ReceiptFile]:
     for file, received in zip(done.pick.files, done.files, strict=True):
         url = None if received.already_here or "://" not in received.url else redacted(received.url)
         yield ReceiptFile(
-            received.path.name, file.role, received.size_bytes, received.sha256, received.evidence, url, file.urls[0]
-        )
+            received.path.name, file.role, received.size_bytes, received.sha256, received.evidence, url, file.urls[0],
+            received.verdict.sentence if received.verdict else None,
+        )  # fmt: skip
 
 
 def _config_source(done: PickReceipt) -> ConfigSource | None:

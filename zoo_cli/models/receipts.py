@@ -42,7 +42,7 @@ class ReceiptFile:
 
     `evidence` is what its identity rested on then: for checkpoints and logs as in `hashes.Evidence`, for configs as in
     `release.Release`. `url` is the address that delivered it, None when it was there already; `upstream` the one in
-    the index.
+    the index. `scan` is what the scanner said of a checkpoint, with its allow list and what the user trusted.
     """
 
     path: str
@@ -52,6 +52,7 @@ class ReceiptFile:
     evidence: str
     url: str | None = None
     upstream: str | None = None
+    scan: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,7 @@ class _Reader:
             raise BadReceipt(self.path, f"role or size of {name[:100]!r} is none")
         return ReceiptFile(
             name, role, size, self.digest(fields, "sha256"), self.text(fields, "evidence"),
-            self.maybe(fields, "url"), self.maybe(fields, "upstream"),
+            self.maybe(fields, "url"), self.maybe(fields, "upstream"), self.maybe(fields, "scan"),
         )  # fmt: skip
 
     def config(self, value: object) -> ConfigSource:

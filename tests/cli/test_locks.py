@@ -1,0 +1,104 @@
+"""`zoo sync` and `zoo export` on real wheels and a real environment; what cannot be done is one clear error."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.changing import content
+from tests.support.cli import zoo
+from tests.support.wheels import write_wheel
+from zoo_cli.packages.lockfile import Lock, LockedFile, LockedPackage
+from zoo_cli.packages.locking import read_lock, write_lock
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    """A lock of two small wheels in a directory."""
+    wheels = [write_wheel(tmp_path / "wheels", name, "1.0") for name in ("first", "second")]
+    packages = tuple(
+        LockedPackage(path.name.split("-")[0], "1.0", (LockedFile(path.name, path.as_uri(), digest_of(path)),))
+        for path in wheels
+    )
+    write_lock(
+        Lock(f"=={PYTHON}.*", f"python_version == '{PYTHON}'", packages, ("first",)), tmp_path / "pylock.toml", ""
+    )
+    return tmp_path / "pylock.toml"
+
+
+def digest_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Path:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
+    return tmp_path / "env/bin/python"
+
+
+def test_an_environment_becomes_equal_and_goes_back(lock: Path, python: Path, tmp_path: Path) -> None:
+    before = content(python.parent.parent)
+    ran = zoo(tmp_path, "sync", lock, "--python", python, "--json")
+    assert [(each["name"], each["after"]) for each in ran.document["changes"]] == [("first", "1.0"), ("second", "1.0")]
+    assert zoo(tmp_path, "sync", lock, "--python", python, "--json").document["changed"] is False
+    smaller = replace(read_lock(lock), packages=read_lock(lock).packages[:1])
+    write_lock(smaller, tmp_path / "pylock.less.toml", "")
+    refused = zoo(tmp_path, "sync", "pylock.less.toml", "--python", python)
+    assert (refused.code, "error[needs-consent]" in refused.err) == (2, True)
+    assert f"zoo sync pylock.less.toml --python {python} --yes" in refused.err
+    assert zoo(tmp_path, "sync", "pylock.less.toml", "--python", python, "--yes").code == 0
+    assert subprocess.run([python, "-c", "import first"], check=False).returncode == 0
+    assert subprocess.run([python, "-c", "import second"], check=False, stderr=subprocess.DEVNULL).returncode == 1
+    assert zoo(tmp_path, "undo", "1", "--python", python).code == 0
+    assert content(python.parent.parent) == before
+
+
+def test_a_wheel_that_is_not_the_locked_one_changes_nothing(lock: Path, python: Path, tmp_path: Path) -> None:
+    before = content(python.parent.parent)
+    write_wheel(tmp_path / "wheels", "second", "1.0", files={"second.py": "value = 2\n"})
+    ran = zoo(tmp_path, "sync", lock, "--python", python)
+    assert (ran.code, "error[hash-mismatch]" in ran.err) == (6, True), ran.err
+    assert content(python.parent.parent) == before
+
+
+def test_a_dry_run_and_a_lock_for_others_make_nothing(lock: Path, tmp_path: Path) -> None:
+    ran = zoo(tmp_path, "sync", lock, "--env", "new", "--dry-run")
+    assert (ran.code, "+ first 1.0" in ran.err) == (0, True)
+    write_lock(replace(read_lock(lock), requires_python="==2.7.*"), tmp_path / "pylock.old.toml", "")
+    ran = zoo(tmp_path, "sync", "pylock.old.toml", "--env", "new")
+    assert (ran.code, "error[lock-does-not-fit]" in ran.err, "Python ==2.7.*" in ran.err) == (3, True, True)
+    assert "zoo lock first --python" in ran.err
+    assert not (tmp_path / "new").exists()
+
+
+def test_export_says_the_same_in_other_words(lock: Path, tmp_path: Path) -> None:
+    ran = zoo(tmp_path, "export", lock)
+    assert [line.split("==")[0] for line in ran.out.splitlines() if not line.startswith("#")] == ["first", "second"]
+    assert zoo(tmp_path, "export", lock, "--format", "colab").out.startswith("%%bash\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("sync",), "pylock.zoo.toml"),
+        (("sync", "pylock.bad.toml"), "not a TOML file"),
+        (("export", "requirements.txt"), "pylock.NAME.toml"),
+        (("lock", "mmdet", "-o", "mine.lock"), "pylock.NAME.toml"),
+    ],
+)
+def test_what_is_no_lock_is_one_clear_error(tmp_path: Path, words: tuple[str, ...], told: str) -> None:
+    (tmp_path / "pylock.bad.toml").write_bytes(b"\xff")
+    ran = zoo(tmp_path, *words)
+    assert (ran.code, "error[bad-lock]" in ran.err, told in ran.err) == (2, True, True)
+
+
+def test_what_is_compiled_here_cannot_be_locked(tmp_path: Path) -> None:
+    ran = zoo(tmp_path, "lock", "mmdet", "--torch", "2.13", "--build", "mmcv", "--machine", "python=3.11,os=linux")
+    assert (ran.code, "error[cannot-lock]" in ran.err, "zoo build mmcv==2.1.0" in ran.err) == (2, True, True), ran.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -38,12 +39,12 @@ class Loopback:
         )
         self.server.files[ADDRESS] = self.wheels["torch"]
 
-    def install(self, *words: str | Path) -> Ran:
+    def install(self, *words: str | Path, torch: str = "torch==2.6.0") -> Ran:
         mirror = f"https://download.pytorch.org={self.server.url('/')}"
         return zoo(
             self.home,
             "install",
-            "torch==2.6.0",
+            torch,
             "--device",
             "cpu",
             "--mirror",
@@ -121,6 +122,40 @@ def test_a_wheel_that_left_its_page_is_told(there: Loopback, python: Path) -> No
     assert there.installed(python) == []
 
 
+OLDER = f"torch-2.5.1+cpu-{TAG}-{TAG}-linux_x86_64.whl"
+
+
+def offer_older(there: Loopback, folder: Path) -> str:
+    """Torch 2.5.1 beside 2.6.0; gives its anchor, relative and percent-encoded."""
+    files = {"torch/version.py": VERSION_FILE.replace("2.6.0", "2.5.1"), "torch/__init__.py": ""}
+    path = write_wheel(folder, "torch", "2.5.1+cpu", tag=f"{TAG}-{TAG}-linux_x86_64", files=files)
+    there.server.files[f"/whl/cpu/{OLDER}"] = path.read_bytes()
+    return f'<a href="../{OLDER.replace("+", "%2B")}">{OLDER}</a>'
+
+
+@pytest.mark.parametrize("newest", ["", f'<a href="../{TORCH.replace("+", "%2B")}" data-yanked="broken">{TORCH}</a>'])
+def test_a_wheel_that_is_gone_or_taken_back_is_a_fact_and_the_next_is_planned(
+    there: Loopback, python: Path, tmp_path: Path, newest: str
+) -> None:
+    there.server.files["/whl/cpu/torch/"] = Page((newest + offer_older(there, tmp_path / "older")).encode())
+    ran = there.install("--python", python, torch="torch>=2.5,<2.7")
+    assert ran.code == 0, ran.err
+    how = "was taken back by its publisher" if newest else "is not on its page any more"
+    assert f"{TORCH} {how}" in ran.err
+    assert there.installed(python) == ["torch-2.5.1+cpu.dist-info"]
+
+
+def test_a_json_page_is_read(there: Loopback, python: Path) -> None:
+    digest = hashlib.sha256(there.wheels["torch"]).hexdigest()
+    address = f"../{TORCH.replace('+', '%2B')}"
+    files = [{"filename": TORCH, "url": address, "hashes": {"sha256": digest}, "yanked": False}]
+    body = json.dumps({"meta": {"api-version": "1.1"}, "name": "torch", "files": files}).encode()
+    there.server.files["/whl/cpu/torch/"] = Page(body, "application/vnd.pypi.simple.v1+json")
+    ran = there.install("--python", python, "--json")
+    assert ran.code == 0, ran.err
+    assert [pin["sha256"] for pin in ran.document["plan"]] == [digest]
+
+
 def test_a_page_that_cannot_be_read_is_noted_and_not_needed(there: Loopback, python: Path) -> None:
     there.server.always("/whl/cpu/torch/", Status(500))
     ran = there.install("--python", python)
@@ -182,6 +217,7 @@ def test_offline_takes_the_kept_wheel_and_asks_nobody(there: Loopback, tmp_path:
     asked = len(there.server.requests)
     ran = there.install("--python", environment(tmp_path / "two"), "--offline")
     assert ran.code == 0, ran.err
+    assert "Offline: the pages of these wheels were not asked" in ran.err
     assert (
         len(there.server.requests_for(ADDRESS.replace("+", "%2B"))) + len(there.server.requests_for("/whl/cpu/torch/"))
         <= asked

@@ -163,6 +163,7 @@ class Planner:
         from zoo_cli.transfer.settings import Settings
 
         self._console, self._catalog, self._choices = console, catalog, choices
+        self.gone: list[str] = []  # addresses of wheels that their pages do not offer any more
         self.settings = Settings(offline=console.offline, health=users_health(console.environ))
         self.known = projects(catalog)
         publishers = providers(catalog)
@@ -234,10 +235,12 @@ class Planner:
             ZooError: a page cannot be read, a choice cannot be.
         """
         from zoo_cli.catalog.compat import official_providers, read_matrix
-        from zoo_cli.packages.decide import make_problem
+        from zoo_cli.packages.decide import make_problem, without_wheel
         from zoo_cli.packages.extensions import read_evidence
 
         matrix = read_matrix(self._catalog, machine.platform)
+        for address in self.gone:
+            matrix = without_wheel(matrix, address)
         self.request = keep_installed(self.request, names_in(self._choices.keep), machine, self.known)
         offers = self._read_pages(machine, matrix)
         here = machine.python

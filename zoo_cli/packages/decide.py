@@ -21,7 +21,7 @@ from zoo_cli.packages.versions import public
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from zoo_cli.catalog.entries import Matrix, Project
+    from zoo_cli.catalog.entries import Matrix, OpsWheels, Project
     from zoo_cli.machine.facts import Interpreter, Machine
     from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.plan import Pin
@@ -95,3 +95,26 @@ def _from_page(pin: Pin, offers: Offers) -> Pin:
     return replace(
         pin, urls=(link.url,), sha256=link.sha256 or pin.sha256, evidence="seen", source=link.page, date="now"
     )
+
+
+def without_wheel(matrix: Matrix, address: str) -> Matrix:
+    """The facts without a wheel that its page does not offer any more, by the address the index expects it at."""
+    return replace(
+        matrix,
+        torch=tuple(_shorter(build, address) for build in matrix.torch),
+        ops=tuple(_narrower(row, address) for row in matrix.ops),
+    )
+
+
+def _narrower(row: OpsWheels, address: str) -> OpsWheels:
+    kept = {tag: each for tag, each in row.python_tags.items() if not _is_at(row, tag, address)}
+    return row if len(kept) == len(row.python_tags) else replace(row, python_tags=kept)
+
+
+def _is_at(row: OpsWheels, tag: str, address: str) -> bool:
+    return (row.url(tag) or row.page_url) == address
+
+
+def _shorter(build: TorchBuild, address: str) -> TorchBuild:
+    kept = tuple(tag for tag in build.python_tags if build.url(tag) != address)
+    return build if len(kept) == len(build.python_tags) else replace(build, python_tags=kept)

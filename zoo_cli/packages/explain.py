@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from zoo_cli.catalog.entries import Project
     from zoo_cli.packages.problem import Problem
-    from zoo_cli.packages.request import Request
+    from zoo_cli.packages.request import Request, Want
 
 # Tried for deletion in this order: what explains least is dropped first.
 _DELETION_ORDER = (
@@ -204,7 +204,7 @@ def _options(problem: Problem, names: tuple[str, ...], stack: Stack) -> Iterator
 
 def translate(request: Request, projects: Mapping[str, Project], provider: str) -> Request:
     """The request in a provider's own project names: mmdet from onedl is onedl-mmdetection."""
-    wants = []
+    wants: dict[str, Want] = {}  # two names of one project become one
     for want in request.wants:
         project = projects.get(want.project)
         own = next(
@@ -219,5 +219,6 @@ def translate(request: Request, projects: Mapping[str, Project], provider: str) 
             None,
         )
         # A fork numbers its releases itself: a range for the original says nothing about them.
-        wants.append(replace(want, project=own, versions=parse_range("")) if own else want)
-    return replace(request, wants=tuple(wants))
+        said = replace(want, project=own, versions=parse_range("")) if own else want
+        wants.setdefault(said.project, said)
+    return replace(request, wants=tuple(wants.values()))

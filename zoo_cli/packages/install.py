@@ -144,15 +144,14 @@ class Work:
 
 
 def execute(plan: Plan, work: Work) -> Receipt:
-    """Does what the plan says, as one change of the environment: wholly, or it is as it was.
+    """Does what a confirmed plan says, as one change of the environment: wholly, or it is as it was.
 
     Raises:
         ZooError: of transfer, wheel inspection, the journal, the installer, or `OpsBroken` when the ops do not run
             afterwards.
     """
     started = work.clock()
-    confirmed = [work.supply.confirm(pin) for pin in plan.fetched]
-    files = {pin.project: work.supply.wheel(pin) for pin in confirmed}
+    files = {pin.project: work.supply.wheel(pin) for pin in plan.fetched}
     reports = [_inspect(plan, project, path) for project, path in files.items()]
     with work.begin() as lock:
         steps, built = _change(plan, work, files, lock)

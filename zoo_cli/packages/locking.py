@@ -118,7 +118,7 @@ def make_lock(
         if pin.kind == "build":
             raise CannotLock(pin.project, pin.version, "built")
     assert machine.python is not None
-    files = {pin.project: (pin, _located(pin, supply)) for pin in map(supply.confirm, plan.fetched)}
+    files = {pin.project: (pin, _located(pin, supply)) for pin in supply.confirmed(plan, machine).fetched}
     words = plan.requirements(lambda pin: files[pin.project][1][0])
     resolved = _resolve(words, machine, say)
     ours = tuple(

@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.packages.grid import python_of
+from zoo_cli.packages.problem import TORCH_FAMILY
+from zoo_cli.packages.wheels import Fits, WheelTarget, fits, parse_wheel_name, tags_for
 
 if TYPE_CHECKING:
-    from zoo_cli.packages.plan import Pin
+    from collections.abc import Sequence
+
+    from zoo_cli.machine.facts import Machine
+    from zoo_cli.packages.findlinks import Link
+    from zoo_cli.packages.plan import Pin, Plan
     from zoo_cli.transfer.events import Listener
     from zoo_cli.transfer.fetch import Received
     from zoo_cli.transfer.hashes import Sha256
@@ -35,6 +42,9 @@ class WheelGone(ZooError):
     file: str
     page: str
     known_since: str  # the day the index read about it
+    yanked: str | None  # the reason it was taken back, "" without one; None when it is not there at all
+    address: str  # where the index expects it
+    words: tuple[str, ...] = ()  # the command as typed; set by who has it
 
 
 @dataclass(frozen=True)
@@ -47,11 +57,24 @@ class Supply:
     settings: Settings
     listen: Listener
 
-    def confirm(self, pin: Pin) -> Pin:
-        """The pin as its page has it today: exact file, digest; as the index has it when the page cannot be read.
+    def confirmed(self, plan: Plan, machine: Machine) -> Plan:
+        """The plan with its wheels as their pages have them today.
 
         Raises:
-            WheelGone: the page is there and does not list the file.
+            WheelGone: a page does not offer one any more.
+        """
+        pins = {pin.project: self.confirm(pin, _wanted(pin, plan, machine)) for pin in plan.fetched}
+        return replace(plan, pins=tuple(pins.get(pin.project, pin) for pin in plan.pins))
+
+    def confirm(self, pin: Pin, target: WheelTarget) -> Pin:
+        """The pin as its page has it today: exact file, digest; as the index has it when the page cannot be read.
+
+        Args:
+            pin: a wheel of the plan; where the index knows its page only, the page's best wheel is taken.
+            target: what the wheel has to fit.
+
+        Raises:
+            WheelGone: the page is there, and does not list the file or has taken it back (PEP 592).
         """
         from zoo_cli.packages.pages import read_listing
         from zoo_cli.transfer.events import Noted
@@ -63,12 +86,15 @@ class Supply:
             listing = read_listing((page,), quick)
             if listing.skipped:
                 why = listing.skipped[0].error.code
-                self.listen(Noted(f"{page} was not read ({why}): {pin.file_name} is as the index knows it"))
+                self.listen(Noted(f"{page} was not read ({why}): {_named(pin)} is as the index knows it"))
                 continue
-            link = next((link for link in listing.links if link.filename == pin.file_name), None)
-            if link is None:
-                raise WheelGone(pin.project, pin.file_name, page, pin.date)
-            return replace(pin, sha256=link.sha256, size_bytes=link.size_bytes, evidence="seen", source=page)
+            link = _link_of(pin, listing.links, target)
+            if link is None or link.yanked is not None:
+                raise WheelGone(pin.project, _named(pin), page, pin.date, link.yanked if link else None, pin.urls[0])
+            found = replace(pin, sha256=link.sha256, size_bytes=link.size_bytes, evidence="seen", source=page)
+            if link.filename == pin.file_name:
+                return found
+            return replace(found, urls=(link.url,), version=parse_wheel_name(link.filename).full_version)
         return pin
 
     def wheel(self, pin: Pin) -> Path:
@@ -99,6 +125,30 @@ class Supply:
         wanted = Wanted(name, self.mirrors.all_addresses(urls, "wheels"), size_bytes, digest)
         place = wheel_place(self.store.root, urls[0])
         return fetch(wanted, place, self.settings, self.listen, store=self.store, replace=True)
+
+
+def _wanted(pin: Pin, plan: Plan, machine: Machine) -> WheelTarget:
+    """What a wheel of the plan has to fit."""
+    build = plan.stack.cell.torch
+    python = machine.python.version if machine.python else python_of(plan.python)
+    tags = tags_for(plan.python, machine.platform, machine.libc)
+    if pin.project in TORCH_FAMILY:
+        return WheelTarget(pin.project, python, tags, pin.version)
+    return WheelTarget(pin.project, python, tags, pin.version, build.version, build.variant, needs_ops=True)
+
+
+def _named(pin: Pin) -> str:
+    """How a wheel is named to people: its file, or project and version where only a page is known."""
+    return pin.file_name if pin.file_name.endswith(".whl") else f"{pin.project} {pin.version}"
+
+
+def _link_of(pin: Pin, links: Sequence[Link], target: WheelTarget) -> Link | None:
+    """The link of a pin's file; where no file name is known, of the wheel that fits the target best."""
+    if pin.file_name.endswith(".whl"):
+        return next((link for link in links if link.filename == pin.file_name), None)
+    fitting = ((fits(link, target), link) for link in links if link.filename.endswith(".whl"))
+    ranked = [(found.rank, number, link) for number, (found, link) in enumerate(fitting) if isinstance(found, Fits)]
+    return min(ranked)[2] if ranked else None
 
 
 def wheel_place(cache: Path, url: str) -> Path:

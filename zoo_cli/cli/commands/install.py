@@ -15,12 +15,14 @@ from zoo_cli.cli.planning import Choices, Planner, names_in, planning_options, t
 from zoo_cli.cli.target import Target, find_target
 from zoo_cli.cli.text import printable
 from zoo_cli.packages import install as flow
+from zoo_cli.packages.explain import NoSolution
 from zoo_cli.packages.journal import journal_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from zoo_cli.cli.console import Console
+    from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.plan import Pin, Plan
     from zoo_cli.transfer.settings import Settings
     from zoo_cli.transfer.sources import Mirrors
@@ -87,6 +89,8 @@ def command(
     here = target.machine.python
     installed = journal_of(here).distributions() if here and target.executable else None
     plan, offers = planner.plan(target.machine, words)
+    if mirrors is not None and not dry_run:
+        plan, offers = _confirmed(console, planner, target, (plan, offers), mirrors, words)
     install_view.show(console, plan, target, offers)
     if dry_run or mirrors is None:
         install_view.tell_dry_run(console, plan, target)
@@ -102,6 +106,49 @@ def _settled(console: Console, target: Target, *, yes: bool) -> bool:
     """Whether a change that was cut off was in the way and is not any more."""
     here = target.machine.python if target.executable else None
     return here is not None and settle(console, journal_of(here), yes=yes)
+
+
+def _confirmed(
+    console: Console,
+    planner: Planner,
+    target: Target,
+    planned: tuple[Plan, Offers],
+    mirrors: Mirrors,
+    words: tuple[str, ...],
+) -> tuple[Plan, Offers]:
+    """The plan with its wheels as their pages have them; planned again without a wheel that is gone.
+
+    Raises:
+        ZooError: `WheelGone` of a wheel that no plan can do without.
+    """
+    from zoo_cli.directories import state_directory
+    from zoo_cli.packages.supply import Supply, WheelGone
+    from zoo_cli.transfer.events import Noted
+    from zoo_cli.transfer.store import users_store
+    from zoo_cli.trust.seen import Seen
+
+    def listen(event: object) -> None:
+        if isinstance(event, Noted):
+            console.warn(event.text)
+
+    plan, offers = planned
+    if console.offline and plan.fetched:
+        console.say("Offline: the pages of these wheels were not asked; they are as the index knows them.")
+    supply = Supply(users_store(), Seen(state_directory()), mirrors, planner.settings, listen)
+    while True:
+        try:
+            return supply.confirmed(plan, target.machine), offers
+        except WheelGone as gone:
+            gone.words = words
+            if gone.address in planner.gone:
+                raise
+            how = "is not on its page any more" if gone.yanked is None else "was taken back by its publisher"
+            console.warn(f"{gone.file} {how} ({gone.page}); planning without it")
+            planner.gone.append(gone.address)
+            try:
+                plan, offers = planner.plan(target.machine, words)
+            except NoSolution:
+                raise gone from None
 
 
 def consent(console: Console, plan: Plan, choices: Choices, words: tuple[str, ...], *, yes: bool) -> None:

@@ -265,12 +265,16 @@ def ops_broken(error: OpsBroken) -> Message:
 
 @describe.register
 def wheel_gone(error: WheelGone) -> Message:
-    """A wheel that is not on its page any more."""
+    """A wheel that is not on its page any more, or was taken back."""
+    words = error.words or ("zoo", "install", error.project)
+    taken_back = f"the wheel of {error.project} was taken back by its publisher"
+    gone = f"the wheel of {error.project} is not on its page any more"
+    reason = (f"reason  {error.yanked}",) if error.yanked else ()
     return Message(
-        f"the wheel of {error.project} is not on its page any more",
-        (f"file  {error.file}", f"page  {error.page}", f"the index read about it on {error.known_since}"),
+        gone if error.yanked is None else taken_back,
+        (f"file  {error.file}", f"page  {error.page}", *reason, f"the index read about it on {error.known_since}"),
         (
-            WayOut("Take it from another place", "zoo install ... --find-links PAGE"),
-            WayOut("Compile it", f"zoo install ... --build {error.project}"),
+            WayOut("Take it from another place", shlex.join((*words, "--find-links", "PAGE"))),
+            WayOut("What else there is", shlex.join(("zoo", "explain", *words[2:]))),
         ),
     )

@@ -94,6 +94,7 @@ EDGES = {
     "transfer/lists.py": "the list of files that the user gives",
     "transfer/probe.py": "the network and the clock",
     "transfer/health.py": "a small file in the state directory, and the clock",
+    "transfer/keptrules.py": "a small file in the state directory",
     "transfer/split.py": "threads, sockets and the clock",
     "transfer/throttle.py": "the clock",
     "transfer/mirrors.py": "mirrors files and the environment",

@@ -6,7 +6,6 @@ An edge. Large files that arrive over the network are the transfer room's.
 from __future__ import annotations
 
 import os
-import secrets
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ def write_whole(path: Path, body: bytes) -> None:
         OSError: The directory is missing or cannot be written; then nothing was changed and nothing is left behind.
     """
     # 40 characters are at most 160 bytes: the name stays below the 255 of common file systems.
-    part = path.with_name(f".{path.name[:40]}.{os.getpid()}.{secrets.token_hex(4)}.zoo-new")
+    part = path.with_name(f".{path.name[:40]}.{os.getpid()}.{os.urandom(4).hex()}.zoo-new")
     try:
         with part.open("xb") as file:
             file.write(body)

@@ -40,7 +40,8 @@ class Zoo:
 def zoo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Zoo:
     for name in ("ZOO_MIRRORS", "ZOO_OFFLINE", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    home = tmp_path.with_name(tmp_path.name + "-home")
+    monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.chdir(tmp_path)
     return Zoo(monkeypatch, capsys)

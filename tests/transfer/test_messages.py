@@ -13,16 +13,17 @@ from zoo_cli.cli.app import error_lines
 from zoo_cli.cli.console import Console
 from zoo_cli.cli.messages import describe, message_for
 from zoo_cli.errors import ZooError
-from zoo_cli.transfer import failures, hashes, mirrors
+from zoo_cli.transfer import batch, failures, hashes, lists, mirrors, store
 
 URL = "https://host/dir/a.pth"
 EXAMPLES = {
     "str": "text", "int": 404, "float": 3.5, "bool": True, "str | None": "text", "int | None": 7, "float | None": 2.0,
+    "tuple[str, ...]": ("text", "more"),
 }  # fmt: skip
 
 
 def kinds() -> Iterator[type[ZooError]]:
-    for module in (failures, hashes, mirrors, directories):
+    for module in (batch, failures, hashes, lists, mirrors, store, directories):
         for _name, each in inspect.getmembers(module, inspect.isclass):
             if issubclass(each, ZooError) and each.__module__ == module.__name__ and each is not failures.Failed:
                 yield each

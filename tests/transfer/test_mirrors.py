@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zoo_cli.transfer.keptrules import kept_rules
 from zoo_cli.transfer.mirrors import (
     BadMirrorOption,
     BadMirrors,
@@ -119,3 +120,22 @@ def test_the_examples_of_the_documentation_are_right(tmp_path: Path) -> None:
     assert all(read_mirrors(written(tmp_path, example)).rules for example in examples)
     for option in re.findall(r"--mirror (https\S+=\S+)", text):
         assert parse_option(option).to
+
+
+def test_what_is_kept_is_what_the_file_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_STATE", str(tmp_path / "state"))
+    path = bundled_file()
+    first = read_mirrors(path)
+    (kept,) = (tmp_path / "state" / "mirrors").iterdir()
+    again = kept_rules(path, path.read_bytes())
+    assert again == first == read_mirrors(path)
+    assert kept_rules(path, path.read_bytes() + b"#") is None  # the file was changed
+    for damaged in (b"", kept.read_bytes()[:-1], kept.read_bytes()[:-30] + b"\n", b"zoo mirrors 1\nrule\tx\n"):
+        kept.write_bytes(damaged)
+        assert kept_rules(path, path.read_bytes()) in (None, first) and read_mirrors(path) == first
+
+
+def test_a_text_that_is_no_field_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_STATE", str(tmp_path / "state"))
+    path = written(tmp_path, 'version: 1\nmirrors: [{from: "https://", to: ["http://lab"], source: "a\\tb"}]\n')
+    assert read_mirrors(path).rules[0].source == "a\tb" and not (tmp_path / "state").exists()

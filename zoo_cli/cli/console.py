@@ -6,7 +6,6 @@ it is replaced. Colour repeats what words say: --color > NO_COLOR > FORCE_COLOR 
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -104,6 +103,8 @@ class Console:
 
     def document(self, value: dict[str, object]) -> None:
         """The one JSON document of a run with --json."""
+        import json
+
         self.out.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
 
     def table(

@@ -80,9 +80,11 @@ def _look_up(hop: Address, address: Address, settings: Settings) -> list[tuple[i
     answer: list[tuple[int, str]] = []
     failure: list[OSError | UnicodeError] = []
 
+    host = hop.host.encode("ascii")  # it is ASCII; of a str Python would import the IDNA codec
+
     def ask() -> None:
         try:
-            for family, _type, _proto, _name, place in socket.getaddrinfo(hop.host, hop.port, type=socket.SOCK_STREAM):
+            for family, _type, _proto, _name, place in socket.getaddrinfo(host, hop.port, type=socket.SOCK_STREAM):
                 answer.append((family, str(place[0])))
         except (OSError, UnicodeError) as exc:
             failure.append(exc)

@@ -6,13 +6,12 @@ A listener is any callable that takes an event. `nothing` is the default listene
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 CACHE = "cache"  # the source of a file that the store had
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """A file is being fetched; `have_bytes` are kept from an earlier try."""
 
     name: str
@@ -21,16 +20,14 @@ class Started:
     source: str  # the host, file:, or CACHE
 
 
-@dataclass(frozen=True, slots=True)
-class Advanced:
+class Advanced(NamedTuple):
     """So many bytes of the file are here now (absolute, not a step)."""
 
     name: str
     have_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFailed:
+class SourceFailed(NamedTuple):
     """One address did not deliver; another may follow."""
 
     name: str
@@ -38,8 +35,7 @@ class SourceFailed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """The file is complete, checked and under its final name."""
 
     name: str
@@ -49,8 +45,7 @@ class Finished:
     already_here: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
+class Noted(NamedTuple):
     """Something worth a line that is no failure."""
 
     text: str

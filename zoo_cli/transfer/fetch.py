@@ -16,22 +16,35 @@ from typing import TYPE_CHECKING, Literal
 
 from zoo_cli.transfer.addresses import place_of
 from zoo_cli.transfer.attempt import Attempt, Delivered
-from zoo_cli.transfer.documents import Document, read_document
 from zoo_cli.transfer.events import CACHE, Event, Finished, Listener, Noted, Started, nothing
 from zoo_cli.transfer.failures import DestinationExists, DestinationUnusable, Failed, LocalFileFailed, NoSpace
 from zoo_cli.transfer.part import Part
-from zoo_cli.transfer.remote import RemoteFile
 from zoo_cli.transfer.rounds import Rounds
 from zoo_cli.transfer.settings import Settings
 from zoo_cli.transfer.sources import Wanted
 from zoo_cli.transfer.store import digest_of
 
 if TYPE_CHECKING:
+    from zoo_cli.transfer.documents import Document, read_document
     from zoo_cli.transfer.hashes import Evidence, Sha256
     from zoo_cli.transfer.pool import Pool
+    from zoo_cli.transfer.remote import RemoteFile
     from zoo_cli.transfer.store import Store
 
 __all__ = ["Document", "Received", "RemoteFile", "Settings", "Wanted", "fetch", "read_document"]
+
+
+def __getattr__(name: str) -> object:
+    """The neighbours of this room, imported when they are asked for (PEP 562): a plain fetch needs none of them."""
+    if name in ("Document", "read_document"):
+        from zoo_cli.transfer import documents
+
+        return getattr(documents, name)
+    if name == "RemoteFile":
+        from zoo_cli.transfer.remote import RemoteFile
+
+        return RemoteFile
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +219,7 @@ class Delivery:
 
 
 def _from_cache(event: Event) -> Event:
-    return dataclass_replace(event, source=CACHE) if isinstance(event, Started) else event
+    return event._replace(source=CACHE) if isinstance(event, Started) else event
 
 
 def evidence_of(wanted: Wanted) -> Evidence:

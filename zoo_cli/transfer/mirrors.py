@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.transfer.addresses import local_path, parse_address, redacted
 from zoo_cli.transfer.failures import BadAddress
+from zoo_cli.transfer.keptrules import keep_rules, kept_rules
 from zoo_cli.transfer.sources import KINDS, ORDERS, Host, Known, Mirrors, Order, Rule
 
 if TYPE_CHECKING:
@@ -239,7 +240,11 @@ def read_mirrors(path: Path) -> Mirrors:
         raise BadMirrors(str(path), 0, "", exc.strerror or str(exc)) from exc
     if len(data) > MAX_FILE_BYTES:
         raise BadMirrors(str(path), 0, "", f"it is larger than {MAX_FILE_BYTES} bytes")
-    return reader.mirrors(data)
+    found = kept_rules(path, data)
+    if found is None:
+        found = reader.mirrors(data)
+        keep_rules(path, data, found)
+    return found
 
 
 class _Reader:

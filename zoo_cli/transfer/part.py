@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 import threading
 import time
@@ -379,6 +378,11 @@ class Part:
         return DestinationUnusable(str(self.destination), exc.strerror or str(exc))
 
     def _free_bytes(self) -> int:
+        if hasattr(os, "statvfs"):
+            about = os.statvfs(self.destination.parent)
+            return about.f_bavail * about.f_frsize
+        import shutil  # Windows; it imports every archive format
+
         return shutil.disk_usage(self.destination.parent).free
 
     def __enter__(self) -> Self:

@@ -195,9 +195,7 @@ def _listener(console: Console, progress: Listener, events: bool) -> Listener:
         return progress
 
     def hear(event: Event) -> None:
-        from dataclasses import asdict
-
-        console.document({"event": type(event).__name__.lower(), **asdict(event)})
+        console.document({"event": type(event).__name__.lower(), **event._asdict()})
         console.out.flush()
         progress(event)
 

@@ -1,0 +1,84 @@
+"""What a mirrors file says, kept in a form that is read without a YAML parser.
+
+Edge: a small file in the state directory, which is this user's own. It is found by a digest of the whole mirrors file
+and of this format, so it is never out of date; where it cannot be written or read, the YAML is read as ever. The parser
+alone costs as much as the transfer of ten megabytes.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from zoo_cli.atomic import write_whole
+from zoo_cli.directories import state_directory
+from zoo_cli.transfer.sources import KINDS, ORDERS, Host, Known, Mirrors, Rule
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FORMAT = b"zoo mirrors 1\n"
+_MAX_BYTES = 1024 * 1024
+
+
+def kept_rules(path: Path, data: bytes) -> Mirrors | None:
+    """What was kept of a file with this content; None when nothing was."""
+    try:
+        with _place(path, data).open("rb") as file:
+            head, _, body = file.read(_MAX_BYTES).partition(b"\n")
+        if head.decode() != sha256(_FORMAT + body).hexdigest():
+            return None  # cut, or edited
+        return _read([line.split("\t") for line in body.decode("utf-8").splitlines()])
+    except (OSError, ValueError, TypeError):  # TypeError: fields are missing
+        return None
+
+
+def keep_rules(path: Path, data: bytes, mirrors: Mirrors) -> None:
+    """Keeps what a file says, if it can be written in lines of fields."""
+    rows: list[tuple[str, ...]] = [("use", name) for name in mirrors.used]
+    rows += [("host", host.url, " ".join(host.kinds), host.source) for host in mirrors.hosts]
+    rows += [("rule", *_fields(rule)) for rule in mirrors.rules]
+    rows += [("known", each.name, each.region, *_fields(each.rule)) for each in mirrors.known]
+    if any(not cell.isprintable() for row in rows for cell in row):
+        return
+    body = "".join("\t".join(row) + "\n" for row in rows).encode()
+    place = _place(path, data)
+    with suppress(OSError):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(place, sha256(_FORMAT + body).hexdigest().encode() + b"\n" + body)
+
+
+def _place(path: Path, data: bytes) -> Path:
+    """The path counts, too: it is the source of a rule that names none."""
+    digest = sha256(_FORMAT + str(path).encode("utf-8", "replace") + b"\0" + data).hexdigest()
+    return state_directory() / "mirrors" / f"{digest[:32]}.tsv"
+
+
+def _fields(rule: Rule) -> tuple[str, ...]:
+    return rule.start, " ".join(rule.to), " ".join(rule.kinds), rule.order, rule.source
+
+
+def _read(rows: list[list[str]]) -> Mirrors:
+    rules: list[Rule] = []
+    hosts: list[Host] = []
+    known: list[Known] = []
+    used: list[str] = []
+    for kind, *cells in rows:
+        if kind == "use":
+            used += cells
+        elif kind == "host":
+            url, kinds, source = cells
+            hosts.append(Host(url, tuple(kinds.split()), source))
+        elif kind == "known":
+            name, region, *rest = cells
+            known.append(Known(name, region, _rule(*rest)))
+        else:
+            rules.append(_rule(*cells))
+    return Mirrors(tuple(rules), tuple(hosts), tuple(known), tuple(used))
+
+
+def _rule(start: str, to: str, kinds: str, order: str, source: str) -> Rule:
+    if order not in ORDERS or not set(kinds.split()) <= set(KINDS):
+        raise ValueError("not what was written")
+    return Rule(start, tuple(to.split(" ")), tuple(kinds.split()), order, source)  # type: ignore[arg-type]

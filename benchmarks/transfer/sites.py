@@ -172,6 +172,18 @@ def _answer(connection: socket.socket, fd: int, size: int, head: str) -> None:
         first += os.sendfile(connection.fileno(), fd, first, min(after - first, 1 << 20))
 
 
+def has_netem() -> bool:
+    """Whether the kernel can delay packets; tried on a device that is removed again."""
+    name = f"zbn{os.getpid() % 60000}"
+    if subprocess.run(["ip", "link", "add", name, "type", "dummy"], check=False, capture_output=True).returncode:
+        return False
+    try:
+        words = ["tc", "qdisc", "add", "dev", name, "root", "netem", "delay", "1ms"]
+        return not subprocess.run(words, check=False, capture_output=True).returncode
+    finally:
+        subprocess.run(["ip", "link", "del", name], check=False)
+
+
 @contextmanager
 def long_way(delay_ms: int, rate: str) -> Iterator[tuple[str, list[str]]]:
     """A network behind a long path: the address of this side, and the words that run a command on the other."""

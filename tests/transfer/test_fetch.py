@@ -256,7 +256,9 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten(server: Server, tmp_pa
 def test_a_file_of_many_blocks_is_hashed_and_synced_while_it_arrives(tmp_path: Path) -> None:
     body = BODY * 100  # 38 MB: both threads are at work
     with Server({"/big": body}) as server:
-        received = fetch(wanted(server.url("/big"), sha256=None), tmp_path / "big", replace(QUICK, sync=True))
+        received = fetch(
+            wanted(server.url("/big"), sha256=None), tmp_path / "big", replace(QUICK, sync=True, stall_seconds=20)
+        )
     assert (
         received.sha256
         == hashlib.sha256(body).hexdigest()

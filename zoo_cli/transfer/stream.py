@@ -21,6 +21,8 @@ _MAX_INTERIM = 8  # 1xx answers before the real one
 _BEGINNING = b"HTTP/1."
 _STATUS = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: (.*))?\Z")
 _RECEIVE_BYTES = 64 * 1024
+_GATHER_BYTES = 256 * 1024
+_GATHER_SECONDS = 0.01
 
 
 class Malformed(ValueError):
@@ -79,6 +81,7 @@ class Stream:
         self.sock = sock
         self._early = memoryview(b"")
         self._timeout: float | None = -1.0
+        self._is_tls = hasattr(sock, "cipher")
 
     def send(self, data: bytes, seconds: float) -> None:
         """Sends all of it."""
@@ -130,7 +133,22 @@ class Stream:
             self._early = self._early[count:]
             return count
         self._wait_at_most(seconds)
-        return self.sock.recv_into(view)
+        count = self.sock.recv_into(view)
+        return self._more_records(view, count) if self._is_tls and count else count
+
+    def _more_records(self, view: memoryview, count: int) -> int:
+        """TLS gives one record of 16 KiB at a time: gathers what comes at once, so that each costs one call."""
+        until, whole = time.monotonic() + _GATHER_SECONDS, min(len(view), _GATHER_BYTES)
+        receive = self.sock.recv_into
+        try:
+            while count < whole and time.monotonic() < until:
+                got = receive(view[count:])
+                if not got:
+                    break  # the end is told by the next read
+                count += got
+        except OSError:
+            self._timeout = -1.0  # so is a failure, of which this socket has more
+        return count
 
     def line(self, seconds: float) -> bytes:
         """The next line, without its end."""

@@ -90,7 +90,6 @@ EDGES = {
     "transfer/http.py": "the clock, and sockets through pool and stream",
     "transfer/stream.py": "sockets and the clock",
     "transfer/pool.py": "threads and the clock",
-    "transfer/batch.py": "threads",
     "transfer/lists.py": "the list of files that the user gives",
     "transfer/probe.py": "the network and the clock",
     "transfer/health.py": "a small file in the state directory, and the clock",

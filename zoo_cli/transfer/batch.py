@@ -1,19 +1,18 @@
 """Many files at once, over kept connections: one pool, one limit of bandwidth, one store.
 
-Edge: threads. A file that fails is an outcome and stops no other; outcomes come as the files end. The same destination
-twice in one batch is the caller's mistake and caught before the first byte.
+Flow: threads are `parallel`'s. A file that fails is an outcome and stops no other; outcomes come as the files end. The
+same destination twice in one batch is the caller's mistake and caught before the first byte.
 """
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.transfer.events import Event, Listener, nothing
+from zoo_cli.transfer.events import Listener, nothing
 from zoo_cli.transfer.fetch import Received, fetch
+from zoo_cli.transfer.parallel import Shared, together
 from zoo_cli.transfer.pool import Pool
 from zoo_cli.transfer.settings import Settings
 
@@ -78,7 +77,20 @@ def fetch_many(
         SamePlace: Two jobs have the same destination; nothing was fetched.
     """
     _require_places(jobs)
-    return _Batch(jobs, settings or Settings(), listen, store, replace).run(min(at_once, len(jobs)))
+    return _outcomes(jobs, settings or Settings(), Shared(listen), store, at_once, replace)
+
+
+def _outcomes(
+    jobs: Sequence[Job], settings: Settings, listen: Shared, store: Store | None, at_once: int, replace: bool
+) -> Iterator[Outcome]:
+    with Pool() as pool:
+
+        def one(job: Job) -> Received:
+            kept = store if job.wanted.sha256 else None
+            return fetch(job.wanted, job.destination, settings, listen, store=kept, replace=replace, pool=pool)
+
+        for job, result in together(jobs, one, at_once, listen):
+            yield Outcome(job, None, result) if isinstance(result, ZooError) else Outcome(job, result, None)
 
 
 def _require_places(jobs: Sequence[Job]) -> None:
@@ -87,57 +99,3 @@ def _require_places(jobs: Sequence[Job]) -> None:
         before = taken.setdefault(job.destination.absolute(), job)
         if before is not job:
             raise SamePlace(str(job.destination), (before.wanted.name, job.wanted.name))
-
-
-class _Batch:
-    def __init__(
-        self, jobs: Sequence[Job], settings: Settings, listen: Listener, store: Store | None, replace: bool
-    ) -> None:
-        self._jobs, self._settings, self._listen = iter(jobs), settings, listen
-        self._store, self._replace = store, replace
-        self._count = len(jobs)
-        self._lock = threading.Lock()
-        self._outcomes: SimpleQueue[Outcome | BaseException] = SimpleQueue()
-        self._is_over = False
-
-    def run(self, workers: int) -> Iterator[Outcome]:
-        with Pool() as pool:
-            for _ in range(workers):
-                threading.Thread(target=self._work, args=(pool,), daemon=True).start()
-            try:
-                for _ in range(self._count):
-                    outcome = self._outcomes.get()
-                    if isinstance(outcome, BaseException):
-                        raise outcome
-                    yield outcome
-            finally:
-                self._is_over = True  # those in the middle keep what came
-
-    def _work(self, pool: Pool) -> None:
-        while not self._is_over:
-            with self._lock:
-                job = next(self._jobs, None)
-            if job is None:
-                return
-            self._outcomes.put(self._outcome(job, pool))
-
-    def _outcome(self, job: Job, pool: Pool) -> Outcome | BaseException:
-        try:
-            received = fetch(
-                job.wanted,
-                job.destination,
-                self._settings,
-                self._hear,
-                store=self._store if job.wanted.sha256 else None,
-                replace=self._replace,
-                pool=pool,
-            )
-        except ZooError as error:
-            return Outcome(job, None, error)
-        except (OSError, RuntimeError, ValueError, LookupError, TypeError, AssertionError) as bug:
-            return bug  # raised where the batch is read, as it would be without threads
-        return Outcome(job, received, None)
-
-    def _hear(self, event: Event) -> None:
-        with self._lock:
-            self._listen(event)

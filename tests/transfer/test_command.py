@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,3 +166,19 @@ def test_lines_in_a_pipe_and_foreign_text_made_harmless(zoo: Zoo, server: Server
     ran = zoo(server.url("/%1b[31mred.pth"), "-o", "a.pth")
     assert ran.code == 0 and "\x1b" not in ran.err and "\\x1b[31mred.pth" in ran.err
     assert all(len(line) < 200 for line in io.StringIO(ran.err))
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&-"])
+def test_closed_streams_and_few_file_handles(server: Server, tmp_path: Path, closed: str) -> None:
+    words = f"'{sys.executable}' -m zoo_cli fetch {server.url('/a.pth')} -o '{tmp_path}/a.pth' --sha256 {DIGEST}"
+    environ = {
+        **os.environ,
+        "ZOO_CACHE": str(tmp_path / "cache"),
+        "ZOO_STATE": str(tmp_path / "state"),
+        "NO_PROXY": "*",
+    }
+    done = subprocess.run(
+        ["sh", "-c", f"ulimit -n 20; {words} {closed}"], env=environ, capture_output=True, check=False
+    )
+    assert done.returncode == 0 and b"error" not in done.stderr
+    assert (tmp_path / "a.pth").read_bytes() == BODY

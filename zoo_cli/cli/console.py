@@ -17,6 +17,11 @@ from zoo_cli.cli.text import columns, printable
 _COLOURS = {"green": "32", "yellow": "33", "red": "31", "cyan": "36", "bold": "1"}
 
 
+def _or_nowhere(stream: TextIO | None) -> TextIO:
+    """The stream; one that leads nowhere when the process was started with it closed (`zoo ... >&-`)."""
+    return stream if stream is not None else open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
+
+
 @dataclass
 class Console:
     """Streams and choices of one run."""
@@ -27,8 +32,8 @@ class Console:
     color: str = "auto"  # auto | always | never
     progress: bool = True
     offline: bool = False
-    out: TextIO = field(default_factory=lambda: sys.stdout)
-    err: TextIO = field(default_factory=lambda: sys.stderr)
+    out: TextIO = field(default_factory=lambda: _or_nowhere(sys.stdout))
+    err: TextIO = field(default_factory=lambda: _or_nowhere(sys.stderr))
     environ: dict[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def __post_init__(self) -> None:

@@ -46,7 +46,7 @@ _OTHER_NAMES = {
     "epoch": "epochs", "parameters": "params", "training_memory": "memory_gb", "inference_time": "inference_ms",
     "weight": "file", "weights": "file",
 }  # fmt: skip
-_OF_FILES = frozenset({"size_bytes", "file", "url"})
+_NAMES = ("model", "package", "release")  # facts of a bare row
 _FILE = "FROM model_file x JOIN file f ON f.id = x.file WHERE x.model = m.id"
 _SELECT = {
     **{name: f"d.{name}" for name in ("lr_schedule", "backbone", "year", "digest")},
@@ -79,7 +79,7 @@ class Query(NamedTuple):
     only: tuple[tuple[str, str], ...] | None = None  # these packages in these releases
     pareto: tuple[str, str] | None = None
     search: str | None = None  # words: see `zoo_cli.catalog.search`
-    is_bare: bool = False  # names in order are enough: rows without what is known of files, results and times
+    is_bare: bool = False  # names in their usual order are enough: rows without any other fact
 
 
 class Reached(NamedTuple):
@@ -174,10 +174,15 @@ def list_models(connection: sqlite3.Connection, query: Query) -> Listing:
     compiled = compile_query(connection, query, names)
     scope = search_scope(connection, query, compiled)
     search = _search(connection, query.search)
-    wanted = tuple(name for name in FACTS if not (query.is_bare and name in _OF_FILES))
-    rows = _rows(connection, wanted, scope, compiled.where, search.condition if search else EVERYTHING)
+    rows = _rows(
+        connection,
+        _NAMES if query.is_bare else FACTS,
+        scope,
+        compiled.where,
+        search.condition if search else EVERYTHING,
+    )
     area = search_scope(connection, query._replace(name=None), compiled)
-    shown = _metrics_to_show(connection, query, compiled, rows, names)
+    shown = _metrics_to_show(connection, query, compiled, rows, names)[: 1 if query.is_bare else None]
     _add_metrics(connection, rows, [names[name] for name in shown], compiled.binding)
     if not query.is_bare:
         _add_results(connection, rows, compiled.binding)

@@ -11,15 +11,13 @@ import os
 import signal
 import subprocess
 import threading
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a program said; `code` is its exit status, negative for a signal, None when it took too long."""
 
     code: int | None
@@ -27,8 +25,7 @@ class Answer:
     stderr: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class CannotStart:
+class CannotStart(NamedTuple):
     """The program could not be started at all."""
 
     reason: str  # missing | not-executable | failed

@@ -17,7 +17,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.machine.facts import Capability
@@ -77,8 +77,7 @@ def driver_runs(driver: str, floor: str) -> bool:
     return compare_versions(driver, floor) >= 0
 
 
-@dataclass(frozen=True, slots=True)
-class DriverReach:
+class DriverReach(NamedTuple):
     """The newest CUDA that a driver runs: fully (`native`), and at all (`floor`; PTX is not compiled there)."""
 
     native: str | None
@@ -133,8 +132,7 @@ def cuda_from_number(number: int) -> str | None:
     return f"{number // 1000}.{number % 1000 // 10}" if 1000 <= number < 100_000 else None
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A code target of a build: for which capability, as SASS, as PTX or both, and whether for that one only."""
 
     capability: Capability
@@ -181,8 +179,7 @@ class Coverage(Enum):
         return self in (Coverage.SASS, Coverage.PTX)
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(NamedTuple):
     """How a build serves a GPU, by which of its targets, and what a newer driver would change."""
 
     how: Coverage

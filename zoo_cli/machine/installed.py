@@ -6,9 +6,8 @@ of an editable install. A distribution that cannot be read is told as `BrokenMet
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.machine.facts import BrokenMetadata, Distribution, TorchFacts
 from zoo_cli.machine.files import is_there, names_in, read_text
@@ -29,8 +28,7 @@ MAX_METADATA_BYTES = 512 * 1024  # the headers come first; long descriptions are
 MAX_RECORD_BYTES = 32 * 1024 * 1024  # torch's is about 2 MB
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
+class Installed(NamedTuple):
     """What the directories hold; distributions sorted by name, those found first on the path first."""
 
     distributions: tuple[Distribution, ...]

@@ -11,7 +11,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.machine.facts import Interpreter
@@ -44,8 +44,7 @@ class NoInterpreter(ZooError):
     origin: str = "--python"  # who named it
 
 
-@dataclass(frozen=True, slots=True)
-class TargetChoice:
+class TargetChoice(NamedTuple):
     """An interpreter and why it is the target: "--python", a variable's name, "PATH", or "the Python that runs zoo"."""
 
     executable: Path

@@ -8,14 +8,13 @@ damaged lines are passed over, never an error.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_REQUIREMENTS = 2000
 MAX_FILES = 200_000
 
 
-@dataclass(frozen=True, slots=True)
-class Headers:
+class Headers(NamedTuple):
     """Name, version and requirements of a distribution; "" where the metadata has none."""
 
     name: str = ""

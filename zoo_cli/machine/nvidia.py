@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo_cli.machine.cuda import cuda_from_number
 from zoo_cli.machine.facts import Capability, DriverProblem, Gpu
@@ -52,8 +52,7 @@ _CUDA_CODES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(NamedTuple):
     """Where the probe looks; tests hand over a tree, libraries and programs of their own."""
 
     root: Path = Path("/")

@@ -7,8 +7,8 @@ a bad value in a foreign one is ignored and told.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo_cli.machine.facts import Capability, DriverProblem, Gpu, Libc, Machine
 from zoo_cli.machine.values import (
@@ -31,8 +31,7 @@ VARIABLES: tuple[tuple[str, Callable[[str], Any], tuple[str, ...]], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Overrides:
+class Overrides(NamedTuple):
     """What the environment decides; `source` names the variable for every fact that it does."""
 
     source: Mapping[str, str]

@@ -7,8 +7,7 @@ started. The PCI bus also tells of a GPU whose driver is not loaded.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.machine.facts import DriverProblem, Gpu
 from zoo_cli.machine.files import is_there, names_in, read_text
@@ -24,8 +23,7 @@ NVIDIA, AMD = "0x10de", "0x1002"
 _SPECIAL = ("dev/dxg", "etc/nv_tegra_release", "usr/lib64-nvidia")
 
 
-@dataclass(frozen=True, slots=True)
-class Traces:
+class Traces(NamedTuple):
     """What the files say; `driver_source` is the file that named the kernel driver."""
 
     driver: str | None = None

@@ -134,8 +134,9 @@ def test_a_model_with_all_its_facts(real: sqlite3.Connection) -> None:
 
 
 def test_the_old_release_is_told_with_the_new_one(real: sqlite3.Connection) -> None:
-    assert [each.identity for each in find_models(real, OLD).models] == [
-        f"mmdet/3.3.0/{YOLO}", f"mmdet/3.0.0/{YOLO}", f"mmdet/2.28.2/{OLD}", f"mmdet/2.25.0/{OLD}"]  # fmt: skip
+    found = [each.identity for each in find_models(real, OLD).models]
+    assert found[:2] == [f"mmdet/3.3.0/{YOLO}", f"mmdet/3.2.0/{YOLO}"]
+    assert {f"mmdet/3.0.0/{YOLO}", f"mmdet/2.28.2/{OLD}", f"mmdet/2.25.0/{OLD}"} < set(found)
 
 
 def test_aliases_of_mmdet_2(real: sqlite3.Connection) -> None:
@@ -163,7 +164,9 @@ def test_a_tracker_has_several_files(real: sqlite3.Connection) -> None:
 
 def test_equal_entries_of_one_name_are_one_model(real: sqlite3.Connection) -> None:
     found = find_models(real, "mask-rcnn_regnetx-3.2GF_fpn_ms-3x_coco").models  # twice in each release
-    assert [each.release.version for each in found if each.project == "mmdet"] == ["3.3.0", "3.0.0", "3.0.0"]
+    versions = [each.release.version for each in found if each.project == "mmdet"]
+    assert versions[0] == "3.3.0"
+    assert (versions.count("3.3.0"), versions.count("3.0.0")) == (1, 2)
     assert found[0].ordinal == 1
 
 
@@ -218,8 +221,7 @@ def test_unknown_packages_and_releases(real: sqlite3.Connection) -> None:
     assert {"mmdet", "mmpretrain", "onedl-mmdetection"} <= set(caught.value.known)
     with pytest.raises(UnknownPackage) as caught:
         find_models(real, "mmdet/9.9/x")
-    assert (caught.value.release, caught.value.known) == (
-        "9.9", ("3.3.0", "3.0.0", "2.28.2", "2.25.0"))  # fmt: skip
+    assert (caught.value.release, caught.value.known[:3]) == ("9.9", ("3.3.0", "3.2.0", "3.1.0"))
     with pytest.raises(UnknownPackage):
         releases(real, "nobody")
 

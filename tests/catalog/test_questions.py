@@ -64,6 +64,11 @@ def first(metric: str, wanted: Callable[[Entry], bool]) -> Callable[[Entry], Ite
     return answer
 
 
+def _small(entry: Entry) -> bool:
+    """Below 5 million parameters; one entry has its FLOPs there (study 1.2), which the index puts right."""
+    return entry.name != "regnetx-3.2gf_8xb64_in1k" and below(5e6, "Parameters")(entry)
+
+
 def _no_transformer(entry: Entry) -> bool:
     name = entry.name.lower()
     return "r50" in name and "detr" not in name and "dino" not in name
@@ -88,7 +93,7 @@ QUESTIONS = {
     "13": Question("mmsegmentation", "1.2.2", reaching("mIoU", 53, "ADE20K")),
     "14": Question("mmsegmentation", "1.2.2", reaching("mIoU", 80, "Cityscapes", also=below(8, *MEMORY))),
     "15": Question("mmpretrain", "1.2.0", reaching(TOP1, 86, "ImageNet-1k", also=below(100e6, "Parameters"))),
-    "16": Question("mmpretrain", "1.2.0", reaching(TOP1, 75, "ImageNet-1k", also=below(5e6, "Parameters"))),
+    "16": Question("mmpretrain", "1.2.0", reaching(TOP1, 75, "ImageNet-1k", also=_small)),
     "17": Question("mmpretrain", "1.2.0", first(TOP1, lambda entry: entry.is_measured_on("CIFAR-10"))),
     "18": Question("mmpose", "1.3.2", reaching("AP", 78, "COCO", scale=100)),
     "19": Question("mmaction2", "1.2.0", reaching(TOP1, 86, "Kinetics-400")),

@@ -12,7 +12,7 @@ from tests.models.test_build import Site, site  # noqa: F401 (a fixture)
 from tests.support.modelsdb import INDEX
 from zoo_cli.cli.app import run
 from zoo_cli.models.figures import COLUMNS, BadExpectation, compare, read_expectation
-from zoo_cli.models.indexfiles import read_expected
+from zoo_cli.models.indexfiles import current, read_expected
 from zoo_cli.models.safe_yaml import read_yaml
 
 FIGURES = "[1, 2, 2, 2, 1, 1, 2, 2, 1, 0]"  # of the site's release: net_r101 does not stand where it should
@@ -103,9 +103,12 @@ def test_no_such_expectation(built: Site, capsys: pytest.CaptureFixture[str]) ->
     code, document = verify(built, capsys, "--expected", str(built.index / "none.yaml"))
     assert (code, document["error"]["code"]) == (2, "bad-expectation")
     (built.index / "expected/openmmlab.yaml").unlink()
+    assert verify(built, capsys, "zoolet==1.0")[0] == 0  # bytes alone
+    code, document = verify(built, capsys)  # and without a name all that stand in the index
+    assert (code, [each["version"] for each in document["releases"]]) == (0, ["1.0"])
+    (built.index / "models/zoolet/1.0.json").unlink()
     assert run(["index", "verify", "--index", str(built.index)]) == 2
     assert "Name a release" in capsys.readouterr().err
-    assert verify(built, capsys, "zoolet==1.0")[0] == 0  # bytes alone
 
 
 # -- the committed expectation ---------------------------------------------------------------------------------------
@@ -119,7 +122,8 @@ def test_every_expected_release_is_in_the_index_and_every_difference_explained()
     assert all(each.reason and each.expected != each.found for each in found.differences.values())
     for release in found.releases:
         project, version = release.split("==")
-        rows = json.loads((INDEX / f"models/{project}/{version}.json").read_text(encoding="utf-8"))
+        rows = current(INDEX, project, version)
+        assert rows is not None
         figures = dict(found.releases[release])
         figures["models"] = len(rows["models"])
         figures["collections"] = len(rows["collections"])

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from zoo_cli.models.upstream import ReleaseFile
 
 SCHEMA = 1
-BUILDER = 2  # goes up whenever the same release gives another document
+BUILDER = 3  # goes up whenever the same release gives another document
 MODEL_INDEX = ("model-index.yml", "model-index.yaml")
 MOST_METAFILES = 2000
 

@@ -51,6 +51,15 @@ def all_current(index: Path, project: str) -> dict[str, Document]:
     return read_project(index / "models" / project, skip_broken=True)
 
 
+def built_releases(index: Path) -> tuple[str, ...]:
+    """Every release that `zoo index build` put into the index, as `project==version`: by project, the newest first."""
+    found: list[str] = []
+    for project in projects(index):
+        built = (version for version, each in all_current(index, project).items() if "builder" in each["release"])
+        found += [f"{project}=={version}" for version in sorted(built, key=Version, reverse=True)]
+    return tuple(found)
+
+
 def is_written(index: Path, built: Built) -> bool:
     """Whether the release's file has exactly the text that `write` would give it."""
     path = index / built.path

@@ -15,6 +15,7 @@ _WITH_NOTE = re.compile(rf"\s*({_NUMBER})\s*(%?)\s*\([^()]*\)\s*")
 _QUANTITY = re.compile(rf"\s*({_NUMBER})\s*([kKMGBT]?)\s*(?:FLOPs|FLOPS|params?|parameters)?\s*")
 _POWERS = {"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12}
 _LARGEST = 1e18
+_FLOPS = re.compile(r"(?:^|[-_])(\d+(?:\.\d+)?)([mg])f(?:[-_]|$)", re.IGNORECASE)
 
 # Metrics that are a share of a whole: upstream writes them as 0..100 or as 0..1.
 _SHARES = re.compile(
@@ -60,6 +61,12 @@ def quantity(raw: object) -> float | None:
         return None
     value = float(match[1]) * _POWERS[match[2]]
     return value if 0 <= value <= _LARGEST else None
+
+
+def flops_in_name(name: str) -> float | None:
+    """The FLOPs that a name tells, such as 3200000000.0 for `regnetx-3.2gf_8xb64_in1k`; None when it tells none."""
+    found = _FLOPS.search(name)
+    return float(found[1]) * _POWERS[found[2].upper()] if found else None
 
 
 def unit_of(name: str, values: list[float]) -> str:

@@ -15,7 +15,8 @@ from urllib.parse import unquote
 
 from zoo_cli.catalog.compiler.deltas import place_of
 from zoo_cli.models.entry import Entry, Notes
-from zoo_cli.models.measures import quantity, unit_of
+from zoo_cli.models.labels import correct_labels, is_heading, name_headings
+from zoo_cli.models.measures import flops_in_name, quantity, unit_of
 from zoo_cli.models.records import (
     Collection,
     Inference,
@@ -26,7 +27,7 @@ from zoo_cli.models.records import (
     Result,
     Training,
 )
-from zoo_cli.models.results import is_heading, name_headings, read_results
+from zoo_cli.models.results import read_results
 from zoo_cli.models.weights import read_weights, shared_digests
 
 if TYPE_CHECKING:
@@ -66,11 +67,15 @@ def read_metafiles(metafiles: Iterable[Metafile], tree: ConfigPaths) -> ReleaseR
             issues += notes.issues
     models, among = _order(models)
     models, renamed = name_headings(models)
+    models, corrected = correct_labels(models, collections)
     return ReleaseRecords(
         collections=tuple(sorted(collections, key=lambda each: (each.name, each.at))),
         models=tuple(_with_units(models)),
         issues=tuple(
-            sorted([*issues, *among, *renamed, *_dangling(models, collections), *shared_digests(models)], key=by_place)
+            sorted(
+                [*issues, *among, *renamed, *corrected, *_dangling(models, collections), *shared_digests(models)],
+                key=by_place,
+            )
         ),
         metafiles=count,
     )
@@ -117,7 +122,7 @@ def _model(entry: Entry, notes: Notes, metafile: str, tree: ConfigPaths) -> list
     name = _name(entry, notes)
     if name is None:
         return []
-    training = _training(entry, notes)
+    training = _with_flops(name, _training(entry, notes), notes)
     results, misplaced = read_results(entry, notes, training.data)
     addresses = read_weights((*entry.texts("Weights"), *misplaced), notes)
     logs = (url for key in _LOGS if entry.has(key) for url in entry.texts(key))
@@ -191,6 +196,25 @@ def _training(entry: Entry, notes: Notes) -> Training:
         inference=tuple(_inference(times, notes)),
         extra={key: value for key, value in metadata.rest().items() if value is not None},
     )
+
+
+def _with_flops(name: str, training: Training, notes: Notes) -> Training:
+    """The training facts; where the FLOPs that the name tells stand as Parameters, they are put right.
+
+    What then stands as FLOPs is no count of parameters in any unit, so these are unknown.
+    """
+    said, params, flops = flops_in_name(name), training.params, training.flops
+    if said is None or params is None or flops is None:
+        return training
+    if not _is_about(params * 1000, said) or _is_about(flops, said):
+        return training
+    read = f"Parameters {params:g} read as FLOPs {params * 1000:g}, as the name says; FLOPs {flops:g} left out"
+    notes.add("values-swapped", read)
+    return replace(training, params=None, flops=params * 1000)
+
+
+def _is_about(value: float, wanted: float) -> bool:
+    return abs(value - wanted) <= 0.25 * wanted
 
 
 def _first(values: Iterable[float | None]) -> float | None:

@@ -7,19 +7,16 @@ dataset is not taken for one, and what is no single number keeps its text.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zoo_cli.models.entry import Entry, Notes
+from zoo_cli.models.labels import is_heading
 from zoo_cli.models.measures import measure
-from zoo_cli.models.records import Issue, Metric, Result
+from zoo_cli.models.records import Metric, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import TypeGuard
-
-    from zoo_cli.models.records import ModelEntry
 
 
 def read_results(entry: Entry, notes: Notes, data: tuple[str, ...]) -> tuple[tuple[Result, ...], tuple[str, ...]]:
@@ -45,14 +42,15 @@ def read_results(entry: Entry, notes: Notes, data: tuple[str, ...]) -> tuple[tup
         task = one.text("Task")
         if task is None and (task := metrics.text("Task")):
             notes.add("misplaced", "Task stood among the metrics")
-        results.append(Result(task, _dataset(one, notes, data), tuple(_metrics(metrics.rest(), notes))))
+        values = _unswapped(tuple(_metrics(metrics.rest(), notes)), notes)
+        results.append(Result(task, _dataset(one, notes, data), values))
     return tuple(results), tuple(misplaced)
 
 
 def _dataset(result: Entry, notes: Notes, data: tuple[str, ...]) -> str | None:
     """The dataset of a result. A dash is none: then it is the one that the model was trained on, where that is one.
 
-    A heading (`# HRNet backbone`) stays for now: `name_headings` sees the whole release.
+    A heading (`# HRNet backbone`) stays for now: `labels` sees the whole release.
     """
     written = result.text("Dataset")
     if written is None or is_heading(written):
@@ -65,44 +63,6 @@ def _dataset(result: Entry, notes: Notes, data: tuple[str, ...]) -> str | None:
     if label != written:
         notes.add("dataset-repaired", f"{written!r} read as {label!r}")
     return label
-
-
-def is_heading(label: str) -> bool:
-    """Whether a dataset's label is a heading of the page that upstream made it from."""
-    return label.startswith("# ")
-
-
-def name_headings(models: Iterable[ModelEntry]) -> tuple[list[ModelEntry], list[Issue]]:
-    """Puts the dataset where a heading stands: the one that all other models of the release have whose names end so.
-
-    `ocrnet_hr18_4xb2-40k_cityscapes-512x1024` is of the dataset of the other names that end in `_cityscapes-...`.
-    """
-    models = list(models)
-    votes: defaultdict[str, set[str]] = defaultdict(set)
-    for model in models:
-        votes[_ending(model.name)] |= {each.dataset for each in model.results if _is_dataset(each.dataset)}
-    issues: list[Issue] = []
-
-    def named(model: ModelEntry, result: Result) -> Result:
-        if result.dataset is None or _is_dataset(result.dataset):
-            return result
-        found = votes[_ending(model.name)]
-        label = next(iter(found)) if len(found) == 1 else None
-        why = f"as in the other names ending in {_ending(model.name)}" if label else "the names do not tell"
-        detail = f"{result.dataset!r} is no dataset; read as {label or 'unknown'}, {why}"
-        issues.append(Issue("dataset-repaired", model.at, model.name, detail))
-        return replace(result, dataset=label)
-
-    named_models = [replace(each, results=tuple(named(each, result) for result in each.results)) for each in models]
-    return named_models, issues
-
-
-def _is_dataset(label: str | None) -> TypeGuard[str]:
-    return label is not None and not is_heading(label)
-
-
-def _ending(name: str) -> str:
-    return name.rpartition("_")[2].partition("-")[0].casefold()
 
 
 def _metrics(raw: Mapping[str, object], notes: Notes) -> Iterable[Metric]:
@@ -137,3 +97,18 @@ def _metric(name: str, value: object, notes: Notes) -> Iterable[Metric]:
     elif found.text is not None:
         notes.add("metric-text", f"{name}: {found.text!r} read as {found.value:g}")
     yield Metric(name, found.value, "percent" if found.is_percent else "", found.text)
+
+
+def _unswapped(metrics: tuple[Metric, ...], notes: Notes) -> tuple[Metric, ...]:
+    """The metrics, with PSNR and SSIM in their places: an SSIM is at most 1, a PSNR of at most 1 dB is none."""
+    by_name = {each.name: each for each in metrics}
+    placed = dict(by_name)
+    for name, one in by_name.items():
+        other = by_name.get(name.replace("PSNR", "SSIM")) if "PSNR" in name else None
+        if other and one.value is not None and other.value is not None and one.value <= 1 < other.value:
+            placed[name] = replace(other, name=name)
+            placed[other.name] = replace(one, name=other.name)
+            notes.add(
+                "values-swapped", f"{name} {one.value:g} and {other.name} {other.value:g} read the other way round"
+            )
+    return tuple(placed[each.name] for each in metrics)

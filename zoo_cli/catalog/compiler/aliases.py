@@ -92,8 +92,8 @@ def find_aliases(models: Iterable[KnownModel]) -> tuple[Alias, ...]:
     """Every alias, sorted; where several things tell, `via` is the one of most weight.
 
     An older entry points to the newest release that has its files; from there it may go on by another key, so that a
-    name of any release leads to the newest one; an entry of a project's newest release leads to the projects that
-    took it over later. Where two entries there share the files, both are named: whoever resolves the alias says that
+    name of any release leads to the newest one; an entry that its project has no more leads to the projects that took
+    it over later. Where two entries there share the files, both are named: whoever resolves the alias says that
     it is ambiguous. A name that is itself an entry of that release is never an alias into it.
     """
     models = list(models)
@@ -143,7 +143,7 @@ def _successors(models: list[KnownModel]) -> dict[Said, list[tuple[str, KnownMod
 def _newer(model: KnownModel, same: list[KnownModel], via: str) -> list[KnownModel]:
     """Of the entries with the same files those in the newest release after the model's, or in later projects."""
     newer = [each for each in same if each.project == model.project and each.rank < model.rank]
-    if not newer and model.rank == 0 and via == "url":
+    if not newer and via == "url":
         newer = [each for each in same if each.project != model.project and each.date > model.date]
         newer = [each for each in newer if each.rank == 0]
     best = min((each.rank for each in newer), default=0)

@@ -43,18 +43,19 @@ def verify_command(
 ) -> None:
     """Read released packages afresh and compare with the index, byte for byte, and with figures counted elsewhere.
 
-    Without a release, all for which there are such figures. Exit code 1 when a document differs, or a figure does and
-    nobody explained why.
+    Without a release, all that stand in the index as `zoo index build` made them. Exit code 1 when a document differs,
+    or a figure does and nobody explained why.
     """
     from zoo_cli.cli.progress import Progress
+    from zoo_cli.models.indexfiles import built_releases
     from zoo_cli.models.verify import verify_releases
 
     index = index_directory(directory)
     expectation = _expectation(index, expected)
-    known = tuple(expectation.releases) if expectation else ()
+    known = (*(expectation.releases if expectation else ()), *built_releases(index))
     requests = tuple(dict.fromkeys(map(parse_release, releases or known)))
     if not requests:
-        raise click.UsageError(f"Name a release: there is no {_EXPECTED} in {index}.")
+        raise click.UsageError(f"Name a release: {index} has none.")
     with Progress(console) as progress:
         sources = sources_of(console, mirrors, progress)
         verified = list(verify_releases(requests, index, sources, expectation, jobs))

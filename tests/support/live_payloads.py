@@ -192,6 +192,8 @@ def _containers() -> dict[str, bytes]:
         "legacy-system": torch_legacy(b"}", system=LEGACY_SYSTEM[:-1] + SYSTEM + b"0."),
         "legacy-keys": torch_legacy(b"}", keys=pickle(SYSTEM + b"0]")),
         "tar": _tar(),
+        "tar-in-a-pickle": _tar_in_a_pickle(),
+        "tar-in-safetensors": _tar_in_safetensors(),
     }
     return files
 
@@ -206,6 +208,32 @@ def _tar() -> bytes:
             entry.size = len(data)
             tar.addfile(entry, io.BytesIO(data))
     return out.getvalue()
+
+
+def _with_checksum(block: bytes) -> bytes:
+    """A tar header with its checksum; torch.load looks for one before it looks for a pickle."""
+    block = block[:148] + b" " * 8 + block[156:]
+    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+
+
+def _tar_in_a_pickle() -> bytes:
+    """A harmless pickle of one long text, in which an old tar archive stands."""
+    archive = _tar()
+    fields = b"0000644\0" + b"0000000\0" * 2 + b"00000000000\0" + b"00000000000\0"
+    text_bytes = 512 - 7 + len(archive)
+    name = (b"\x80\x02T" + struct.pack("<I", text_bytes) + b"x").ljust(100, b"\0")
+    return _with_checksum((name + fields).ljust(512, b"\0")) + archive + b"0}."
+
+
+def _tar_in_safetensors() -> bytes:
+    """The same in the metadata and the tensor of a safetensors file."""
+    archive = _tar()
+    entry = '"w":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}' % (len(archive), len(archive))  # noqa: UP031
+    length = 512 - 8
+    fields = "0000644 0000000 0000000 00000000000 00000000000 "
+    begin = '{"__metadata__":{"a":"'
+    header = (begin + "x" * (92 - len(begin)) + fields + " " * 8 + '0"},' + entry + "}").ljust(length)
+    return _with_checksum(struct.pack("<Q", length) + header.encode()) + archive
 
 
 def payloads() -> dict[str, bytes]:

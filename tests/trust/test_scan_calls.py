@@ -101,6 +101,7 @@ def test_arrays() -> None:
     # Objects that are said to be plain numbers: their bytes would be taken for addresses.
     assert "dangerous/bad-dtype" in codes(pickle(array(OBJECTS, numbers(1), b"C\x08" + b"\0" * 8, flags=0), 3))
     assert "dangerous/bad-dtype" in codes(pickle(array(DTYPE, numbers(1), b"]Na", flags=63), 3))
+    assert codes(pickle(array(OBJECTS, numbers(1 << 40), b"]Na", flags=63), 3)) == {"malformed/bad-array"}
 
 
 @pytest.mark.parametrize(

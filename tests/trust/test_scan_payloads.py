@@ -14,11 +14,9 @@ from zoo_cli.trust.verdict import CheckpointRefused, Policy
 
 PAYLOADS = payloads()
 UNNAMED = (
-    "container-zip-deflated",
-    "container-zip-local-name-differs",
-    "container-zip-second-data-pkl",
-    "container-tar",
-)
+    "container-zip-deflated", "container-zip-local-name-differs", "container-zip-second-data-pkl", "container-tar",
+    "container-tar-in-a-pickle", "container-tar-in-safetensors",
+)  # fmt: skip
 
 
 def test_there_are_many() -> None:

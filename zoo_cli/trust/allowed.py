@@ -70,6 +70,7 @@ _BY_ROLE: dict[Role, dict[str, str]] = {
         "numpy": f"ndarray dtype {_NUMPY_SCALARS}",
         "torch": "Tensor",
         "torch.nn.parameter": "Parameter Buffer",
+        "typing": "Any",
     },
     "object": {
         "argparse": "Namespace",

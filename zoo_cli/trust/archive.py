@@ -68,6 +68,15 @@ def collisions(names: Iterable[str]) -> list[tuple[str, str]]:
     return found
 
 
+def is_tar(beginning: bytes) -> bool:
+    """Whether `tarfile` would read the first 512 bytes as a member's header, with or without a magic number."""
+    try:
+        tarfile.TarInfo.frombuf(beginning[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+    except tarfile.TarError:
+        return beginning[257:262] == b"ustar"
+    return True
+
+
 def unpack_sdist(archive: Path, directory: Path) -> Path:
     """Unpacks a `.tar.gz` sdist into an existing directory and returns its one top folder.
 

@@ -7,6 +7,7 @@ raises `Objection`. What stands in torch's, numpy's and CPython's own `__reduce_
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ from zoo_cli.trust.values import Objection, Storage, Storages, Value, kind_of, n
 
 MAX_DIMENSIONS = 64
 MAX_BYTEARRAY = 1 << 20
+MAX_OBJECTS = 2_000_000  # each needs an opcode
 _STATISTICS = frozenset({"min", "max", "mean", "current", "statistics", "data"})
 _FACTORIES = frozenset({"list", "dict", "tuple", "int", "float", "str", "bool", "set", "OrderedDict"})
 _NUMPY_DTYPE = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f(?:2|4|8|16)|c(?:8|16|32)|[SUVa]\d{0,9}|[mM]8|O8?)\Z")
@@ -212,7 +214,7 @@ def _rebuild_sparse(args: tuple[Any, ...], _storages: Storages) -> Value:
 
 def _rebuild_from_type(args: tuple[Any, ...], storages: Storages) -> Value:
     """(function, class, arguments, state): a tensor with attributes."""
-    _expect("a tensor with attributes", args, "global", "global", "tuple", "any")
+    _expect("a tensor with attributes", args, "global", "global", "tuple", "dict|mapping|NoneType|tuple")
     function, kind, inner = args[:3]
     if function.detail[2] == "opaque" or kind.detail[2] == "opaque":
         return Value("opaque")
@@ -281,6 +283,8 @@ def check_array_state(state: object) -> None:
     _shape(shape, "shape")
     if kind_of(dtype) != "dtype":
         raise _no(f"an array of {kind_of(dtype)}")
+    if dtype.detail.startswith("O") and math.prod(shape.items) > MAX_OBJECTS:
+        raise _no(f"an array of more than {MAX_OBJECTS} objects", code="bad-array")
     wanted = ("list",) if dtype.detail.startswith("O") else ("bytes", "str", "text")
     if kind_of(data) not in wanted:
         raise _no(f"an array of {dtype.detail} filled from a {kind_of(data)}", code="bad-array")
@@ -364,7 +368,8 @@ def storage_of(value: object, storages: Storages, *, is_legacy: bool) -> Value:
         Objection: Anything else.
     """
     items: tuple[Any, ...] = value.items if type(value) is Value and value.kind == "tuple" else ()
-    if is_legacy and len(items) == 4 and items[0] == "module" and kind_of(items[1]) == "global":
+    is_class = len(items) == 4 and kind_of(items[1]) == "global" and items[1].detail[2] in ("module", "opaque")
+    if is_legacy and is_class and items[0] == "module":
         result: Value = items[1]
         return result
     if len(items) != (6 if is_legacy else 5) or items[0] != "storage" or kind_of(items[1]) != "global":

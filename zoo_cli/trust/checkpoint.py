@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import IO, Any
 
 from zoo_cli.trust import torchzip
+from zoo_cli.trust.archive import is_tar
 from zoo_cli.trust.opcodes import Scan
 from zoo_cli.trust.pickles import Machine
 from zoo_cli.trust.safetensors import check_safetensors, looks_like
@@ -126,6 +127,8 @@ def _container_of(head: bytes) -> str:
     """
     if head[:4] == torchzip.LOCAL:
         return "torch zip"
+    if is_tar(head):  # torch.load tries this before any pickle, and a header may stand in the texts of one
+        raise Malformed("it is a tar archive (torch before 0.1.10, whose reader runs what is in it)")
     if looks_like(head):
         return "safetensors"
     if _is_new_pickle(head):
@@ -134,8 +137,6 @@ def _container_of(head: bytes) -> str:
         raise Malformed("it is empty")
     if not head.strip(b"\0"):
         raise Malformed("it begins with zeros: it never came, or was not written")
-    if head[257:262] == b"ustar":
-        raise Malformed("it is a tar archive (torch before 0.1.10, whose reader runs what is in it)")
     for magic, name in _OTHERS:
         if head.startswith(magic):
             raise Malformed(f"it is no checkpoint, but {name}")

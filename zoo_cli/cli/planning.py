@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from zoo_cli.packages.request import Request, check_choices, keep_installed, parse_wants
+from zoo_cli.packages.request import Request, Requirements, check_choices, keep_installed, parse_wants
 from zoo_cli.packages.wheels import normalise
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.plan import Plan
     from zoo_cli.packages.problem import Problem
-    from zoo_cli.packages.requirements import Requirements
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
@@ -198,10 +197,10 @@ class Planner:
         return for_providers(request, self.known)
 
     def _read_requirements(self) -> Requirements:
-        from zoo_cli.packages.requirements import Requirements, read_requirements
-
         if not self._choices.requirements:
             return Requirements()
+        from zoo_cli.packages.requirements import read_requirements
+
         listed = read_requirements(self._choices.requirements, self.known)
         for option in listed.left_out:
             self._console.warn(f"{option} is left out: zoo knows where torch and compiled ops come from")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.version import InvalidVersion
 
@@ -94,6 +94,15 @@ class Request:
     def want(self, project: str) -> Want | None:
         """What was asked of that project, None if it was not asked for."""
         return next((want for want in self.wants if want.project == project), None)
+
+
+class Requirements(NamedTuple):
+    """What requirements files ask for."""
+
+    words: tuple[str, ...] = ()  # of packages whose version zoo chooses
+    others: tuple[str, ...] = ()  # for the installer, as they stand
+    places: tuple[str, ...] = ()  # of --find-links
+    left_out: tuple[str, ...] = ()  # "requirements.txt:3: --extra-index-url"
 
 
 def spell_extras(extras: tuple[str, ...]) -> str:

@@ -12,12 +12,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.packages.request import CHOSEN_KINDS, BadRequirement
+from zoo_cli.packages.request import CHOSEN_KINDS, BadRequirement, Requirements
 from zoo_cli.packages.wheels import normalise
 
 if TYPE_CHECKING:
@@ -42,15 +42,6 @@ class UnreadableRequirements(ZooError):
 
     path: str
     reason: str
-
-
-class Requirements(NamedTuple):
-    """What requirements files ask for."""
-
-    words: tuple[str, ...] = ()  # of packages whose version zoo chooses
-    others: tuple[str, ...] = ()  # for the installer, as they stand
-    places: tuple[str, ...] = ()  # of --find-links
-    left_out: tuple[str, ...] = ()  # "requirements.txt:3: --extra-index-url"
 
 
 def read_requirements(paths: tuple[str, ...], projects: Mapping[str, Project]) -> Requirements:

@@ -1,8 +1,7 @@
 """The config of a model of the index, flattened: from its release's file, with bases of other packages.
 
 Flow: joins the index's releases, their files (`release`) and the flattening (`configs`). A base of another package
-(`mmdet::path`) comes from the index, too: from the newest release of that package that was out when the config's own
-release was, for that is what its authors had.
+(`mmdet::path`) comes from the index, too: from the newest release of that package, which is what pip would install.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo_cli import __version__
+from zoo_cli.catalog.models import FORKS
 from zoo_cli.models.configs import ConfigTree, Flat
 from zoo_cli.models.release import Release as ReleaseFile
 from zoo_cli.models.release import Wheel
@@ -84,7 +84,7 @@ class Releases:
         def packages(module: str) -> Read | None:
             if module == module_of(release):
                 return own.read
-            found = used.get(module) or neighbour(module, release, self._index)
+            found = used.get(module) or neighbour(module, self._index)
             if found is None:
                 return None
             used[module] = found
@@ -96,7 +96,7 @@ class Releases:
 
     def packages(self, module: str) -> Read | None:
         """The config tree of a package's newest release, by its import name."""
-        found = neighbour(module, None, self._index)
+        found = neighbour(module, self._index)
         return self._file(found).read if found else None
 
     def _file(self, release: Release) -> ReleaseFile:
@@ -112,14 +112,10 @@ def module_of(release: Release) -> str:
     return release.config_root.rstrip("/").rpartition("/")[0].rpartition("/")[2]
 
 
-def neighbour(module: str, asking: Release | None, index: Sequence[Release]) -> Release | None:
-    """The release from which bases of another package come; a fork only when there is nothing else."""
-    found = [each for each in index if each.config_root.endswith(".mim/") and module_of(each) == module]
-    out = [each for each in found if asking is None or each.date <= asking.date]
-    forks = (
-        {each.project for each in found if "-" in each.project} if len({each.project for each in found}) > 1 else set()
-    )
-    return max(out or found, key=lambda each: (each.project not in forks, each.date), default=None)
+def neighbour(module: str, index: Sequence[Release]) -> Release | None:
+    """The release from which bases of another package come: the newest; a fork's only when there is nothing else."""
+    found = [each for each in index if each.config_root.endswith("/.mim/") and module_of(each) == module]
+    return max(found, key=lambda each: (not each.project.startswith(FORKS), each.date), default=None)
 
 
 def wheel_of(release: Release, mirrors: Mirrors) -> Wheel:

@@ -126,6 +126,9 @@ def test_what_is_kept_is_what_the_file_says(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("ZOO_STATE", str(tmp_path / "state"))
     path = bundled_file()
     first = read_mirrors(path)
+    assert not (tmp_path / "state").exists()  # a mistyped command leaves nothing behind
+    (tmp_path / "state").mkdir()
+    assert read_mirrors(path) == first
     (kept,) = (tmp_path / "state" / "mirrors").iterdir()
     again = kept_rules(path, path.read_bytes())
     assert again == first == read_mirrors(path)
@@ -138,4 +141,5 @@ def test_what_is_kept_is_what_the_file_says(tmp_path: Path, monkeypatch: pytest.
 def test_a_text_that_is_no_field_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_STATE", str(tmp_path / "state"))
     path = written(tmp_path, 'version: 1\nmirrors: [{from: "https://", to: ["http://lab"], source: "a\\tb"}]\n')
-    assert read_mirrors(path).rules[0].source == "a\tb" and not (tmp_path / "state").exists()
+    (tmp_path / "state").mkdir()
+    assert read_mirrors(path).rules[0].source == "a\tb" and list((tmp_path / "state").iterdir()) == []

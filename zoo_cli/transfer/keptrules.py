@@ -35,7 +35,10 @@ def kept_rules(path: Path, data: bytes) -> Mirrors | None:
 
 
 def keep_rules(path: Path, data: bytes, mirrors: Mirrors) -> None:
-    """Keeps what a file says, if it can be written in lines of fields."""
+    """Keeps what a file says, if it can be written in lines of fields and there is a state directory already.
+
+    A command that was mistyped should leave nothing behind; whoever has fetched something has the directory.
+    """
     rows: list[tuple[str, ...]] = [("use", name) for name in mirrors.used]
     rows += [("host", host.url, " ".join(host.kinds), host.source) for host in mirrors.hosts]
     rows += [("rule", *_fields(rule)) for rule in mirrors.rules]
@@ -45,7 +48,7 @@ def keep_rules(path: Path, data: bytes, mirrors: Mirrors) -> None:
     body = "".join("\t".join(row) + "\n" for row in rows).encode()
     place = _place(path, data)
     with suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(exist_ok=True)
         write_whole(place, sha256(_FORMAT + body).hexdigest().encode() + b"\n" + body)
 
 

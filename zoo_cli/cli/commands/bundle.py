@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,13 @@ import click
 from zoo_cli.cli.download_view import counted
 from zoo_cli.cli.fetching import exit_code_of, fetch_models, make_access, make_wish
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.text import human_bytes
+from zoo_cli.cli.planning import Choices, Planner, planning_options, typed
+from zoo_cli.cli.target import find_target
+from zoo_cli.cli.text import human_bytes, printable
 from zoo_cli.cli.trusting import policy_of, trust_option
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Sequence
 
     from zoo_cli.cli.console import Console
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 @click.command(
     "bundle",
     epilog="Examples: zoo bundle rtmdet_tiny_8xb32-300e_coco -o models.zoo.tar; "
-    "there: zoo download --from-bundle models.zoo.tar --dest models",
+    "there: zoo install --from-bundle models.zoo.tar --env env; zoo download --from-bundle models.zoo.tar",
 )
 @click.argument("names", nargs=-1, metavar="MODEL...")
 @click.option(
@@ -40,18 +44,19 @@ if TYPE_CHECKING:
 @click.option("--yes", "-y", is_flag=True, help="Fetch more than 50 GB without asking.")
 @trust_option
 @click.option("-j", "--jobs", type=click.IntRange(1, 32), default=4, help="Files at once. [default: 4]")
+@click.option("--with-env", is_flag=True, help="Also every wheel of an environment that runs the models.")
+@click.option("--python", metavar="PATH|VERSION", help="The environment is for this interpreter.")
 @click.option(
-    "--mirror", "mirror_options", metavar="FROM=TO", multiple=True, help="Try TO for addresses with FROM first."
+    "--machine", "described", metavar="FACTS|FILE", help="The environment is for another machine: zoo help machine."
 )
+@planning_options
 @common_options
 @pass_console
-def command(
-    console: Console, /, names: tuple[str, ...], output: Path, mirror_options: tuple[str, ...], **given: Any
-) -> None:
-    """Write models into one file: configs, checkpoints and receipts.
+def command(console: Console, /, names: tuple[str, ...], output: Path, **given: Any) -> None:
+    """Write models into one file: configs, checkpoints, receipts, and with --with-env all wheels to run them.
 
-    MODEL is anything that zoo download takes. The same input gives the same bytes. On the other machine zoo download
-    --from-bundle FILE puts everything in place, checked, without any network.
+    MODEL is anything that zoo download takes. The same input gives the same bytes. On the other machine zoo install
+    and zoo download take the file with --from-bundle and need no network.
     """
     from zoo_cli.catalog.database import index_date, open_catalog
     from zoo_cli.models.bundling import SECTION, models_section, staging
@@ -61,16 +66,71 @@ def command(
 
     if not names and given["filter_"] is None:
         raise click.UsageError("Missing argument 'MODEL...', or --filter EXPR.")
-    mirrors = load_mirrors(mirror_options)
+    if not given["with_env"] and (given["described"] or given["python"]):
+        raise click.UsageError("--machine and --python say what the environment is for: add --with-env.")
     connection = open_catalog()
     selection = select(connection, make_wish(connection, names, given | {"layout": "by-model", "configs": ()}))
-    access = make_access(console, connection, mirrors, policy_of(given["trust_globals"]))
+    access = make_access(console, connection, load_mirrors(given["mirrors"]), policy_of(given["trust_globals"]))
     with staging(access.cache, (str(output.absolute()), *names, given["filter_"] or "")) as folder:
         done = _fetched(console, selection, folder, access, given)
         models, files = models_section(done, index_date(connection))
-        sections = {SECTION: models, "index_date": index_date(connection)}
+        sections: dict[str, Any] = {SECTION: models, "index_date": index_date(connection)}
+        if given["with_env"]:
+            environment, wheels = _environment(console, connection, selection, access, given)
+            sections |= environment
+            files |= wheels
         written = write_bundle(output, sections, files, replace=given["force"])
     _tell(console, written, output, models)
+
+
+def _environment(
+    console: Console, connection: sqlite3.Connection, selection: Selection, access: Access, given: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Path]]:
+    """The section of the environment that runs the models, and its wheels by digest."""
+    from zoo_cli import __version__
+    from zoo_cli.catalog.compat import read_matrix
+    from zoo_cli.cli import install_view
+    from zoo_cli.cli.progress import Progress
+    from zoo_cli.directories import state_directory
+    from zoo_cli.packages.locking import make_lock
+    from zoo_cli.packages.supply import Supply
+    from zoo_cli.packages.wheelhouse import SECTION, environment_section
+    from zoo_cli.transfer.store import users_store
+    from zoo_cli.trust.seen import Seen
+
+    options = {each.name: given[each.name] for each in fields(Choices) if each.name != "packages"}
+    choices = Choices(_packages(connection, selection), **options)
+    planner = Planner(console, connection, choices)
+    target = find_target(connection, console, python=given["python"], described=given["described"])
+    machine = target.machine
+    if machine.python:  # as a new environment would be
+        machine = replace(machine, python=replace(machine.python, distributions=(), torch=None))
+    plan, offers = planner.plan(machine, typed("bundle", choices))
+    install_view.show(console, plan, target, offers)
+    say = (lambda line: console.say(f"    {printable(line)}")) if console.verbose else None
+    with Progress(console) as progress:
+        supply = Supply(users_store(), Seen(state_directory()), access.mirrors, planner.settings, progress)
+        lock = make_lock(plan, machine, supply, read_matrix(connection, machine.platform).toolkits, say)
+        section, wheels = environment_section(lock, machine, supply, f"zoo {__version__}")
+    return {SECTION: section}, wheels
+
+
+def _packages(connection: sqlite3.Connection, selection: Selection) -> tuple[str, ...]:
+    """The packages that run the models, in the models' releases.
+
+    Raises:
+        click.UsageError: The models are of two releases of one package, or of none that zoo installs.
+    """
+    from zoo_cli.catalog.compat import projects
+
+    known = projects(connection)
+    found = {pick.model.release.project: pick.model.release.version for pick in selection.picks if pick.model}
+    pairs = {(pick.model.release.project, pick.model.release.version) for pick in selection.picks if pick.model}
+    if len(pairs) > len(found):
+        raise click.UsageError("The models are of several releases of one package: they need bundles of their own.")
+    if not found.keys() & known.keys():
+        raise click.UsageError("None of these models is of a package that zoo installs: leave --with-env out.")
+    return tuple(f"{name}=={version}" for name, version in sorted(found.items()) if name in known)
 
 
 def _fetched(

@@ -19,9 +19,11 @@ from zoo_cli.packages.explain import NoSolution
 from zoo_cli.packages.journal import journal_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from zoo_cli.cli.console import Console
+    from zoo_cli.cli.progress import Progress
+    from zoo_cli.packages.lockfile import LockedFile
     from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.plan import Pin, Plan
     from zoo_cli.transfer.settings import Settings
@@ -33,6 +35,12 @@ if TYPE_CHECKING:
     epilog="Examples: zoo install mmdet    zoo install 'mmdet>=3,<3.3' mmpose --env ./env",
 )
 @click.argument("packages", nargs=-1, metavar="PACKAGE...")
+@click.option(
+    "--from-bundle",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Install the environment of a bundle (zoo bundle --with-env); no network.",
+)
 @click.option(
     "--python",
     "python",
@@ -67,17 +75,23 @@ def command(
     dry_run: bool,
     yes: bool,
     no_rollback: bool,
+    from_bundle: Path | None,
     **options: object,
 ) -> None:
     """Install packages with the torch and compiled ops that work together on this machine."""
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.transfer.mirrors import load_mirrors
 
+    if from_bundle:
+        if options["packages"] or options["requirements"] or described:
+            raise click.UsageError("--from-bundle installs what is in it; leave PACKAGE, -r and --machine out.")
+        _from_bundle(console, from_bundle, python, environment, dry_run=dry_run, yes=yes, no_rollback=no_rollback)
+        return
     if described and not dry_run:
         raise click.UsageError("--machine describes another machine, so it needs --dry-run.")
     choices = Choices(**options)  # type: ignore[arg-type]
     if not choices.packages and not choices.requirements:
-        raise click.UsageError("Missing argument 'PACKAGE...', or a requirements file with -r.")
+        raise click.UsageError("Missing argument 'PACKAGE...', a requirements file with -r, or --from-bundle FILE.")
     catalog = open_catalog()
     planner = Planner(console, catalog, choices)
     target = find_target(catalog, console, python=python, environment=environment, described=described)
@@ -100,6 +114,36 @@ def command(
         return
     consent(console, plan, choices, words, yes=yes)
     act(console, plan, target, Circumstances(mirrors, planner.settings, words, installed, no_rollback))
+
+
+def _from_bundle(
+    console: Console,
+    path: Path,
+    python: str | None,
+    environment: Path | None,
+    *,
+    dry_run: bool,
+    yes: bool,
+    no_rollback: bool,
+) -> None:
+    """The environment of a bundle, from its wheels alone; what else is installed stays."""
+    from zoo_cli.catalog.database import open_catalog
+    from zoo_cli.cli.syncing import Applying, apply_lock
+    from zoo_cli.directories import cache_directory
+    from zoo_cli.packages.wheelhouse import lock_of, unpacked_wheel
+    from zoo_cli.trust.bundle import Bundle
+
+    places = (("--python", python), ("--env", environment))
+    words = ["zoo", "install", "--from-bundle", str(path)]
+    words += [str(word) for option in places if option[1] for word in option]
+    with Bundle(path) as bundle:
+        how = Applying("install", str(path), tuple(words), python, environment, False, dry_run, yes, no_rollback)
+        cache = cache_directory()
+
+        def fetcher(_progress: Progress) -> Callable[[LockedFile], Path]:
+            return lambda wheel: unpacked_wheel(bundle, wheel, cache)
+
+        apply_lock(console, open_catalog(), lock_of(bundle), how, fetcher)
 
 
 def _settled(console: Console, target: Target, *, yes: bool) -> bool:

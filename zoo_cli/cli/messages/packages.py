@@ -10,6 +10,7 @@ from zoo_cli.packages.executor import DirectoryInUse, NoInstaller, StepFailed
 from zoo_cli.packages.findlinks import NotAListing
 from zoo_cli.packages.pages import NoSuchPlace
 from zoo_cli.packages.toolchain import MissingTool, TargetUnreadable
+from zoo_cli.packages.wheelhouse import NoEnvironment
 from zoo_cli.packages.wheels import BadWheelName
 
 # What installs a missing tool: (what it is, command), cheapest first.
@@ -133,3 +134,13 @@ def _(error: BuiltWrong) -> Message:
         (error.reason, "it was thrown away"),
         (WayOut("Try it once more, from the beginning", f"zoo build {error.project}=={error.version} --again -v"),),
     )
+
+
+@describe.register
+def _(error: NoEnvironment) -> Message:
+    models = shlex.join(["zoo", "download", "--from-bundle", error.bundle, "--dest", "."])
+    ways = (
+        WayOut("Its models", models),
+        WayOut("Make one with an environment, where there is a network", "zoo bundle MODEL --with-env -o FILE"),
+    )
+    return Message("the bundle was made without an environment", (f"bundle  {error.bundle}",), ways)

@@ -1,0 +1,162 @@
+"""Bringing a lock into an environment, as `zoo sync` and `zoo install --from-bundle` do it: as one change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo_cli.cli.change import changing, settle, step_documents, step_lines
+from zoo_cli.cli.target import find_target
+from zoo_cli.cli.text import printable
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Collection
+    from pathlib import Path
+
+    from zoo_cli.catalog.entries import Project
+    from zoo_cli.cli.console import Console
+    from zoo_cli.cli.progress import Progress
+    from zoo_cli.cli.target import Target
+    from zoo_cli.packages.lockfile import Lock, LockedFile, LockedPackage
+    from zoo_cli.packages.sync import Sync
+
+
+@dataclass(frozen=True)
+class Applying:
+    """How a lock comes into an environment.
+
+    Attributes:
+        command: The name of the command, for its document.
+        shown: What the lock is called.
+        words: The command as typed.
+        removes_others: Whether what the lock has not goes.
+    """
+
+    command: str
+    shown: str
+    words: tuple[str, ...]
+    python: str | None
+    environment: Path | None
+    removes_others: bool
+    dry_run: bool
+    yes: bool
+    no_rollback: bool
+
+
+def apply_lock(
+    console: Console, catalog: sqlite3.Connection, lock: Lock, how: Applying,
+    fetcher: Callable[[Progress], Callable[[LockedFile], Path]],
+) -> None:  # fmt: skip
+    """Decides what changes, shows it, asks where that is due, does it and tells.
+
+    Raises:
+        LockDoesNotFit: The lock is for other machines; nothing was made.
+        ZooError: Of transfer, inspection, journal, installer or the check of the ops; the environment is as it was.
+    """
+    target = find_target(catalog, console, python=how.python, environment=how.environment)
+    _decided(lock, target, how)  # before an environment is made
+    if not how.dry_run:
+        target = _ready(console, catalog, target, how)
+    decided = _decided(lock, target, how)
+    if not console.json:
+        for line in step_lines(_steps(decided)):
+            console.say(printable(line))
+    if not how.dry_run and (decided.arrivals or decided.leaving):
+        _consent(console, decided, how)
+        _apply(console, catalog, decided, target, how, fetcher)
+    _tell(console, decided, how)
+
+
+def _ready(console: Console, catalog: sqlite3.Connection, target: Target, how: Applying) -> Target:
+    """The target with its environment made, fit to be changed, and nothing half done in it."""
+    from zoo_cli.packages.install import check_target
+    from zoo_cli.packages.journal import journal_of
+
+    made = target.make(console)
+    if target.environment:
+        target = find_target(catalog, console, python=made)
+    here = target.machine.python
+    assert here is not None
+    check_target(here, how.words)
+    if settle(console, journal_of(here), yes=how.yes):
+        target = find_target(catalog, console, python=made)
+    return target
+
+
+def _decided(lock: Lock, target: Target, how: Applying) -> Sync:
+    from zoo_cli.packages.sync import decide_sync
+
+    decided = decide_sync(lock, target.machine, how.shown)
+    return decided if how.removes_others else decided._replace(leaving=())
+
+
+def _apply(
+    console: Console, catalog: sqlite3.Connection, decided: Sync, target: Target, how: Applying,
+    fetcher: Callable[[Progress], Callable[[LockedFile], Path]],
+) -> None:  # fmt: skip
+    from zoo_cli.catalog.compat import projects
+    from zoo_cli.cli.progress import Progress
+    from zoo_cli.packages.journal import journal_of
+    from zoo_cli.packages.sync import Work, sync
+
+    here = target.machine.python
+    assert here is not None
+    known, journal = projects(catalog), journal_of(here)
+    expected = journal.distributions()
+    with Progress(console) as progress:
+        work = Work(
+            begin=lambda: changing(console, journal, how.words, expected=expected, rollback=not how.no_rollback),
+            fetch=fetcher(progress),
+            inspect=lambda package, path: _inspect(known, package, path),
+            check=lambda names: _check(known, here.executable, names, how.words),
+            say=lambda line: console.say(f"    {printable(line)}") if console.verbose else None,
+        )
+        sync(decided, here, work)
+
+
+def _inspect(known: dict[str, Project], package: LockedPackage, path: Path) -> None:
+    from zoo_cli.trust.wheel import inspect_wheel, require_sound
+
+    project = known.get(package.project)
+    require_sound(inspect_wheel(path, expects_ops=project is not None and project.kind == "ops"))
+
+
+def _check(known: dict[str, Project], python: str, names: Collection[str], words: tuple[str, ...]) -> None:
+    from zoo_cli.packages.install import require_working_ops
+
+    imports = [known[name].import_name for name in sorted(names) if name in known and known[name].kind == "ops"]
+    require_working_ops(python, imports, words)
+
+
+def _steps(decided: Sync) -> list[tuple[str, str | None, str | None]]:
+    arriving = [(each.package.project, each.was, each.package.version) for each in decided.arrivals]
+    return sorted([*arriving, *((name, old, None) for name, old in decided.leaving)])
+
+
+def _consent(console: Console, decided: Sync, how: Applying) -> None:
+    from zoo_cli.packages.install import NeedsConsent
+
+    if how.yes or not decided.harms:
+        return
+    if not console.can_ask:
+        raise NeedsConsent(how.words, decided.harms, ("--yes",))
+    if not console.ask(f"{len(decided.harms)} installed packages are replaced or removed. Go on?"):
+        console.say("Nothing changed.")
+        raise click.exceptions.Exit(1)
+
+
+def _tell(console: Console, decided: Sync, how: Applying) -> None:
+    changed = bool(decided.arrivals or decided.leaving)
+    if console.json:
+        facts = {"changed": changed and not how.dry_run, "dry_run": how.dry_run}
+        console.document({"ok": True, "command": how.command, **facts, "changes": step_documents(_steps(decided))})
+    elif not changed:
+        same = "equals the lock already" if how.removes_others else "has all of it already"
+        console.say(f"The environment {same}.")
+    elif not how.dry_run:
+        count = len(decided.arrivals) + len(decided.staying)
+        end = f"equals the lock: {count} packages" if how.removes_others else f"has all of it: {count} packages"
+        console.say(f"The environment {end}.")

@@ -1,0 +1,98 @@
+"""An environment in a bundle: its lock as one section of the manifest, and every wheel of it.
+
+Flow. The lock is the one that `zoo lock` would write, with one wheel a package: the one that fits the machine it was
+made for. Out of a bundle it is read as strictly as any lock, and each wheel is inspected before an installer sees it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.packages.lockfile import BadLock, Lock, LockedPackage, from_document, to_document
+from zoo_cli.packages.sync import decide_sync
+from zoo_cli.transfer.hashes import parse_sha256
+from zoo_cli.trust.bundle import BadBundle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from zoo_cli.machine.facts import Machine
+    from zoo_cli.packages.lockfile import LockedFile
+    from zoo_cli.packages.supply import Supply
+    from zoo_cli.trust.bundle import Bundle
+
+SECTION = "environment"
+
+
+@dataclass(eq=False)
+class NoEnvironment(ZooError):
+    """The bundle was made without an environment."""
+
+    code = "no-environment"
+    exit_code = ExitCode.USAGE
+
+    bundle: str
+
+
+def environment_section(
+    lock: Lock, machine: Machine, supply: Supply, created_by: str
+) -> tuple[dict[str, Any], dict[str, Path]]:
+    """The lock as the manifest has it, and its wheels by digest, all fetched.
+
+    Raises:
+        LockDoesNotFit: There is no wheel of a package for the machine.
+        ZooError: Of the transfer.
+    """
+    files: dict[str, Path] = {}
+    packages = []
+    for arrival in decide_sync(lock, machine, SECTION).arrivals:
+        wheel = arrival.wheel
+        received = supply.file(wheel.name, (wheel.url,), parse_sha256(wheel.sha256), wheel.size_bytes)
+        files[wheel.sha256] = received.path
+        packages.append(_only(arrival.package, wheel, received.size_bytes))
+    return to_document(replace(lock, packages=tuple(packages)), created_by), files
+
+
+def _only(package: LockedPackage, wheel: LockedFile, size_bytes: int) -> LockedPackage:
+    """The package with this wheel alone; a path of the machine where it was made says nothing elsewhere."""
+    url = f"bundle:{wheel.name}" if wheel.url.startswith("file:") else wheel.url
+    source = "" if package.source.startswith(("file:", "/")) else package.source
+    return package._replace(wheels=(wheel._replace(url=url, size_bytes=size_bytes),), source=source)
+
+
+def lock_of(bundle: Bundle) -> Lock:
+    """The lock of a bundle's environment.
+
+    Raises:
+        NoEnvironment: There is none.
+        BadBundle: It is no lock, or names a wheel that is not in the bundle.
+    """
+    document = bundle.manifest.get(SECTION)
+    if document is None:
+        raise NoEnvironment(str(bundle.path))
+    if not isinstance(document, dict):
+        raise BadBundle(str(bundle.path), "its environment is no lock")
+    try:
+        lock = from_document(document, str(bundle.path))
+    except BadLock as exc:
+        raise BadBundle(str(bundle.path), f"its environment is no lock: {exc.problem}") from exc
+    for wheel in (each for package in lock.packages for each in package.wheels):
+        if wheel.sha256 not in bundle.sizes:
+            raise BadBundle(str(bundle.path), f"{wheel.name} is not in it")
+    return lock
+
+
+def unpacked_wheel(bundle: Bundle, wheel: LockedFile, cache: Path) -> Path:
+    """A wheel of a bundle as a file in the cache, under its own name.
+
+    Raises:
+        BadBundle: It is not what its digest says.
+        DestinationUnusable, NoSpace: The cache's side.
+    """
+    place = (
+        cache / "wheels" / "bundle" / wheel.sha256[:16] / wheel.name
+    )  # `from_document` has read the name as a wheel's
+    bundle.put(wheel.sha256, place, replace=True)
+    return place

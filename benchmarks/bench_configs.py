@@ -2,7 +2,7 @@
 
     python benchmarks/bench_configs.py                          mmdet 3.3.0
     python benchmarks/bench_configs.py mmpose-1.3.2 ...         these releases
-    python benchmarks/bench_configs.py --all --reload           all 33 of the index, and what zoo writes loaded again
+    python benchmarks/bench_configs.py --all --reload           every release of the index, and what zoo writes loaded
     ... --json FILE                                             the figures and every file with its reason
 
 Needs the package registry the first time: the releases, and an environment with mmengine (see

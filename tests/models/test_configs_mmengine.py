@@ -19,13 +19,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.network]
 
 REPOSITORY = Path(__file__).parent.parent.parent
 # Project and release, its files, and those that mmengine refuses. The first set has lists of classes and keypoint
-# tables, the second path variables, the third bases of other packages, the last programs among its configs.
+# tables, the second path variables, the third bases of other packages, the fifth programs among its configs, the last asserts.
 RELEASES = [
     ("mmpose", "1.3.2", 464, 1),
     ("mmocr", "1.0.1", 116, 1),
     ("mmselfsup", "1.0.0", 189, 0),
     ("mmpretrain", "1.2.0", 846, 6),
     ("mmdet", "3.3.0", 869, 4),
+    ("mmrazor", "1.0.0", 155, 6),
 ]
 
 

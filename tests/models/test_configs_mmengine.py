@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.network]
 
 REPOSITORY = Path(__file__).parent.parent.parent
 # Project and release, its files, and those that mmengine refuses. The first set has lists of classes and keypoint
-# tables, the second path variables, the third bases of other packages, the fifth programs among its configs, the last asserts.
+# tables, the second path variables, the third bases of other packages, the fifth programs, the last asserts.
 RELEASES = [
     ("mmpose", "1.3.2", 464, 1),
     ("mmocr", "1.0.1", 116, 1),

@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -68,7 +69,7 @@ class Exchange:
 
     @property
     def etag(self) -> str:
-        return f'"{hashlib.sha256(self.body).hexdigest()[:16]}"'
+        return _etag_of(self.body)
 
     def head(self, status: int, headers: Mapping[str, str | int] | None = None) -> None:
         self.handler.send_response(status)
@@ -348,6 +349,17 @@ class Slow:
             exchange.wait(self.step)
 
 
+@lru_cache(maxsize=4)
+def _bytes_of(path: Path, _changed: int) -> bytes:
+    """A file, read once while it stays as it is: a wheel of 200 MB is asked for in many ranges."""
+    return path.read_bytes()
+
+
+@lru_cache(maxsize=64)
+def _etag_of(body: bytes) -> str:
+    return f'"{hashlib.sha256(body).hexdigest()[:16]}"'
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60
@@ -460,7 +472,7 @@ class Server:
         if found.is_dir():
             page = found / "index.html"
             return Page(page.read_bytes() if page.is_file() else self._listing(found))
-        return found.read_bytes() if found.is_file() else None
+        return _bytes_of(found, found.stat().st_mtime_ns) if found.is_file() else None
 
     @staticmethod
     def _listing(folder: Path) -> bytes:

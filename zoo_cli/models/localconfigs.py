@@ -52,7 +52,8 @@ def load_config(path: str | os.PathLike[str], *, root: str | os.PathLike[str] | 
         ConfigError: The config is wrong, too large, or would need code to run; with file, line and construct.
     """
     tree, inside = local_tree(path, root)
-    return with_environment_defaults(tree.flatten(inside).settings, inside)
+    flat = tree.flatten(inside)
+    return flat.settings if flat.new_style else with_environment_defaults(flat.settings, inside)
 
 
 def local_tree(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import json
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from urllib.parse import quote
 
 from tests.support.server import Server
 from tests.support.wheels import retag, write_wheel
+from zoo_cli.catalog.compiler.releases import read_project
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -139,8 +141,9 @@ class Site:
         """A copy of the index in which the upstream checkpoint is the file made here."""
         shutil.copytree(ROOT / "index", directory)
         before, after = upstream.removesuffix(".pth"), made.name.removesuffix(".pth")
-        for path in sorted(directory.glob("models/mmdet/*.json")):
-            text = path.read_text(encoding="utf-8").replace(before, after)
+        folder = directory / "models" / "mmdet"
+        for version, document in read_project(folder).items():  # whole ones: a delta names its base by digest
+            text = json.dumps(document, ensure_ascii=False).replace(before, after)
             text = text.replace(f'"prefix": "{before[-8:]}"', f'"prefix": "{after[-8:]}"')
-            path.write_text(text, encoding="utf-8")
+            (folder / f"{version}.json").write_text(text, encoding="utf-8")
         return directory

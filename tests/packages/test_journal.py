@@ -335,8 +335,8 @@ with journal(Path(sys.argv[1])).change(("zoo", "install", "tiny"), now) as lock:
     run_step(step, kill_us, held=(lock,))
 """
     child = subprocess.Popen([sys.executable, "-c", code, str(environment), str(ROOT)], stdout=subprocess.PIPE)
-    yield child
-    child.wait(timeout=30)
+    with child:
+        yield child
 
 
 def test_an_installer_that_outlives_zoo_keeps_the_lock(environment: Path, orphan: subprocess.Popen[bytes]) -> None:

@@ -76,6 +76,11 @@ MEANINGS = {
     "box_AP>50 and not dataset=COCO": [],  # no model without COCO reaches it
     "box_AP>30 and task='Instance Segmentation'": [],
     "mask_AP>30 and task='instance segmentation'": ["alpha_r50"],
+    "mask_AP>30 and task=segmentation": ["alpha_r50"],
+    "mask_AP>30 and task='segmentation detection'": [],
+    "task=segment": [],
+    "box_AP>40 and task in (pose, detection)": ["alpha_r101", "alpha_r50", "beta-lvis"],
+    "task!=detection and mask_AP": [],
     "dataset=coco": ["alpha_r101", "alpha_r50", "beta-lvis", "beta-none", "delta"],
     "dataset!=COCO": ["gamma"],  # known, and none is equal
     "not dataset=COCO": ["Zeta_Swin", "epsilon", "gamma"],

@@ -104,10 +104,10 @@ def test_a_damaged_document_is_a_machine_or_one_error(junk: object, data: st.Dat
 
 def test_saved_and_loaded(tmp_path: Path) -> None:
     path = tmp_path / "build host.json"
-    save_machine(DESCRIBED, path)
+    save_machine(DESCRIBED, str(path))
     first = path.read_bytes()
     assert load_machine(str(path), GPUS) == DESCRIBED
-    save_machine(DESCRIBED, path)
+    save_machine(DESCRIBED, str(path))
     assert path.read_bytes() == first
     assert list(tmp_path.iterdir()) == [path]
     assert stat.S_ISREG(path.stat().st_mode)
@@ -155,7 +155,17 @@ def test_nothing_is_left_where_saving_fails(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "inside").touch()
     with pytest.raises(CannotSaveMachine):
-        save_machine(DESCRIBED, tmp_path / "taken")
+        save_machine(DESCRIBED, str(tmp_path / "taken"))
     with pytest.raises(CannotSaveMachine):
-        save_machine(DESCRIBED, tmp_path / "no such directory" / "m.json")
+        save_machine(DESCRIBED, str(tmp_path / "no such directory" / "m.json"))
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_plain_name_is_kept_in_the_state_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    state = tmp_path / "state"
+    assert save_machine(DESCRIBED, "cluster-a100", state) == state / "machines/cluster-a100.json"
+    (tmp_path / "cluster-a100").write_text("a file of the working directory adds nothing")
+    assert load_machine("cluster-a100", GPUS, state) == DESCRIBED
+    with pytest.raises(BadMachine):
+        load_machine("cluster-b200", GPUS, state)

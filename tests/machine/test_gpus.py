@@ -74,3 +74,10 @@ def test_any_text_has_a_key(name: str) -> None:
     key = name_key(name)
     assert name_key(key.upper()) == name_key(key)
     assert key == "" or key.isalnum()
+
+
+def test_a_product_line_before_a_known_name_is_no_hindrance() -> None:
+    """nvidia-smi says "Tesla T4", NVIDIA's table of capabilities says "T4"."""
+    gpus = {"T4": Capability(7, 5), "Quadro T1000": Capability(7, 5), "T1000": Capability(7, 0)}
+    assert find_capability("Tesla T4", gpus) == Capability(7, 5)
+    assert find_capability("Quadro T1000", gpus) == Capability(7, 5)

@@ -5,6 +5,7 @@ Pure. No text of the user ever becomes SQL: fields choose fragments written here
 - A comparison holds when the value is known and compares so; `not` is the complement of all of that. So
   `memory_gb<12` leaves out models of unknown memory, `not memory_gb>=12` keeps them.
 - Texts compare without case; `!=` on a field with several values (dataset, task) means that none is equal.
+- A task is named by its label or by one word of it: `task=detection`.
 - Within one `and`, conditions on dataset and task bind the metrics: `box_AP>=50 and dataset=COCO` wants a box_AP of 50
   that was measured on COCO. In the same way hardware, resolution and mode bind inference_ms.
 - Shares are compared in percent, also those that upstream publishes as fractions: an AP of 0.723 is 72.3.
@@ -319,6 +320,8 @@ class _Compiler:
             values: tuple[Value, ...] = tuple(self._number(node, text) for text in node.values)
         else:
             values = node.values
+        if field.name == "task" and node.op != "~":
+            return _names_task(expression, node)
         if node.op == "in":
             return Sql(f"{expression} IN ({', '.join('?' * len(values))})", values)
         if node.op == "~":
@@ -345,6 +348,22 @@ class _Compiler:
         if value is None:
             raise BadFilter(self._text, node.op_at, len(node.op), f"{node.field} is =yes or =no", node.field)
         return value == (node.op == "=")
+
+
+def _names_task(expression: str, node: Comparison) -> Sql:
+    """Whether a task is one of those named: by its label, or by one word of it.
+
+    So `detection` is Object Detection, 3D Object Detection and Text Detection, and `'object detection'` the first only.
+    """
+    is_not = node.op == "!="
+    with_word = f"instr(' ' || lower({expression}) || ' ', ?) {'=' if is_not else '>'} 0"
+    parts = [
+        Sql(with_word, (f" {value.lower()} ",))
+        if value.isalnum()
+        else Sql(f"{expression} {'!=' if is_not else '='} ?", (value,))
+        for value in node.values
+    ]
+    return parts[0] if len(parts) == 1 else _joined(" OR ", parts)
 
 
 def glob(expression: str, pattern: str, *, has_grams: bool = False) -> Sql:

@@ -44,7 +44,11 @@ FIELDS = (
     Field("release", "text", "version of the package; naming it searches all releases, not only the newest"),
     Field("collection", "text", "family of models as upstream groups them, such as DDQ"),
     Field("dataset", "text", "a dataset it was measured on; binds the metrics beside it to that dataset"),
-    Field("task", "text", "a task it was measured in, such as 'Object Detection'; binds metrics in the same way"),
+    Field(
+        "task",
+        "text",
+        "a task it was measured in, by its label or one word of it (detection); binds metrics likewise",
+    ),
     Field("training_data", "text", "a dataset it was trained on"),
     Field("config", "text", "path of its config in the release"),
     Field("paper", "text", "title of the paper"),

@@ -57,11 +57,12 @@ def find_capability(name: str, gpus: Mapping[str, Capability]) -> Capability | N
         return None
     shortened: set[Capability] = set()
     whole: set[Capability] = set()
+    bare = {asked.removeprefix(line) for line in _LINES} - {asked}  # drivers say "Tesla T4", the tables "T4"
     for known, capability in gpus.items():
         first, *shorter = _keys(known)
         if asked == first:
             whole.add(capability)
-        elif asked in shorter:
+        elif asked in shorter or first in bare:
             shortened.add(capability)
     for found in (whole, shortened):
         if found:

@@ -34,13 +34,8 @@ _COLOURS = {"ok": "green", "warn": "yellow", "FAIL": "red"}
 @click.argument("projects", nargs=-1, metavar="[PROJECT]...")
 @click.option("--python", metavar="PATH|VERSION", help="Interpreter or environment to look at.")
 @click.option("--env", "environment", type=click.Path(path_type=Path), metavar="DIR", help="Environment to look at.")
-@click.option("--machine", "described", metavar="FACTS|FILE", help="Describe another machine (see zoo help machine).")
-@click.option(
-    "--save",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write this machine's facts for --machine elsewhere.",
-)
+@click.option("--machine", "described", metavar="FACTS|NAME|FILE", help="Another machine (see zoo help machine).")
+@click.option("--save", metavar="NAME|FILE", help="Keep this machine's facts for --machine, here or elsewhere.")
 @click.option("--fix", "is_fix", is_flag=True, help="Run the commands that mend what is broken here, after asking.")
 @click.option("--yes", "-y", is_flag=True, help="With --fix: do not ask.")
 @click.option("--markdown", "is_markdown", is_flag=True, help="For a bug report: no names, paths, hosts or tokens.")
@@ -52,7 +47,7 @@ def command(
     python: str | None,
     environment: Path | None,
     described: str | None,
-    save: Path | None,
+    save: str | None,
     is_fix: bool,
     yes: bool,
     is_markdown: bool,
@@ -65,7 +60,8 @@ def command(
     if save:
         from zoo_cli.machine.profile import save_machine
 
-        save_machine(target.machine, save)
+        kept = save_machine(target.machine, save)
+        console.say(f"Kept in {printable(str(kept))}: --machine {printable(save)}")
     mended: tuple[Finding, ...] = ()
     if is_fix:
         mended = _fix(console, checkup, target, yes=yes)

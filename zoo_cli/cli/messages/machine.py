@@ -28,7 +28,7 @@ _BAD_MACHINE = {
     "not-json": "the file is not JSON: {value}",
     "bad-document": "the field {key} is wrong",
     "unreadable": "the file cannot be read",
-    "not-here": "{value!r} is neither a file nor key=value",
+    "not-here": "{value!r} is neither a kept machine, a file nor key=value",
 }
 
 

@@ -16,7 +16,8 @@ import pytest
 
 from demo.site import ROOT, Site
 from tests.support.cli import Ran, environment, zoo
-from tests.support.torch_env import CACHE, TORCH, mmcv_python, mmcv_wheel, torch_python
+from tests.support.torch_env import mmcv_python
+from tests.support.upstream import upstream
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.network]
 MODEL = "yolov3_mobilenetv2_320_300e_coco"
@@ -45,13 +46,7 @@ class There:
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    """Upstream's hosts on loopback, with torch's CPU wheel and the mmcv that was compiled for it."""
-    site = Site(CACHE / "lock-site")
-    site.add_torch(TORCH, torch_python())
-    shutil.copy2(mmcv_wheel(), site.ops_directory)
-    links = "".join(f'<a href="{path.name}">{path.name}</a>\n' for path in site.ops_directory.glob("*.whl"))
-    (site.ops_directory / "index.html").write_text(f"<html><body>{links}</body></html>")
-    with site:
+    with upstream() as site:
         yield site
 
 

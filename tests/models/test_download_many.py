@@ -15,6 +15,7 @@ import pytest
 
 from tests.models.site import BODIES, LOGS, NAME, R50, Site
 from tests.support.server import Slow, Stall, Status, WrongBytes
+from tests.support.torch_env import torch_python
 from zoo_cli.catalog.database import open_catalog
 from zoo_cli.cli import fetching
 from zoo_cli.cli.app import run
@@ -308,6 +309,22 @@ def test_torch_hub_finds_a_linked_checkpoint(
     assert cached.samefile(site.folder / "out" / BACKBONE)
     assert sorted(path.name for path in cached.parent.iterdir()) == sorted([BACKBONE, NAME["net_r50"]])
     assert download(ALIAS, "--link-caches", "--dest", "out") == 0, "again is no fault"
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+@pytest.mark.network
+def test_torch_hub_itself_loads_it_without_a_network(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = str(site.folder / "torch home")
+    monkeypatch.setenv("TORCH_HOME", home)
+    assert download("net_r50", "--link-caches", "--dest", "out") == 0
+    code = (
+        "import torch\n"
+        f"torch.hub.load_state_dict_from_url('https://nowhere.invalid/{NAME['net_r50']}', weights_only=True)\n"
+    )
+    environ = {**os.environ, "TORCH_HOME": home, "HTTPS_PROXY": "http://127.0.0.1:9"}
+    done = subprocess.run([torch_python(), "-c", code], env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_another_file_in_the_cache_stays(

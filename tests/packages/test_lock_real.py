@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import pytest
 
 from demo.site import Site
 from tests.support.cli import zoo
-from tests.support.torch_env import CACHE, TORCH, mmcv_wheel, torch_python
+from tests.support.upstream import upstream
 from zoo_cli.packages.executor import find_uv
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.network]
@@ -20,13 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.network]
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    """Upstream's hosts on loopback, with torch's CPU wheel and the mmcv that was compiled for it."""
-    site = Site(CACHE / "lock-site")
-    site.add_torch(TORCH, torch_python())
-    shutil.copy2(mmcv_wheel(), site.ops_directory)
-    links = "".join(f'<a href="{path.name}">{path.name}</a>\n' for path in site.ops_directory.glob("*.whl"))
-    (site.ops_directory / "index.html").write_text(f"<html><body>{links}</body></html>")
-    with site:
+    with upstream() as site:
         yield site
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.pylock import Pylock
 from packaging.requirements import Requirement
@@ -63,6 +63,7 @@ NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True).filter(
 PACKAGES = st.builds(package, NAMES, st.from_regex(r"[1-9][0-9]?(\.[0-9]{1,3}){0,2}", fullmatch=True))
 
 
+@settings(deadline=None)
 @given(packages=st.lists(PACKAGES, max_size=5, unique_by=lambda each: each.project))
 def test_what_was_written_is_read(packages: list[LockedPackage]) -> None:
     lock = replace(LOCK, packages=tuple(sorted(packages)))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from tests.support.modelsdb import INDEX, models_db
+from zoo_cli.catalog.compiler.releases import read_project
 from zoo_cli.catalog.models import releases
 from zoo_cli.models.config_errors import ConfigError
 from zoo_cli.models.flatten import Releases
@@ -42,7 +42,7 @@ EXPECTED: list[tuple[str, str, int, dict[str, str]]] = [
 def test_every_model_of_a_release(
     project: str, version: str, models: int, refused: dict[str, str], tmp_path: Path
 ) -> None:
-    document = json.loads((INDEX / "models" / project / f"{version}.json").read_text(encoding="utf-8"))
+    document = read_project(INDEX / "models" / project)[version]
     connection = models_db()
     index = releases(connection)
     connection.close()

@@ -68,9 +68,10 @@ def substituted(text: str, path: str, shown: str, directory: str = "") -> Substi
     if "{{" not in text:
         return Substituted(text)
     stem, extension = posixpath.splitext(posixpath.basename(path))
+    folder = posixpath.dirname(path)
     used = None
     for name, value in {
-        "fileDirname": posixpath.join(directory, posixpath.dirname(path)),
+        "fileDirname": posixpath.join(directory, folder) if folder else directory,
         "fileBasename": stem + extension,
         "fileBasenameNoExtension": stem,
         "fileExtname": extension,

@@ -17,6 +17,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
+from tests.support import pypi
 from tests.support.pickles import pickle, short
 from tests.support.torch_env import made_once, pip_install, torch_python
 from zoo_cli.trust.archive import unpack_sdist
@@ -55,11 +56,7 @@ def _sdist(version: str) -> Path:
 
     def make(place: Path) -> None:
         place.mkdir()
-        argv = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:",
-                "--no-build-isolation", "-d", str(place), f"picklescan=={version}")  # fmt: skip
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300)
-        assert done.returncode == 0, done.stderr[-2000:]
-        unpack_sdist(next(place.glob("*.tar.gz")), place)
+        unpack_sdist(pypi.file(f"{name}.tar.gz"), place)
 
     return made_once(name, make, name) / name
 

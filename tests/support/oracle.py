@@ -443,18 +443,43 @@ class Oracle:
             self._bound(None, None, None, want.project, want.versions.text)
 
     def _refuse(self, project: str, releases: Sequence[FrameworkRelease]) -> None:
-        """Releases that are never taken: yanked ones, and those of which nothing is known where others tell."""
+        """Releases that are never taken: yanked ones, and those of which nothing is known where others tell.
+
+        Unless something demands one release of the project: the request, what is installed, or what is chosen.
+        """
         tells = any(release.declared or release.asserted for release in releases)
+        pins = self._pins(project)
         for release in releases:
             literal = self._var("framework", project, release.version)
             if release.is_yanked:
                 self._say(-literal)
             if tells and not release.declared and not release.asserted and not self._is_pinned(project):
-                self._say(-literal)
+                self._say(-literal, *pins)
 
     def _is_pinned(self, project: str) -> bool:
         want = self.request.want(project)
         return bool(want and want.versions.text.startswith("=="))
+
+    def _pins(self, project: str) -> list[int]:
+        """Literals of what demands exactly one release of a project, beside the request."""
+        found = []
+        for group, needed, span in self._installed_needs():
+            if needed == project and span.startswith("=="):
+                found.append(self._both(self._var("group", "installed"), self._var("group", group)))
+        for other, releases in self.releases.items():
+            for release in releases:
+                for group, needed, span in needs_of(release, self.request.relax_asserts):
+                    if self._provided(needed, release) == project and span.startswith("=="):
+                        literal = self._var("framework", other, release.version)
+                        found.append(self._both(literal, self._var("group", group)))
+        return found
+
+    def _both(self, one: int, other: int) -> int:
+        """A literal that holds only where both do."""
+        both = self._var("both", one, other)
+        self._say(-both, one)
+        self._say(-both, other)
+        return both
 
     def _write_needs(self, release: FrameworkRelease, literal: int, asking: dict[str, list[int]]) -> None:
         for group, needed, span in needs_of(release, self.request.relax_asserts):

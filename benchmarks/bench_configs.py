@@ -38,7 +38,11 @@ def main() -> None:
     parser.add_argument("--reload", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    chosen = [each for each in releases() if options.all or "-".join(each) in options.release]
+    known = {"-".join(each): each for each in releases()}
+    strange = [name for name in options.release if name not in known]
+    if strange and not options.all:
+        parser.error(f"the index has no release {', '.join(strange)}; a name is such as mmdet-3.3.0")
+    chosen = list(known.values()) if options.all else [known[name] for name in options.release]
     print(HEADING)
     total = Comparison()
     found: dict[str, Comparison] = {}

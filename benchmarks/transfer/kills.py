@@ -123,8 +123,8 @@ def run(folder: Path, size: int, kills: int, processes: int, rate: int, seed: in
     began = time.monotonic()
     running = [start(place) for place in places]
     done = 0
-    # Spread over the time that the download takes; a process needs some time to begin at all.
-    pause = max(0.02, size / (rate * 8) / max(1, kills))
+    # Spread over the time that the download takes with as many connections as one host gets (transfer/pool.py).
+    pause = max(0.02, size / (rate * 24) / max(1, kills))
     while done < kills and any(each.poll() is None for each in running):
         time.sleep(chance.uniform(0, 2 * pause))
         victim = chance.randrange(processes)

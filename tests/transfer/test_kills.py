@@ -12,6 +12,7 @@ from benchmarks.transfer.kills import MIB, run
 @pytest.mark.slow
 def test_twenty_kills_of_four_processes(tmp_path: Path) -> None:
     result = run(tmp_path, 64 * MIB, kills=20, processes=4, rate=700_000, seed=1)
-    assert result.wrong == () and result.kills >= 10
+    assert result.wrong == ()
+    assert result.kills >= 5  # the download may be done before the rest
     # Under 1 MiB a kill: what the sockets of the killed process held. A download that starts anew sends 64 MiB.
     assert result.sent_bytes - 64 * MIB < result.kills * 2 * MIB

@@ -74,13 +74,17 @@ class Counting:
             received += piece
         return received.decode("latin-1").lower()
 
-    def _answer(self, connection: socket.socket, fd: int, head: str) -> None:
+    def _answer(self, connection: socket.socket, fd: int, asked: str) -> None:
         size = os.fstat(fd).st_size
         first, after, status, more = 0, size, "200 OK", ""
-        if "\r\nrange: bytes=" in head:
-            low, _, high = head.partition("\r\nrange: bytes=")[2].partition("\r\n")[0].partition("-")
+        if "\r\nrange: bytes=" in asked:
+            low, _, high = asked.partition("\r\nrange: bytes=")[2].partition("\r\n")[0].partition("-")
             first, after, status = int(low), int(high) + 1 if high else size, "206 Partial Content"
             more = f"Content-Range: bytes {first}-{after - 1}/{size}\r\n"
+        if first >= size:
+            head = f"HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */{size}\r\nContent-Length: 0\r\n\r\n"
+            connection.sendall(head.encode())
+            return
         fields = f'Content-Length: {after - first}\r\nETag: "b"\r\nAccept-Ranges: bytes\r\n{more}'
         connection.sendall(f"HTTP/1.1 {status}\r\n{fields}\r\n".encode())
         with self._lock:

@@ -221,6 +221,18 @@ def test_a_complete_part_needs_no_bytes(server: Server, tmp_path: Path) -> None:
     assert len(server.requests) == before  # killed between the last byte and the final name
 
 
+@pytest.mark.parametrize("kept", [BODY, BODY[::-1]], ids=["right", "damaged"])
+def test_a_complete_part_is_known_by_the_size_that_the_server_said(server: Server, tmp_path: Path, kept: bytes) -> None:
+    part = part_path(tmp_path / "a.pth")
+    part.write_bytes(kept)
+    state = State(server.url("/a.pth"), size_bytes=len(BODY), digest=DIGEST)
+    part.with_name(part.name + ".json").write_bytes(state.to_json())
+    once = replace(QUICK, retries=0)
+    assert fetch(wanted(server.url("/a.pth")), tmp_path / "a.pth", once).sha256 == DIGEST
+    assert [each.range for each in server.requests] == ([] if kept == BODY else [None])
+    nothing_but(tmp_path, "a.pth")
+
+
 def test_the_same_wrong_bytes_are_not_fetched_for_ever(server: Server, tmp_path: Path) -> None:
     server.files["/a.pth"] = server.files["/b.pth"] = BODY[::-1]
     with pytest.raises(HashMismatch) as single:

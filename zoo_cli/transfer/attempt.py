@@ -99,8 +99,11 @@ class Attempt:
 
     def _from_server(self, session: Session) -> Delivered:
         kept = self._kept()
-        if kept and kept == self._wanted.size_bytes:  # killed between the last byte and the final name
-            return self._verified(self._shown)
+        if kept and kept == self._known_size():  # killed between the last byte and the final name
+            if self._is_right():
+                return self._verified(self._shown)
+            self._part.restart()
+            kept = 0
         answer, verdict = self._ask(session, kept)
         with answer:
             if verdict == "complete":
@@ -127,6 +130,12 @@ class Attempt:
             part.end_map()
         part.read_again(self._digest.update)
         return part.size_bytes
+
+    def _known_size(self) -> int | None:
+        """The size of the whole: as wanted, else as the server said it, where a digest decides in the end."""
+        state = self._part.state
+        said = state.size_bytes if state and self._wanted.digest else None
+        return said if self._wanted.size_bytes is None else self._wanted.size_bytes
 
     def _ask(self, session: Session, kept: int) -> tuple[Answer, str]:
         """The answer to go on with; a server that lies about ranges is asked once more for the whole."""
@@ -251,9 +260,12 @@ class Attempt:
         with self._part.reader() as file:
             inspector.whole(file)
 
+    def _is_right(self) -> bool:
+        return self._digest.hexdigest().startswith(self._wanted.digest or "")
+
     def _verified(self, url: str) -> Delivered:
         received, expected = self._digest.hexdigest(), self._wanted.digest
-        if expected is not None and not received.startswith(expected):
+        if expected is not None and not self._is_right():
             self._part.discard()
             self._part.alone = True  # a server that mixes up ranges may still have the file
             basis = self._wanted.basis if self._wanted.sha256 else "prefix"

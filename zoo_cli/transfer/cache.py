@@ -180,7 +180,7 @@ def _remove(item: Item) -> bool:
 def _companions(item: Item) -> tuple[Path, ...]:
     """What is known of a file, beside it: the note of a stored one, state and map of an unfinished one."""
     path = item.paths[0]
-    return tuple(path.with_name(path.name + ending) for ending in (".json", ".map"))
+    return tuple(path.with_name(path.name + ending) for ending in (".json", ".json.new", ".map", ".map.new"))
 
 
 def verify(root: Path, items: Sequence[Item]) -> Iterator[Checked]:

@@ -47,6 +47,11 @@ def part_path(destination: Path) -> Path:
     return destination.with_name(f".{name}.zoo-part")
 
 
+def _fresh(path: Path) -> Path:
+    """Where a small file beside the part is written before it gets its name."""
+    return path.with_name(path.name + ".new")
+
+
 def is_free(path: Path) -> bool:
     """Whether nobody is writing a part file at this moment."""
     try:
@@ -89,6 +94,7 @@ class Part:
         self.path = part_path(destination)
         self._state_path = self.path.with_name(self.path.name + ".json")
         self._map_path = self.path.with_name(self.path.name + ".map")
+        self._beside = tuple(each for path in (self._state_path, self._map_path) for each in (path, _fresh(path)))
         self.finished_meanwhile = False
         self.alone = False
         self.ranges: tuple[Range, ...] = ()
@@ -207,7 +213,7 @@ class Part:
         try:
             self.restart()
             self.state = state
-            fresh = self._state_path.with_name(self._state_path.name + ".new")
+            fresh = _fresh(self._state_path)
             fresh.unlink(missing_ok=True)
             with fresh.open("xb") as file:  # never through a link
                 file.write(state.to_json())
@@ -253,8 +259,11 @@ class Part:
 
     def _forget(self) -> None:
         self.size_bytes, self.state, self.ranges = 0, None, ()
-        self._state_path.unlink(missing_ok=True)
-        self._map_path.unlink(missing_ok=True)
+        self._remove_what_was_known()
+
+    def _remove_what_was_known(self) -> None:
+        for path in self._beside:
+            path.unlink(missing_ok=True)
 
     def restart(self) -> None:
         """Drops the kept bytes, of which nothing is known."""
@@ -320,8 +329,7 @@ class Part:
             self._writeback.close()
             if not self._rename(replace):
                 return False
-            self._state_path.unlink(missing_ok=True)
-            self._map_path.unlink(missing_ok=True)
+            self._remove_what_was_known()
             if sync:
                 self._sync_directory()
         except OSError as exc:
@@ -366,8 +374,7 @@ class Part:
         with suppress(OSError):
             if os.fstat(self._fd).st_size == 0 and self._same(self.path):
                 self.path.unlink()
-                self._state_path.unlink(missing_ok=True)
-                self._map_path.unlink(missing_ok=True)
+                self._remove_what_was_known()
         os.close(self._fd)
         self._fd = -1
 
@@ -402,12 +409,14 @@ class Mapped:
     """
 
     def __init__(self, fd: int, map_path: Path, have: tuple[Range, ...], part: Part) -> None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-        self._map = os.open(map_path, flags, 0o666)
+        # A new file under the old name at once: at no moment does the map know less than before.
+        fresh = _fresh(map_path)
+        fresh.unlink(missing_ok=True)
+        self._map = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
         self._fd = os.dup(fd)
         self._part, self._users, self._lock = part, 1, threading.Lock()
-        for number, (first, after) in enumerate(have):
-            os.pwrite(self._map, RECORD.pack(first, after), number * RECORD.size)
+        os.pwrite(self._map, b"".join(RECORD.pack(*each) for each in have), 0)
+        fresh.replace(map_path)
 
     def write(self, view: memoryview, number: int, first: int, at: int) -> None:
         """Writes bytes at their place, then the record of their range: it began at `first` and ends with them."""

@@ -26,7 +26,7 @@ from zoo_cli.trust.binary import Binary, read_binary
 from zoo_cli.trust.elf import Elf, missing_symbols, read_elf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from email.message import Message
     from pathlib import Path
     from typing import IO
@@ -90,7 +90,7 @@ class Extension:
     @property
     def is_vendored(self) -> bool:
         """Whether it is somebody else's library that the wheel brings along, where auditwheel puts them."""
-        return bool(re.match(r"[^/]+\.(libs|dylibs)/", self.path))
+        return is_vendored(self.path)
 
     @property
     def kind(self) -> str:
@@ -116,7 +116,7 @@ class WheelReport:
     requires_python: str | None
     extensions: tuple[Extension, ...]
     problems: tuple[Problem, ...]
-    sha256: str  # of the whole file
+    sha256: str  # of the whole file; "" when only parts of it were read
     size_bytes: int
 
     @property
@@ -167,6 +167,34 @@ def inspect_wheel(path: Path, *, expects_ops: bool = False) -> WheelReport:
         raise UnreadableWheel(str(path), str(exc) or type(exc).__name__) from exc
 
 
+def look_into(name: str, stream: IO[bytes], reads: Callable[[str], bool] | None = None) -> WheelReport:
+    """Reads of a wheel only what tells what it is: names, METADATA, WHEEL, its own compiled files; so it may be remote.
+
+    RECORD is not compared, and the report has no digest: nothing is installed after this alone.
+
+    Args:
+        name: the wheel's file name.
+        stream: the wheel, seekable.
+        reads: which compiled files are read, by their path in the wheel; all that are not vendored when None.
+
+    Raises:
+        UnreadableWheel: as `inspect_wheel`.
+    """
+    from pathlib import Path
+
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            wanted = reads or (lambda path: not is_vendored(path))
+            return _Inspection(Path(name), archive, "", stream.seek(0, 2), wanted).report(expects_ops=False)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as exc:
+        raise UnreadableWheel(name, str(exc) or type(exc).__name__) from exc
+
+
+def is_vendored(path: str) -> bool:
+    """Whether a file of a wheel is a library that auditwheel or delocate put there."""
+    return bool(re.match(r"[^/]+\.(libs|dylibs)/", path))
+
+
 def require_sound(report: WheelReport) -> WheelReport:
     """The report itself, when nothing in it forbids an install.
 
@@ -206,8 +234,11 @@ def _torch_libraries(directory: Path) -> Iterator[Elf]:
 class _Inspection:
     """One pass over one archive; collects problems on the way."""
 
-    def __init__(self, path: Path, archive: zipfile.ZipFile, digest: str, size: int) -> None:
+    def __init__(
+        self, path: Path, archive: zipfile.ZipFile, digest: str, size: int, only: Callable[[str], bool] | None = None
+    ) -> None:
         self.path, self.archive, self.sha256, self.size = path, archive, digest, size
+        self.only = only  # which compiled files are read, and nothing else; everything when None
         self.problems: list[Problem] = []
         self.extensions: list[Extension] = []
         self.digests: dict[str, str] = {}  # member -> sha256 as RECORD writes it
@@ -225,7 +256,8 @@ class _Inspection:
         metadata, wheel = self._headers(f"{info}/METADATA"), self._headers(f"{info}/WHEEL")
         tags = _expand(wheel.get_all("Tag", []))
         self._check_claims(info, metadata, tags)
-        self._check_record(info)
+        if self.only is None:
+            self._check_record(info)
         self._check_contents(metadata)
         if expects_ops and not self.extensions:
             self.say("op-less", f"{self.path.name} has no compiled library")
@@ -275,6 +307,8 @@ class _Inspection:
         if member.is_dir():
             return
         is_library = bool(_EXTENSION.search(member.filename))
+        if self.only and not (is_library and self.only(member.filename)):
+            return
         digest = hashlib.sha256()
         with self.archive.open(member) as source, tempfile.TemporaryFile() as copy:
             while chunk := source.read(_CHUNK):

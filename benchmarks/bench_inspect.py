@@ -13,13 +13,14 @@ interrupted run goes on. "published" is the list of the torch build it belongs t
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import re
 import statistics
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -27,12 +28,14 @@ from tests.support.pypi import release_files
 from zoo_cli.atomic import write_whole
 from zoo_cli.catalog.compat import read_matrix
 from zoo_cli.catalog.database import open_catalog
-from zoo_cli.catalog.entries import TorchBuild
 from zoo_cli.packages.grid import tag_key
 from zoo_cli.packages.versions import version
 from zoo_cli.packages.wheels import parse_wheel_name
 from zoo_cli.transfer.remote import RemoteFile
 from zoo_cli.trust.wheel import WheelReport, is_vendored, look_into
+
+if TYPE_CHECKING:
+    from zoo_cli.catalog.entries import TorchBuild
 
 KEPT = Path(__file__).parent.parent / ".cache" / "inspect"
 PROJECTS = ("torchvision", "xformers", "torch")
@@ -64,7 +67,7 @@ def inspect(project: str, name: str, url: str) -> dict[str, Any]:
     """What a wheel at an address is, and what it cost to know."""
     start, cpu = time.perf_counter(), time.process_time()
     with RemoteFile(url, max_bytes=0) as remote:
-        report = look_into(name, remote, lambda path: is_read(project, path))
+        report = look_into(name, io.BufferedReader(remote), lambda path: is_read(project, path))
         return {
             "file": name,
             "size_bytes": remote.size_bytes,
@@ -116,7 +119,7 @@ def show(project: str, rows: list[dict[str, Any]]) -> None:
     """The table of a project, releases with the same answer in one line, and its figures."""
     builds = read_matrix(open_catalog(), "linux_x86_64").torch
     print(f"\n| {project} | CUDA | published for its torch | read from the file |\n|---|---|---|---|")
-    groups: list[tuple[tuple[str, ...], list[str]]] = []
+    groups: list[tuple[tuple[str, str, str], list[str]]] = []
     for row in sorted(rows, key=lambda row: version(row["version"])):
         read, told = " ".join(row["targets"]), published(project, row["version"], builds)
         about = (str(row["cuda_major"] or "-"), told, "the same" if read == told else read or "no CUDA code")
@@ -131,9 +134,9 @@ def show(project: str, rows: list[dict[str, Any]]) -> None:
     size, fetched = sum(row["size_bytes"] for row in rows), sum(row["fetched_bytes"] for row in rows)
     print(
         f"\n{project}: {len(rows)} wheels, {sum(row['parts'] for row in rows)} parts; "
-        f"{fetched / 1e9:.2f} of {size / 1e9:.2f} GB fetched; seconds a wheel: median {statistics.median(seconds):.1f}, "
-        f"most {max(seconds):.1f} (CPU {statistics.median(cpu):.1f}, {max(cpu):.1f}); "
-        f"unreadable: {sum(bool(row['unreadable']) for row in rows)}"
+        f"{fetched / 1e9:.2f} of {size / 1e9:.2f} GB fetched; seconds a wheel: "
+        f"median {statistics.median(seconds):.1f}, most {max(seconds):.1f} "
+        f"(CPU {statistics.median(cpu):.1f}, {max(cpu):.1f}); unreadable: {sum(bool(row['unreadable']) for row in rows)}"
     )
 
 

@@ -12,6 +12,7 @@ from tests.support.wheels import write_wheel
 
 AMPERE = container([(SASS, 70, 0), (SASS, 86, 0), (PTX, 86, 0)])
 TAG = "cp311-cp311-linux_x86_64"
+HERE = f"{sys.version_info.major}{sys.version_info.minor}"
 
 
 def test_a_wheel(tmp_path: Path) -> None:
@@ -50,15 +51,29 @@ def test_an_environment(tmp_path: Path) -> None:
     site = next((tmp_path / "env").glob("lib/python*/site-packages"))
     (site / "mmcv-2.1.0.dist-info").mkdir()
     (site / "mmcv-2.1.0.dist-info/METADATA").write_text("Name: mmcv\nVersion: 2.1.0\n")
-    (site / "mmcv-2.1.0.dist-info/RECORD").write_text("mmcv/_ext.cpython-310-x86_64-linux-gnu.so,,\n")
+    (site / "mmcv-2.1.0.dist-info/RECORD").write_text(f"mmcv/_ext.cpython-{HERE}-x86_64-linux-gnu.so,,\n")
     empty = zoo(tmp_path, "inspect", tmp_path / "env")
-    assert "FAIL: no compiled file" in empty.out
-    library_with(site / "mmcv", {".nv_fatbin": AMPERE}, "_ext.cpython-310-x86_64-linux-gnu.so")
+    assert "FAIL: mmcv 2.1.0 has no compiled ops" in empty.out
+    library_with(site / "mmcv", {".nv_fatbin": AMPERE}, f"_ext.cpython-{HERE}-x86_64-linux-gnu.so")
     told = zoo(tmp_path, "inspect", tmp_path / "env/bin/python")
     assert told.code == 0
-    assert "for cp310" in told.out
+    assert f"for cp{HERE}" in told.out
     (package,) = zoo(tmp_path, "inspect", tmp_path / "env", "--json").document["found"][0]["packages"]
-    assert (package["pythons"], package["targets"]) == (["cp310"], ["7.0", "8.6+PTX"])
+    assert (package["pythons"], package["targets"]) == ([f"cp{HERE}"], ["7.0", "8.6+PTX"])
+    assert package["refused"] is None
+
+
+def test_a_wheel_judged_for_an_environment(tmp_path: Path) -> None:
+    subprocess.run((sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "env")), check=True)
+    library = library_with(tmp_path / "so", {".nv_fatbin": AMPERE}).read_bytes()
+    files = {"mmcv/_ext.cpython-27-x86_64-linux-gnu.so": library}
+    wheel = write_wheel(tmp_path, "mmcv", "2.1.0", TAG, files=files)
+    told = zoo(tmp_path, "inspect", wheel, "--python", tmp_path / "env")
+    assert told.code == 6
+    assert f"FAIL: mmcv 2.1.0 was built for cp27; this Python is cp{HERE}" in told.out
+    right = write_wheel(tmp_path / "right", "mmcv", "2.1.0", TAG, files={"mmcv/_ext.so": library})
+    told = zoo(tmp_path, "inspect", right, "--python", tmp_path / "env")
+    assert (told.code, "nothing in it speaks against it" in told.out) == (0, True)
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -133,10 +134,32 @@ def test_an_op_less_mmcv_is_a_failure(place: Place) -> None:
     retag(mmcv_wheel(), folder, version="2.0.1", keep_extensions=False)
     before = place.python_says("import mmcv; print(mmcv.__version__)")
     ran = place.zoo("install", "mmcv==2.0.1", "--python", place.python, "--find-links", folder, "--yes")
-    assert ran.code == 6, ran.err
-    assert "error[unsound-wheel]" in ran.err
-    assert "no compiled library" in ran.err
+    assert ran.code == 3, ran.err
+    assert "error[no-solution]" in ran.err
+    assert "refused: mmcv 2.0.1 has no compiled ops" in ran.err
+    assert "--build mmcv" in ran.err
     assert place.python_says("import mmcv; print(mmcv.__version__)") == before
+
+
+def test_what_an_isolated_build_makes_is_caught_before_the_install(place: Place) -> None:
+    """`pip wheel mmcv` succeeds without torch in its build environment and leaves a wheel without ops."""
+    constraint = place.home / "constraint.txt"
+    constraint.write_text("setuptools<81\n")
+    folder = place.home / "isolated/cpu/torch2.13.0"
+    words = ("wheel", "-q", "--use-pep517", "--no-deps", "--no-cache-dir", "-w", str(folder), "mmcv==2.0.1")
+    environ = {**os.environ, "PIP_CONSTRAINT": str(constraint)}
+    subprocess.run([torch_python(), "-m", "pip", *words], check=True, timeout=600, env=environ)
+    (made,) = folder.glob("*.whl")
+    assert made.name.endswith("-none-any.whl")
+    command = ("install", "mmcv==2.0.1", "--python", place.python, "--find-links", folder, "--yes")
+    by_name = place.zoo(*command)
+    assert (by_name.code, "error[no-solution]" in by_name.err) == (3, True)
+    retag(made, folder, tags=mmcv_wheel().stem.split("-", 2)[2])
+    made.unlink()
+    by_content = place.zoo(*command)
+    assert by_content.code == 3
+    assert "refused: mmcv 2.0.1 has no compiled ops" in by_content.err
+    assert place.python_says("import mmcv; print(mmcv.__version__)") == "2.1.0"
 
 
 def test_replacing_needs_consent_in_a_script(place: Place) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from zoo_cli.cli.findings_view import sentence
 from zoo_cli.cli.text import columns, human_bytes, printable
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
     from zoo_cli.machine.facts import Interpreter
     from zoo_cli.packages.evidence import OpsEvidence
+    from zoo_cli.packages.findings import Finding
     from zoo_cli.trust.binary import Binary
     from zoo_cli.trust.fatbin import DeviceCode
     from zoo_cli.trust.wheel import WheelReport
@@ -18,10 +20,10 @@ if TYPE_CHECKING:
 _SHOWN = 12  # compiled files of a wheel that are shown without -v
 
 
-def wheel_document(report: WheelReport) -> dict[str, object]:
-    """A wheel: what it says, what it holds, what is wrong."""
+def wheel_document(report: WheelReport, refused: Finding | None = None, target: str | None = None) -> dict[str, object]:
+    """A wheel: what it says, what it holds, what is wrong; and why it cannot work in a target, where one was named."""
     return {
-        "ok": not report.fatal,
+        "ok": not report.fatal and refused is None,
         "kind": "wheel",
         "path": str(report.path),
         "name": report.name,
@@ -37,6 +39,8 @@ def wheel_document(report: WheelReport) -> dict[str, object]:
             {"path": each.path, "is_vendored": each.is_vendored, **_binary(each.binary)} for each in report.extensions
         ],
         "problems": [{"code": each.code, "detail": each.detail, "is_fatal": each.is_fatal} for each in report.problems],
+        "target": target,
+        "refused": _refused(refused),
     }
 
 
@@ -45,18 +49,25 @@ def file_document(path: str, binary: Binary) -> dict[str, object]:
     return {"ok": not binary.problem, "kind": "file", "path": path, **_binary(binary)}
 
 
+def _refused(finding: Finding | None) -> dict[str, str] | None:
+    return {"code": finding.code, "text": sentence(finding)} if finding else None
+
+
 def environment_document(
-    python: Interpreter, torch_code: DeviceCode | None, evidence: Mapping[str, OpsEvidence]
+    python: Interpreter,
+    torch_code: DeviceCode | None,
+    evidence: Mapping[str, OpsEvidence],
+    refused: Mapping[str, Finding],
 ) -> dict[str, object]:
-    """The compiled packages of an environment."""
+    """The compiled packages of an environment, with what speaks against each."""
     torch = python.torch
     return {
-        "ok": all(each.is_sound for each in evidence.values()),
+        "ok": not refused,
         "kind": "environment",
         "path": python.executable,
         "python": python.version,
         "torch": {"version": torch.version, "cuda": torch.cuda, **_code(torch_code)} if torch else None,
-        "packages": [_evidence(python, each) for each in evidence.values()],
+        "packages": [_evidence(python, each, refused.get(each.project)) for each in evidence.values()],
     }
 
 
@@ -70,6 +81,7 @@ def _binary(binary: Binary) -> dict[str, object]:
         "glibcxx": elf.glibcxx if elf else None,
         "cuda_major": elf.cuda_major if elf else None,
         "torch_symbols": len(elf.torch_symbols) if elf else None,
+        "cxx11_abi": elf.cxx11_abi if elf else None,
         **_code(binary.code),
         "problem": binary.problem or None,
     }
@@ -83,7 +95,7 @@ def _code(code: DeviceCode | None) -> dict[str, object]:
     return {"targets": list(code.targets), "cuda_code": {**counts, **packed}}
 
 
-def _evidence(python: Interpreter, found: OpsEvidence) -> dict[str, object]:
+def _evidence(python: Interpreter, found: OpsEvidence, refused: Finding | None) -> dict[str, object]:
     here = python.distribution(found.project)
     return {
         "name": found.project,
@@ -98,6 +110,7 @@ def _evidence(python: Interpreter, found: OpsEvidence) -> dict[str, object]:
         "missing_libraries": list(found.missing_libraries),
         "unresolved": list(found.unresolved),
         "problem": found.problem or None,
+        "refused": _refused(refused),
     }
 
 
@@ -121,6 +134,9 @@ def _wheel_lines(document: Mapping[str, Any], *, verbose: bool) -> list[str]:
         found.append("  no compiled library")
     for problem in document["problems"]:
         found.append(f"  {'FAIL' if problem['is_fatal'] else 'note'}  {problem['code']}: {problem['detail']}")
+    if document["target"]:
+        verdict = f"FAIL: {document['refused']['text']}" if document["refused"] else "nothing in it speaks against it"
+        found.append(f"  in {document['target']}: {verdict}")
     return found
 
 
@@ -141,21 +157,16 @@ def _environment_lines(document: Mapping[str, Any], *, verbose: bool) -> list[st
 
 
 def _package(found: Mapping[str, Any]) -> str:
+    doubt = found["refused"]["text"] if found["refused"] else ""
     if not found["files"]:
-        return "FAIL: no compiled file"
-    doubts = (
-        found["problem"],
-        f"needs {', '.join(found['missing_libraries'])}, which torch here lacks" if found["missing_libraries"] else "",
-        f"{len(found['unresolved'])} symbols that torch here lacks" if found["unresolved"] else "",
-    )
-    doubt = next((each for each in doubts if each), "")
+        return f"FAIL: {doubt}"
     pythons = f"for {' '.join(found['pythons'])}, " if found["pythons"] else ""
     return (f"FAIL: {doubt}; " if doubt else "") + pythons + _summary(found)
 
 
 def _summary(found: Mapping[str, Any]) -> str:
     """Processor, C library, CUDA and code targets of a compiled file or package."""
-    if found["problem"] and not found["machines"]:
+    if found.get("problem") and not found["machines"]:
         return f"cannot be read: {found['problem']}"
     parts = [" ".join(found["machines"])]
     if found["glibc"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from zoo_cli.catalog.entries import Matrix
     from zoo_cli.cli.console import Console
     from zoo_cli.machine.facts import Machine
+    from zoo_cli.packages.arrivals import WheelUnfit
+    from zoo_cli.packages.decide import Refused
+    from zoo_cli.packages.findings import Finding
     from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.plan import Plan
     from zoo_cli.packages.problem import Problem
@@ -163,6 +166,7 @@ class Planner:
 
         self._console, self._catalog, self._choices = console, catalog, choices
         self.gone: list[str] = []  # addresses of wheels that their pages do not offer any more
+        self.refused: list[tuple[Refused, Finding]] = []  # wheels that were looked into and cannot work
         self.settings = Settings(offline=console.offline, health=users_health(console.environ))
         self.known = projects(catalog)
         publishers = providers(catalog)
@@ -225,7 +229,24 @@ class Planner:
             return decide(problem, lambda url: torch_sha256(self._catalog, url), offers), offers
         except NoSolution as error:
             error.command = words
+            error.refused = tuple(finding for _row, finding in self.refused)
             raise
+
+    def refuse(self, plan: Plan, unfit: WheelUnfit) -> bool:
+        """Leaves a wheel of a plan out from now on; False when it is none that another could stand for."""
+        from zoo_cli.packages.decide import refused_row
+
+        row = refused_row(plan, unfit.pin.project)
+        if row is None or row in [each for each, _finding in self.refused]:
+            return False
+        self.refused.append((row, unfit.finding))
+        return True
+
+    def matrix(self, machine: Machine) -> Matrix:
+        """Every compatibility fact of the machine's platform."""
+        from zoo_cli.catalog.compat import read_matrix
+
+        return read_matrix(self._catalog, machine.platform)
 
     def problem(self, machine: Machine) -> tuple[Problem, Offers]:
         """The request on a machine with every fact, and what the named pages offered.
@@ -233,18 +254,23 @@ class Planner:
         Raises:
             ZooError: a page cannot be read, a choice cannot be.
         """
-        from zoo_cli.catalog.compat import official_providers, read_matrix
-        from zoo_cli.packages.decide import make_problem, without_wheel
+        from zoo_cli.catalog.compat import official_providers
+        from zoo_cli.directories import cache_path
+        from zoo_cli.packages.compiled import Place, sound_projects
+        from zoo_cli.packages.decide import make_problem, rows_without, without_refused, without_wheel
         from zoo_cli.packages.extensions import read_evidence
 
-        matrix = read_matrix(self._catalog, machine.platform)
+        matrix = self.matrix(machine)
         for address in self.gone:
             matrix = without_wheel(matrix, address)
+        refused = [row for row, _finding in self.refused]
+        matrix = without_refused(matrix, refused)
         self.request = keep_installed(self.request, names_in(self._choices.keep), machine, self.known)
         offers = self._read_pages(machine, matrix)
+        offers = replace(offers, rows=rows_without(offers.rows, refused))
         here = machine.python
-        evidence = read_evidence(here, self.known) if here and not machine.is_described else {}
-        sound = frozenset(name for name, each in evidence.items() if each.is_sound)
+        evidence = read_evidence(here, self.known, cache=cache_path()) if here and not machine.is_described else {}
+        sound = sound_projects(Place(machine, here, matrix), self.known, evidence) if here else frozenset[str]()
         official = official_providers(self._catalog)
         problem = make_problem(self.request, machine, matrix, self.known, offers, official, sound)
         if self.request.cuda:

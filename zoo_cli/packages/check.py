@@ -85,13 +85,14 @@ def _findings(machine: Machine, index: Index, environ: Mapping[str, str]) -> tup
     findings = diagnose(machine, matrix, projects, evidence, read_surroundings(python, projects, environ))
     if not any(finding.install for finding in findings):
         return findings
+    from zoo_cli.packages.compiled import Place, sound_projects
     from zoo_cli.packages.decide import make_problem
     from zoo_cli.packages.mend import Installed, confirmed
     from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.solve import search
 
-    sound = frozenset(name for name, each in evidence.items() if each.is_sound)
     matrix = index.matrix(True)
+    sound = sound_projects(Place(machine, python, matrix), projects, evidence)
 
     def solves(request: Request) -> bool:
         return search(make_problem(request, machine, matrix, projects, Offers(), index.official, sound)) is not None

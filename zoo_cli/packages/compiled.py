@@ -1,8 +1,9 @@
-"""What is wrong with the installed packages that have compiled code: ops, and torchvision and torchaudio.
+"""What is wrong with packages that have compiled code: ops, torchvision and torchaudio; installed, or still a wheel.
 
-Pure. One finding a package: the first of the causes below that its files show, since a cause makes all that follows it.
-A file proves that it cannot work (another Python, processor, torch, C library, GPU); that it works is proved by running
-it (`smoke`), so a sound package is said to be "as far as its files tell".
+Pure. check-env, `zoo inspect` and the gate before an install (`arrivals`) ask the same judges. One finding a package:
+the first of the causes below that its files show, since a cause makes all that follows it. A file proves that it cannot
+work (another Python, processor, torch, C library, GPU); that it works is proved by running it (`smoke`), so a sound
+package is said to be "as far as its files tell".
 """
 
 from __future__ import annotations
@@ -68,12 +69,35 @@ def compiled_findings(
         yield Finding(status, "Installed", subject, code, (*values, *more), mend, here.location)
 
 
+def refusals(place: Place, projects: Mapping[str, Project], evidence: Mapping[str, OpsEvidence]) -> dict[str, Finding]:
+    """What forbids each installed project with compiled code to work; those of which nothing does are not there."""
+    here = {each.name: each for each in place.python.distributions}
+    found = ((name, refusal(place, here[name], projects[name], each)) for name, each in evidence.items())
+    return {name: finding for name, finding in found if finding}
+
+
+def sound_projects(
+    place: Place, projects: Mapping[str, Project], evidence: Mapping[str, OpsEvidence]
+) -> frozenset[str]:
+    """The installed projects with compiled code of which nothing says that they cannot work."""
+    return frozenset(evidence) - refusals(place, projects, evidence).keys()
+
+
 def _lite(here: Distribution, subject: str, values: Values, *, is_needed: bool) -> Finding:
     if subject == "mmengine":  # it lacks dependencies, not code
         return Finding(OK, "Installed", subject, "engine", values, source=here.location)
     if is_needed:
         return Finding(FAIL, "Installed", subject, "lite", values, (subject, "--replace", here.name), here.location)
     return Finding(NOTE, "Installed", subject, "lite", values, source=here.location)
+
+
+def refusal(place: Place, here: Distribution, project: Project, found: OpsEvidence) -> Finding | None:
+    """What forbids a project to work in a place, by its files, installed or in a wheel; None where nothing does."""
+    values = (("project", here.name), ("version", here.version), ("package", project.import_name))
+    for status, code, more in _complaints(place, here, found):
+        if status == FAIL:
+            return Finding(FAIL, "Wheel", project.import_name, code, (*values, *more), source=here.location)
+    return None
 
 
 def _complaints(place: Place, here: Distribution, found: OpsEvidence | None) -> Iterator[Complaint]:

@@ -9,19 +9,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zoo_cli.catalog.entries import Origin, TorchBuild
+from zoo_cli.catalog.entries import OpsWheels, Origin, TorchBuild
 from zoo_cli.packages.explain import explain, translate
 from zoo_cli.packages.installed import find_build, torch_variant
 from zoo_cli.packages.offers import installed_rows
 from zoo_cli.packages.plan import Plan, make_plan
-from zoo_cli.packages.problem import Facts, Problem
+from zoo_cli.packages.problem import TORCH_FAMILY, Facts, Problem
 from zoo_cli.packages.solve import search
 from zoo_cli.packages.versions import public
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from zoo_cli.catalog.entries import Matrix, OpsWheels, Project
+    from zoo_cli.catalog.entries import Matrix, Project
     from zoo_cli.machine.facts import Interpreter, Machine
     from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.plan import Pin
@@ -118,3 +118,42 @@ def _is_at(row: OpsWheels, tag: str, address: str) -> bool:
 def _shorter(build: TorchBuild, address: str) -> TorchBuild:
     kept = tuple(tag for tag in build.python_tags if build.url(tag) != address)
     return build if len(kept) == len(build.python_tags) else replace(build, python_tags=kept)
+
+
+Refused = tuple["OpsWheels | TorchBuild", str]  # a row, and the interpreter tag of the wheel that was refused
+
+
+def refused_row(plan: Plan, project: str) -> Refused | None:
+    """The row behind a wheel of a plan; None for what is compiled. A companion's is its torch: they come together."""
+    if project in TORCH_FAMILY:
+        return plan.stack.cell.torch, plan.stack.cell.python
+    row = next((each for each in plan.stack.ops if each.project == project), None)
+    return (row, plan.stack.cell.python) if isinstance(row, OpsWheels) else None
+
+
+def without_refused(matrix: Matrix, refused: Sequence[Refused]) -> Matrix:
+    """The facts without wheels that were looked into and cannot work."""
+    if not refused:
+        return matrix
+    gone = [(replace(row, python_tags=()), tag) for row, tag in refused if isinstance(row, TorchBuild)]
+    torch = [(build, [tag for row, tag in gone if row == replace(build, python_tags=())]) for build in matrix.torch]
+    builds = (
+        replace(build, python_tags=tuple(tag for tag in build.python_tags if tag not in tags)) if tags else build
+        for build, tags in torch
+    )
+    return replace(matrix, torch=tuple(builds), ops=rows_without(matrix.ops, refused))
+
+
+def rows_without(rows: Iterable[OpsWheels], refused: Sequence[Refused]) -> tuple[OpsWheels, ...]:
+    """Rows of compiled ops without such wheels."""
+    gone = [(replace(row, python_tags={}), tag) for row, tag in refused if isinstance(row, OpsWheels)]
+    if not gone:
+        return tuple(rows)
+    projects = {row.project for row, _tag in gone}
+
+    def shorter(row: OpsWheels) -> OpsWheels:
+        bare = replace(row, python_tags={}) if row.project in projects else row
+        tags = {tag for each, tag in gone if each == bare}
+        return replace(row, python_tags={k: v for k, v in row.python_tags.items() if k not in tags}) if tags else row
+
+    return tuple(map(shorter, rows))

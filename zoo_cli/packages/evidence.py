@@ -1,26 +1,39 @@
-"""What was read from the files of installed projects and around them, as values.
+"""What was read from the files of projects with compiled code and around them, as values.
 
-Pure. `extensions` and `surroundings` read it, `diagnose` judges it.
+Pure. `extensions` and `surroundings` read it from an environment, `arrivals` from wheels that are not installed yet;
+`compiled` and `diagnose` judge it.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from zoo_cli.trust.binary import Binary
     from zoo_cli.trust.fatbin import DeviceCode
 
 
 COMPILED_KINDS = ("ops", "companion", "lite")  # projects whose files matter
 
 
+_FOR_PYTHON = re.compile(r"\.(?:cpython-(\d{2,3}t?)-|(cp\d{2,3}t?)-win)")
+
+
+class TorchLibraries(NamedTuple):
+    """What a torch offers to extensions: that of an environment, or of a wheel that will be installed."""
+
+    names: frozenset[str]  # files in torch/lib
+    exported: frozenset[str]  # symbols of torch's own libraries among them
+
+
 class OpsEvidence(NamedTuple):
-    """What the files of an installed project with compiled code say."""
+    """What the files of a project with compiled code say."""
 
     project: str
-    extensions: tuple[str, ...]  # its own compiled files that are on disk
+    extensions: tuple[str, ...]  # its own compiled files, those on disk where it is installed
     missing_libraries: tuple[str, ...] = ()  # torch libraries it links that the target's torch lacks
     unresolved: tuple[str, ...] = ()  # torch symbols that the target's torch does not export
     module_version: str | None = None  # what the import package says of itself
@@ -39,10 +52,52 @@ class OpsEvidence(NamedTuple):
         """Whether it has no code for any GPU."""
         return bool(self.extensions) and self.code is None and not self.needs_cuda
 
-    @property
-    def is_sound(self) -> bool:
-        """Whether there are compiled files and nothing in them speaks against the target's torch."""
-        return bool(self.extensions) and not (self.missing_libraries or self.unresolved or self.problem)
+
+def evidence_of(project: str, files: Sequence[tuple[str, Binary]], torch: TorchLibraries | None) -> OpsEvidence:
+    """What a project's own compiled files say; without a torch nothing is said about its libraries and symbols."""
+    binaries = [binary for _name, binary in files]
+    elfs = [each.elf for each in binaries if each.elf]
+    missing, symbols = _against_torch(binaries, torch) if torch else ((), ())
+    pythons = {f"cp{hit[1]}" if hit[1] else hit[2] for name, _ in files if (hit := _FOR_PYTHON.search(name))}
+    return OpsEvidence(
+        project,
+        tuple(name for name, _binary in files),
+        missing,
+        symbols,
+        problem=next((f"{name}: {each.problem}" for name, each in files if each.problem), ""),
+        machines=tuple(sorted({machine for each in binaries for machine in each.machines})),
+        pythons=tuple(sorted(pythons)),
+        code=_code(binaries),
+        cuda_major=next((each.cuda_major for each in elfs if each.cuda_major), None),
+        needs_cuda=any(each.needs_cuda for each in elfs),
+        glibc=_newest(each.glibc for each in elfs),
+        glibcxx=_newest(each.glibcxx for each in elfs),
+    )
+
+
+def _against_torch(binaries: Iterable[Binary], torch: TorchLibraries) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The torch libraries that are linked and missing, and the torch symbols that are needed and not exported."""
+    from zoo_cli.trust.wheel import torch_needs
+
+    missing: dict[str, None] = {}
+    symbols: dict[str, None] = {}
+    for each in binaries:
+        linked = [name for name in each.needed if name.startswith(("libtorch", "libc10"))]
+        missing |= dict.fromkeys(name for name in linked if each.elf and name not in torch.names)
+        symbols |= dict.fromkeys(sorted(torch_needs(each.elf) - torch.exported) if each.elf else ())
+    return tuple(missing), tuple(symbols)
+
+
+def _code(binaries: Iterable[Binary]) -> DeviceCode | None:
+    from zoo_cli.trust.fatbin import merged
+
+    codes = [each.code for each in binaries if each.code]
+    return merged(codes) if codes else None
+
+
+def _newest(versions: Iterable[str | None]) -> str | None:
+    known = [each for each in versions if each]
+    return max(known, key=lambda each: [int(part) for part in each.split(".")], default=None)
 
 
 _LISTS = ("extensions", "missing_libraries", "unresolved", "machines", "pythons")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from zoo_cli.catalog.entries import Project
+    from zoo_cli.packages.findings import Finding
     from zoo_cli.packages.problem import Problem
     from zoo_cli.packages.request import Request, Want
 
@@ -71,6 +72,7 @@ class NoSolution(ZooError):
     ways: tuple[Way, ...]
     index_date: str
     command: tuple[str, ...] = ()  # the command line that a way out completes; set by who has it
+    refused: tuple[Finding, ...] = ()  # why wheels were left out that had been looked into; set by who has it
 
 
 def explain(problem: Problem, limit: int = 3) -> NoSolution:

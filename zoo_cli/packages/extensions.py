@@ -6,14 +6,15 @@ Edge: opens the extensions and version files of the target's site-packages, and 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_cli import __version__
-from zoo_cli.packages.evidence import OpsEvidence
+from zoo_cli.packages.evidence import OpsEvidence, TorchLibraries, evidence_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from zoo_cli.catalog.entries import Project
     from zoo_cli.machine.facts import Distribution, Interpreter
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _COMPILED = re.compile(r"\.(so|pyd|dylib)\Z|\.so\.\d")
 _VENDORED = re.compile(r"[^/]+\.(libs|dylibs)/")
-_FOR_PYTHON = re.compile(r"\.(?:cpython-(\d{2,3}t?)-|(cp\d{2,3}t?)-win)")
 _VERSION_LINE = re.compile(r"^__version__\s*=\s*['\"]([^'\"]+)['\"]", re.MULTILINE)
 _MAX_SOURCE = 1 << 16  # bytes of a version.py that are looked at
 _LIBRARY_PLACES = ("lib64", "usr/lib64", "lib", "usr/lib", "usr/local/lib", "usr/lib/wsl/lib")
@@ -36,18 +36,26 @@ def read_evidence(
     `root` is for tests. `cache`: where what was read is kept, as long as none of the files has changed: torch alone
     has some 30 MB of symbols.
     """
+    torch = lru_cache(lambda: read_torch_libraries(python))  # once for all, and only when something is read anew
+
+    def read(here: Distribution) -> OpsEvidence:
+        return _read_ops(here, projects[here.name], python, root, torch())
+
     return {
-        here.name: _kept_or_read(here, projects[here.name], python, root, cache)
+        here.name: read(here) if cache is None else _kept_or_read(here, projects[here.name], python, root, cache, read)
         for here in python.distributions
         if here.name in projects and projects[here.name].kind in ("ops", "companion")
     }
 
 
 def _kept_or_read(
-    here: Distribution, project: Project, python: Interpreter, root: Path, cache: Path | None
+    here: Distribution,
+    project: Project,
+    python: Interpreter,
+    root: Path,
+    cache: Path,
+    read: Callable[[Distribution], OpsEvidence],
 ) -> OpsEvidence:
-    if cache is None:
-        return _read_ops(here, project, python, root)
     from zoo_cli.machine.remembered import place_of, recall, remember
     from zoo_cli.packages.evidence import from_document
 
@@ -56,7 +64,7 @@ def _kept_or_read(
     kept = from_document(recall(place, identity))
     if kept is not None:
         return kept
-    found = _read_ops(here, project, python, root)
+    found = read(here)
     remember(place, identity, found._asdict())
     return found
 
@@ -101,64 +109,33 @@ def read_library(path: Path) -> Binary:
         return Binary("unknown", problem=str(exc.strerror or type(exc).__name__))
 
 
-def _read_ops(here: Distribution, project: Project, python: Interpreter, root: Path) -> OpsEvidence:
-    files = own_libraries(here)
-    binaries = [read_library(path) for path in files]
-    missing, symbols = _against_torch(binaries, python)
-    glibcxx = _newest(each.elf.glibcxx for each in binaries if each.elf)
-    bad = [(path.name, each.problem) for path, each in zip(files, binaries, strict=True) if each.problem]
-    return OpsEvidence(
-        here.name,
-        tuple(path.name for path in files),
-        missing,
-        symbols,
-        _module_version(Path(here.location) / project.import_name / "version.py"),
-        problem=f"{bad[0][0]}: {bad[0][1]}" if bad else "",
-        machines=tuple(sorted({machine for each in binaries for machine in each.machines})),
-        pythons=tuple(sorted({f"cp{hit[1]}" if hit[1] else hit[2] for hit in map(_for_python, files) if hit})),
-        code=_code(binaries),
-        cuda_major=next((each.elf.cuda_major for each in binaries if each.elf and each.elf.cuda_major), None),
-        needs_cuda=any(each.elf.needs_cuda for each in binaries if each.elf),
-        glibc=_newest(each.elf.glibc for each in binaries if each.elf),
-        glibcxx=glibcxx,
-        glibcxx_here=_libstdcxx(root, python) if glibcxx else None,
+def _read_ops(
+    here: Distribution, project: Project, python: Interpreter, root: Path, torch: TorchLibraries | None
+) -> OpsEvidence:
+    files = [(path.name, read_library(path)) for path in own_libraries(here)]
+    found = evidence_of(here.name, files, torch)
+    return found._replace(
+        module_version=_module_version(Path(here.location) / project.import_name / "version.py"),
+        glibcxx_here=read_libstdcxx(python, root) if found.glibcxx else None,
     )
 
 
-def _for_python(path: Path) -> re.Match[str] | None:
-    return _FOR_PYTHON.search(path.name)
-
-
-def _code(binaries: Iterable[Binary]) -> DeviceCode | None:
-    from zoo_cli.trust.fatbin import merged
-
-    codes = [each.code for each in binaries if each.code]
-    return merged(codes) if codes else None
-
-
-def _newest(versions: Iterable[str | None]) -> str | None:
-    known = [each for each in versions if each]
-    return max(known, key=lambda each: [int(part) for part in each.split(".")], default=None)
-
-
-def _against_torch(binaries: Iterable[Binary], python: Interpreter) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The torch libraries that are linked and missing, and the torch symbols that are needed and not exported."""
-    from zoo_cli.trust.wheel import unresolved
-
+def read_torch_libraries(python: Interpreter) -> TorchLibraries | None:
+    """What the installed torch of a target offers to extensions; None without one, or when it cannot be read."""
     if python.torch is None:
-        return (), ()
-    torch_lib = Path(python.torch.source).parent / "lib"
-    missing: dict[str, None] = {}
-    symbols: dict[str, None] = {}
-    for each in binaries:
-        if each.elf:
-            linked = [name for name in each.needed if name.startswith(("libtorch", "libc10"))]
-            missing |= dict.fromkeys(name for name in linked if not (torch_lib / name).exists())
-            symbols |= dict.fromkeys(unresolved(each.elf, torch_lib))
-    return tuple(missing), tuple(symbols)
+        return None
+    from zoo_cli.trust.bounded import BadBinary
+    from zoo_cli.trust.wheel import torch_libraries
+
+    directory = Path(python.torch.source).parent / "lib"
+    try:
+        exported = frozenset[str]().union(*(each.defined for each in torch_libraries(directory)))
+    except (BadBinary, OSError):
+        return None
+    return TorchLibraries(frozenset(path.name for path in directory.glob("lib*.so*")), exported)
 
 
-def _libstdcxx(root: Path, python: Interpreter) -> str | None:
+def read_libstdcxx(python: Interpreter, root: Path = Path("/")) -> str | None:
     """The newest GLIBCXX of the C++ library that the target would load; None when none is found."""
     from zoo_cli.trust.elf import newest_version
 

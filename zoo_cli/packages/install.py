@@ -1,8 +1,8 @@
 """Installing: does what a plan says.
 
-Flow: joins the plan with the edges (`supply`, `executor`, `smoke`, `builder`, wheel inspection) and does none
-of their work itself. `execute` gives a receipt. Wheels of the binary stack are fetched and inspected by zoo before an
-installer sees them; ordinary dependencies are left to uv or pip under the plan's bounds.
+Flow: joins the plan with the edges (`executor`, `smoke`, `builder`) and does none of their work itself. `execute` gives
+a receipt. Wheels of the binary stack have been fetched, inspected and judged by zoo (`arrivals`) before an installer
+sees them; ordinary dependencies are left to uv or pip under the plan's bounds.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from zoo_cli.packages.indexes import user_index
 from zoo_cli.packages.problem import TORCH_FAMILY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from zoo_cli.machine.facts import Interpreter
+    from zoo_cli.packages.arrivals import Arrival, Judge
     from zoo_cli.packages.plan import Pin, Plan
     from zoo_cli.packages.smoke import OpsReport
-    from zoo_cli.packages.supply import Supply
     from zoo_cli.trust.wheel import WheelReport
 
 
@@ -137,26 +137,30 @@ class Work:
     python_version: str
     words: tuple[str, ...]  # the command as typed
     begin: Callable[[], AbstractContextManager[int]]  # the change in the environment's journal; gives its lock
-    supply: Supply
+    judge: Judge
+    started: float  # by the clock, before the first wheel was fetched
     say: Callable[[str], None]  # lines of child processes
     clock: Callable[[], float]
     build: Callable[[Pin], Path]  # compiles a wheel; called for pins of kind `build`
 
 
-def execute(plan: Plan, work: Work) -> Receipt:
+def execute(plan: Plan, arrived: Sequence[Arrival], work: Work) -> Receipt:
     """Does what a confirmed plan says, as one change of the environment: wholly, or it is as it was.
 
+    Args:
+        plan: what to do.
+        arrived: its wheels, fetched and judged (`arrivals.arrive`).
+        work: how.
+
     Raises:
-        ZooError: of transfer, wheel inspection, the journal, the installer, or `OpsBroken` when the ops do not run
-            afterwards.
+        ZooError: of the journal, the installer, a build, or `OpsBroken` when the ops do not run afterwards.
     """
-    started = work.clock()
-    files = {pin.project: work.supply.wheel(pin) for pin in plan.fetched}
-    reports = [_inspect(plan, project, path) for project, path in files.items()]
+    files = {each.project: each.path for each in arrived}
     with work.begin() as lock:
         steps, built = _change(plan, work, files, lock)
         ops = _check(plan, work)
-    return Receipt(plan, work.python, steps, (*reports, *built), ops, work.clock() - started)
+    reports = (*(each.report for each in arrived), *built)
+    return Receipt(plan, work.python, steps, reports, ops, work.clock() - work.started)
 
 
 def _change(plan: Plan, work: Work, files: Mapping[str, Path], lock: int) -> tuple[tuple[Step, ...], list[WheelReport]]:
@@ -174,7 +178,7 @@ def _change(plan: Plan, work: Work, files: Mapping[str, Path], lock: int) -> tup
         run_step(step, work.say, held=(lock,))
     for pin in builds:
         path = work.build(pin)
-        reports.append(_inspect(plan, pin.project, path))
+        reports.append(_inspected(plan, pin, path, work.judge))
         local += (f"{pin.project} @ {path.as_uri()}",)
     last = _arriving(plan, installer, local)
     for step in last:
@@ -182,11 +186,13 @@ def _change(plan: Plan, work: Work, files: Mapping[str, Path], lock: int) -> tup
     return (*steps, *last), reports
 
 
-def _inspect(plan: Plan, project: str, path: Path) -> WheelReport:
+def _inspected(plan: Plan, pin: Pin, path: Path, judge: Judge) -> WheelReport:
+    """A wheel that was compiled here, under the same judgement; the build has compared its symbols with torch's."""
     from zoo_cli.trust.wheel import inspect_wheel, require_sound
 
-    has_ops = any(ops.project == project for ops in plan.stack.ops)
-    return require_sound(inspect_wheel(path, expects_ops=has_ops))
+    report = require_sound(inspect_wheel(path))
+    judge.require_fit(plan, pin, report, None)
+    return report
 
 
 def _check(plan: Plan, work: Work) -> OpsReport | None:

@@ -38,7 +38,7 @@ MAX_METADATA = 16 << 20  # bytes of METADATA, WHEEL or RECORD
 MAX_RATIO = 300  # unpacked to packed, for members over 64 MB
 _CHUNK = 1 << 20
 _EXTENSION = re.compile(r"\.(so|pyd|dylib)\Z|\.so\.\d")
-_TORCH_LIBRARY = re.compile(r"lib(torch|c10|caffe2)\w*\.so")
+TORCH_LIBRARY = re.compile(r"lib(torch|c10|caffe2)\w*\.so")
 _SYSTEM_LIBRARY = re.compile(
     r"(lib(c|m|dl|rt|pthread|util|stdc\+\+|gcc_s|gomp|cudart|cublas|cublasLt|cusparse|cusolver|curand|nvrtc|nvToolsExt|cuda)"
     r"|ld-linux[\w-]*)\.so"
@@ -213,20 +213,32 @@ def merged_targets(codes: Iterable[DeviceCode]) -> tuple[str, ...]:
     return merged(codes).targets
 
 
+def torch_needs(extension: Elf) -> frozenset[str]:
+    """The symbols of torch's namespaces that an extension needs and nobody but torch can have.
+
+    An extension that also needs libraries zoo does not know gives none, since those may have the symbols.
+    """
+    strangers = [name for name in extension.needed if not (TORCH_LIBRARY.match(name) or _SYSTEM_LIBRARY.match(name))]
+    return frozenset() if strangers else extension.torch_symbols
+
+
 def unresolved(extension: Elf, torch_lib: Path) -> tuple[str, ...]:
     """The symbols of torch's namespaces that an extension needs and a torch does not have, sorted.
 
-    Any such symbol proves a bad match. None proves nothing: layouts may still differ. An extension that also needs
-    libraries zoo does not know gives none, since those may have the symbols.
+    Any such symbol proves a bad match. None proves nothing: layouts may still differ.
     """
-    strangers = [name for name in extension.needed if not (_TORCH_LIBRARY.match(name) or _SYSTEM_LIBRARY.match(name))]
-    needs = extension.torch_symbols
-    return () if strangers or not needs else missing_symbols(needs, _torch_libraries(torch_lib))
+    needs = torch_needs(extension)
+    return missing_symbols(needs, torch_libraries(torch_lib)) if needs else ()
 
 
-def _torch_libraries(directory: Path) -> Iterator[Elf]:
+def torch_libraries(directory: Path) -> Iterator[Elf]:
+    """Torch's own libraries in a directory.
+
+    Raises:
+        BadBinary: one cannot be read.
+    """
     for path in sorted(directory.glob("lib*.so*")):
-        if _TORCH_LIBRARY.match(path.name):
+        if TORCH_LIBRARY.match(path.name):
             with path.open("rb") as stream:
                 yield read_elf(stream)
 

@@ -13,7 +13,9 @@ from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.errors import ExitCode
 
 if TYPE_CHECKING:
+    from zoo_cli.catalog.entries import Project
     from zoo_cli.cli.console import Console
+    from zoo_cli.packages.compiled import Place
 
 
 @click.command(
@@ -21,15 +23,16 @@ if TYPE_CHECKING:
     epilog="Examples: zoo inspect mmcv-2.1.0-cp310-cp310-manylinux1_x86_64.whl    zoo inspect ./env",
 )
 @click.argument("places", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True), metavar="PLACE...")
+@click.option("--python", "python", metavar="PATH|VERSION", help="Also say whether the wheels can work in this target.")
 @common_options
 @pass_console
-def command(console: Console, places: tuple[Path, ...]) -> None:
+def command(console: Console, places: tuple[Path, ...], python: str | None) -> None:
     """Tell what wheels, compiled files and environments hold: processors, libraries, glibc, CUDA code.
 
     PLACE is a wheel, a compiled library (.so, .pyd, .dylib), an environment or its interpreter. Nothing is imported or
     run. The exit code is 6 when something in a wheel forbids an install.
     """
-    documents = [_look_at(console, place) for place in places]
+    documents = [_look_at(console, place, python) for place in places]
     is_sound = all(document["ok"] for document in documents)
     if console.json:
         console.document({"ok": is_sound, "command": "inspect", "found": documents})
@@ -43,27 +46,51 @@ def command(console: Console, places: tuple[Path, ...]) -> None:
         raise click.exceptions.Exit(ExitCode.INTEGRITY)
 
 
-def _look_at(console: Console, place: Path) -> dict[str, object]:
+def _look_at(console: Console, place: Path, python: str | None) -> dict[str, object]:
     """The document of one place."""
     from zoo_cli.machine.files import names_in
     from zoo_cli.packages.extensions import read_library
 
     if place.suffix == ".whl":
-        from zoo_cli.trust.wheel import inspect_wheel
-
-        return inspect_view.wheel_document(inspect_wheel(place))
+        return _wheel(console, place, python)
     if names_in(place, 1) or re.match(r"(python|pypy)[\d.]*t?(\.exe)?$", place.name):
         return _environment(console, place)
     return inspect_view.file_document(str(place), read_library(place))
 
 
-def _environment(console: Console, place: Path) -> dict[str, object]:
-    from zoo_cli.catalog.compat import projects as known_projects
-    from zoo_cli.catalog.database import open_catalog
-    from zoo_cli.cli.target import read_target_interpreter
+def _wheel(console: Console, path: Path, python: str | None) -> dict[str, object]:
+    """A wheel, judged for a target where one is named."""
+    from zoo_cli.trust.wheel import inspect_wheel
+
+    report = inspect_wheel(path)
+    if python is None:
+        return inspect_view.wheel_document(report)
+    from zoo_cli.packages.arrivals import refusal_here
+    from zoo_cli.packages.extensions import read_torch_libraries
+
+    place, projects = _place(console, python)
+    finding = refusal_here(place, projects, report, read_torch_libraries(place.python))
+    return inspect_view.wheel_document(report, finding, place.python.executable)
+
+
+def _environment(console: Console, directory: Path) -> dict[str, object]:
+    from zoo_cli.packages.compiled import refusals
     from zoo_cli.packages.extensions import read_evidence, read_torch_code
 
+    place, projects = _place(console, str(directory))
+    evidence = read_evidence(place.python, projects)
+    refused = refusals(place, projects, evidence)
+    return inspect_view.environment_document(place.python, read_torch_code(place.python), evidence, refused)
+
+
+def _place(console: Console, python: str) -> tuple[Place, dict[str, Project]]:
+    """A target with its machine, and the projects that are known."""
+    from zoo_cli.catalog.compat import projects, read_matrix
+    from zoo_cli.catalog.database import open_catalog
+    from zoo_cli.cli.target import find_target
+    from zoo_cli.packages.compiled import Place
+
     catalog = open_catalog()
-    projects = known_projects(catalog)
-    python, _origin = read_target_interpreter(catalog, console, str(place))
-    return inspect_view.environment_document(python, read_torch_code(python), read_evidence(python, projects))
+    machine = find_target(catalog, console, python=python).machine
+    assert machine.python is not None
+    return Place(machine, machine.python, read_matrix(catalog, machine.platform)), projects(catalog)

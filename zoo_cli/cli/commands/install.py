@@ -15,6 +15,7 @@ from zoo_cli.cli.planning import Choices, Planner, names_in, planning_options, t
 from zoo_cli.cli.target import Target, find_target
 from zoo_cli.cli.text import printable
 from zoo_cli.packages import install as flow
+from zoo_cli.packages.arrivals import WheelUnfit
 from zoo_cli.packages.explain import NoSolution
 from zoo_cli.packages.journal import journal_of
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from zoo_cli.packages.lockfile import LockedFile
     from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.plan import Pin, Plan
-    from zoo_cli.transfer.settings import Settings
     from zoo_cli.transfer.sources import Mirrors
 
 
@@ -102,18 +102,56 @@ def command(
     mirrors = load_mirrors(choices.mirrors) if choices.mirrors or not dry_run else None
     here = target.machine.python
     installed = journal_of(here).distributions() if here and target.executable else None
-    plan, offers = planner.plan(target.machine, words)
-    if mirrors is not None and not dry_run:
-        plan, offers = _confirmed(console, planner, target, (plan, offers), mirrors, words)
-    install_view.show(console, plan, target, offers)
+    planned = planner.plan(target.machine, words)
     if dry_run or mirrors is None:
-        install_view.tell_dry_run(console, plan, target)
+        install_view.show(console, planned[0], target, planned[1])
+        install_view.tell_dry_run(console, planned[0], target)
         return
+    given = Circumstances(mirrors, planner, choices, words, installed, yes, no_rollback)
+    confirmed: tuple[Plan, Offers] | None = _confirmed(console, target, planned, given)
+    while confirmed:
+        confirmed = _carry_out(console, target, confirmed, given)
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What acting needs beside the plan and its target."""
+
+    mirrors: Mirrors
+    planner: Planner
+    choices: Choices
+    words: tuple[str, ...]  # the command as typed
+    installed: Mapping[str, str] | None  # the distributions planned with; None for a new environment
+    yes: bool
+    no_rollback: bool
+
+
+def _carry_out(
+    console: Console, target: Target, planned: tuple[Plan, Offers], given: Circumstances
+) -> tuple[Plan, Offers] | None:
+    """Shows a plan, asks where it harms, and acts; gives the next plan when one of its wheels turned out unfit.
+
+    Raises:
+        ZooError: of acting; `NoSolution` when there is no next plan.
+    """
+    from zoo_cli.cli.findings_view import sentence
+
+    plan, offers = planned
+    install_view.show(console, plan, target, offers)
     if plan.is_done:
         install_view.tell_done(console, plan, target)
-        return
-    consent(console, plan, choices, words, yes=yes)
-    act(console, plan, target, Circumstances(mirrors, planner.settings, words, installed, no_rollback))
+        return None
+    consent(console, plan, given.choices, given.words, yes=given.yes)
+    try:
+        act(console, plan, target, given)
+    except WheelUnfit as unfit:
+        unfit.words = given.words
+        if not given.planner.refuse(plan, unfit):
+            raise
+        console.warn(f"{printable(unfit.pin.file_name)} is refused: {sentence(unfit.finding)}; planning without it")
+    else:
+        return None
+    return _confirmed(console, target, given.planner.plan(target.machine, given.words), given)
 
 
 def _from_bundle(
@@ -153,12 +191,7 @@ def _settled(console: Console, target: Target, *, yes: bool) -> bool:
 
 
 def _confirmed(
-    console: Console,
-    planner: Planner,
-    target: Target,
-    planned: tuple[Plan, Offers],
-    mirrors: Mirrors,
-    words: tuple[str, ...],
+    console: Console, target: Target, planned: tuple[Plan, Offers], given: Circumstances
 ) -> tuple[Plan, Offers]:
     """The plan with its wheels as their pages have them; planned again without a wheel that is gone.
 
@@ -175,22 +208,22 @@ def _confirmed(
         if isinstance(event, Noted):
             console.warn(event.text)
 
-    plan, offers = planned
+    (plan, offers), planner = planned, given.planner
     if console.offline and plan.fetched:
         console.say("Offline: the pages of these wheels were not asked; they are as the index knows them.")
-    supply = Supply(users_store(), Seen(state_directory()), mirrors, planner.settings, listen)
+    supply = Supply(users_store(), Seen(state_directory()), given.mirrors, planner.settings, listen)
     while True:
         try:
             return supply.confirmed(plan, target.machine), offers
         except WheelGone as gone:
-            gone.words = words
+            gone.words = given.words
             if gone.address in planner.gone:
                 raise
             how = "is not on its page any more" if gone.yanked is None else "was taken back by its publisher"
             console.warn(f"{gone.file} {how} ({gone.page}); planning without it")
             planner.gone.append(gone.address)
             try:
-                plan, offers = planner.plan(target.machine, words)
+                plan, offers = planner.plan(target.machine, given.words)
             except NoSolution:
                 raise gone from None
 
@@ -212,38 +245,34 @@ def consent(console: Console, plan: Plan, choices: Choices, words: tuple[str, ..
         raise click.exceptions.Exit(1)
 
 
-@dataclass(frozen=True)
-class Circumstances:
-    """What acting needs beside the plan and its target."""
-
-    mirrors: Mirrors
-    settings: Settings
-    words: tuple[str, ...]  # the command as typed
-    installed: Mapping[str, str] | None  # the distributions planned with; None for a new environment
-    no_rollback: bool
-
-
 def act(console: Console, plan: Plan, target: Target, given: Circumstances) -> None:
-    """Makes the environment where one is to be made, executes the plan, tells what was done."""
+    """Fetches and judges the wheels, makes the environment where one is to be made, executes the plan, tells.
+
+    Raises:
+        ZooError: `WheelUnfit` before anything is changed; and of `arrive` and `execute`.
+    """
     from zoo_cli.cli.progress import BuildProgress, Progress
     from zoo_cli.directories import cache_directory, state_directory
+    from zoo_cli.packages.arrivals import Judge, arrive
     from zoo_cli.packages.builder import BuildRequest, build_wheel
     from zoo_cli.packages.supply import Supply
     from zoo_cli.transfer.store import users_store
     from zoo_cli.trust.seen import Seen
 
     cache_directory()  # wheels must have a place before anything is changed
-    python = target.make(console)
     here = target.machine.python
     assert here is not None
     flow.check_target(here, given.words)
-    journal = journal_of(here, python)
+    started, settings = console.clock(), given.planner.settings
+    judge = Judge(target.machine, given.planner.matrix(target.machine), given.planner.known)
     with Progress(console) as progress:
+        supply = Supply(users_store(), Seen(state_directory()), given.mirrors, settings, progress)
+        arrived = arrive(plan, supply, judge)
+        python = target.make(console)
+        journal = journal_of(here, python)
 
         def build(pin: Pin) -> Path:
-            return build_wheel(
-                BuildRequest(pin.project, pin.version, python), given.settings, BuildProgress(progress)
-            ).path
+            return build_wheel(BuildRequest(pin.project, pin.version, python), settings, BuildProgress(progress)).path
 
         work = flow.Work(
             python=python,
@@ -252,10 +281,11 @@ def act(console: Console, plan: Plan, target: Target, given: Circumstances) -> N
             begin=lambda: changing(
                 console, journal, given.words, expected=given.installed, rollback=not given.no_rollback
             ),
-            supply=Supply(users_store(), Seen(state_directory()), given.mirrors, given.settings, progress),
+            judge=judge,
+            started=started,
             say=lambda line: console.say(f"    {printable(line)}") if console.verbose else None,
             clock=console.clock,
             build=build,
         )
-        receipt = flow.execute(plan, work)
+        receipt = flow.execute(plan, arrived, work)
     install_view.tell(console, receipt)

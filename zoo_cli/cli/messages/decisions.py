@@ -7,7 +7,9 @@ import shlex
 from collections.abc import Collection, Iterator
 
 from zoo_cli.catalog.compat import OpsWheels
+from zoo_cli.cli.findings_view import seen_as, sentence
 from zoo_cli.cli.messages import Message, WayOut, describe
+from zoo_cli.packages.arrivals import WheelUnfit
 from zoo_cli.packages.explain import NoSolution, Way
 from zoo_cli.packages.install import ExternallyManaged, NeedsConsent, NotWritable, OpsBroken
 from zoo_cli.packages.reasons import Reason
@@ -62,6 +64,7 @@ def unknown_choice(error: UnknownChoice) -> Message:
 @describe.register
 def no_solution(error: NoSolution) -> Message:
     """Nothing fits: at most three facts, one "so", the ways out."""
+    refused = tuple(f"refused: {sentence(finding)}" for finding in error.refused)
     facts = [fact(reason) for reason in error.reasons]
     so = _so(error)
     ways = tuple(_way(error, number, way) for number, way in enumerate(error.ways, 1))
@@ -70,7 +73,7 @@ def no_solution(error: NoSolution) -> Message:
     last = WayOut("Where these facts come from", _command(error, ("--dry-run", "-v")))
     return Message(
         f"no set of versions fits {' '.join(error.words)} on this machine",
-        (*facts[:3], *([f"so: {so}"] if so else [])),
+        (*refused, *facts[:3], *([f"so: {so}"] if so else [])),
         (*ways, last),
         tuple(f"{reason.source}, read {reason.date}" for reason in error.reasons if reason.source),
     )
@@ -277,4 +280,16 @@ def wheel_gone(error: WheelGone) -> Message:
             WayOut("Take it from another place", shlex.join((*words, "--find-links", "PAGE"))),
             WayOut("What else there is", shlex.join(("zoo", "explain", *words[2:]))),
         ),
+    )
+
+
+@describe.register
+def wheel_unfit(error: WheelUnfit) -> Message:
+    """A wheel whose own files show that it cannot work here, and that no other can stand for."""
+    seen = seen_as(error.finding)
+    words = error.words or ("zoo", "install", error.pin.project)
+    return Message(
+        f"the wheel of {error.pin.project} {error.pin.version} cannot work here; nothing was installed",
+        (sentence(error.finding), *((f"it would show as: {seen}",) if seen else ())),
+        (WayOut("What else there is", shlex.join(("zoo", "explain", *words[2:]))),),
     )

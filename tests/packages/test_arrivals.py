@@ -1,0 +1,207 @@
+"""Wheels that cannot work are refused before anything changes, and the next one is taken: real compiled wheels."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from tests.packages.test_install_flow import TAG, VERSION_FILE, Loopback, environment
+from tests.support.cli import Ran
+from tests.support.fatbins import PTX, SASS, container
+from tests.support.libraries import compile_library
+from tests.support.server import Server
+from tests.support.solving import CATALOG_PROJECTS, described, matrix_of
+from tests.support.wheels import write_wheel
+from zoo_cli.cli.findings_view import sentence
+from zoo_cli.machine.facts import Machine, TorchFacts
+from zoo_cli.packages.arrivals import libraries_in, refusal_here
+from zoo_cli.packages.compiled import Place
+from zoo_cli.trust.wheel import inspect_wheel
+
+LINUX = f"{TAG}-{TAG}-linux_x86_64"
+C10 = "namespace c10 { int size(int n) { return n; } }"
+OPS = 'namespace c10 { int NAME(int); } extern "C" void *PyInit__ext() { c10::NAME(1); return 0; }'
+EXTENSION = f"_ext.cpython-{TAG[2:]}-x86_64-linux-gnu.so"
+FUTURE = 'extern "C" int later(); extern "C" void *PyInit__ext() { later(); return 0; }'
+GPU_CODE = container([(SASS, 70, 0), (SASS, 86, 0), (PTX, 86, 0)])
+
+
+class Compiled:
+    """Small real libraries, linked like the extensions of mmcv."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.c10 = compile_library(folder / "torch", "libc10.so", C10, "-Wl,-soname,libc10.so")
+        self.good = self.ops("good", "size")
+        self.foreign = self.ops("foreign", "gone_since_2_5")  # the linker takes an undefined symbol
+
+    def ops(self, name: str, symbol: str, more: str = "") -> bytes:
+        code = OPS.replace("NAME", symbol) + more
+        return compile_library(self.folder / name, "_ext.so", code, str(self.c10)).read_bytes()
+
+    def for_gpus(self) -> bytes:
+        """With CUDA code for sm_70 and sm_86."""
+        data = ",".join(map(str, GPU_CODE))
+        attribute = '__attribute__((section(".nv_fatbin"), used))'
+        return self.ops("gpus", "size", f'\nextern "C" {attribute} const unsigned char d[] = {{{data}}};')
+
+    def newer_glibc(self) -> bytes:
+        """Linked with a C library that does not exist yet."""
+        script = self.folder / "libc.map"
+        script.write_text("GLIBC_2.99 { later; };")
+        words = ("-Wl,-soname,libc.so.6", f"-Wl,--version-script={script}", "-nostdlib")
+        libc = compile_library(self.folder / "future", "libc.so.6", 'extern "C" int later() { return 1; }', *words)
+        return compile_library(self.folder / "glibc", "_ext.so", FUTURE, "-nostdlib", str(libc)).read_bytes()
+
+    def other_machine(self) -> bytes:
+        """The processor is bytes 18 and 19 of an ELF file; 183 is AArch64."""
+        return self.good[:18] + (183).to_bytes(2, "little") + self.good[20:]
+
+    def wheel(self, folder: Path, version: str, library: bytes | None, file: str = EXTENSION) -> Path:
+        files: dict[str, str | bytes] = {"mmcv/__init__.py": f"__version__ = '{version}'\n"}
+        if library is not None:
+            files[f"mmcv/{file}"] = library
+        return write_wheel(folder, "mmcv", version, LINUX, files=files)
+
+    def torch(self, folder: Path) -> Path:
+        files: dict[str, str | bytes] = {"torch/version.py": VERSION_FILE, "torch/__init__.py": ""}
+        files["torch/lib/libc10.so"] = self.c10.read_bytes()
+        return write_wheel(folder, "torch", "2.6.0+cpu", LINUX, files=files)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
+    return Compiled(tmp_path_factory.mktemp("compiled"))
+
+
+# -- the judgement ---------------------------------------------------------------------------------------------------
+
+
+def place_of(text: str, torch: str, cuda: str | None = None) -> Place:
+    machine: Machine = described(f"{text},python=3.{sys.version_info.minor}")
+    assert machine.python
+    python = replace(machine.python, torch=TorchFacts(torch, cuda, None, "/nowhere/torch/version.py"))
+    return Place(machine, python, matrix_of(machine))
+
+
+CPU = ("gpu=none", "2.6.0+cpu", None)
+BLACKWELL = ("gpu=RTX 5090,driver=575.51", "2.7.1+cu128", "12.8")
+
+
+@pytest.mark.parametrize(
+    ("where", "library", "file", "code", "told"),
+    [
+        (CPU, lambda _: None, EXTENSION, "op-less", "has no compiled ops"),
+        (CPU, lambda here: here.foreign, EXTENSION, "other-torch", "1 symbol(s) that torch 2.6.0+cpu lacks"),
+        (CPU, Compiled.newer_glibc, EXTENSION, "ops-glibc", "needs GLIBC_2.99; here is glibc 2."),
+        (CPU, Compiled.other_machine, EXTENSION, "other-machine", "built for aarch64; this machine is x86_64"),
+        (CPU, lambda here: here.good, "_ext.cpython-27-x86_64-linux-gnu.so", "other-python", "built for cp27"),
+        (CPU, lambda here: here.good[:300], EXTENSION, "bad-extension", "has a damaged file"),
+        (BLACKWELL, Compiled.for_gpus, EXTENSION, "ops-gpu-not-covered", "code for 7.0, 8.6+PTX, none for"),
+        (BLACKWELL, lambda here: here.good, EXTENSION, "cpu-ops-on-gpu", "has no code for any GPU"),
+    ],
+)
+def test_what_cannot_work_is_told_from_the_wheel_alone(
+    compiled: Compiled,
+    tmp_path: Path,
+    where: tuple[str, str, str | None],
+    library: Callable[[Compiled], bytes | None],
+    file: str,
+    code: str,
+    told: str,
+) -> None:
+    torch = libraries_in(inspect_wheel(compiled.torch(tmp_path)))
+    place = place_of(*where)
+    if code == "ops-gpu-not-covered":  # a driver that compiles no PTX of a later toolkit
+        place = place._replace(machine=replace(place.machine, driver="525.60.13"))
+        python = replace(place.python, torch=TorchFacts("2.1.2+cu121", "12.1", None, "/nowhere"))
+        place = place._replace(python=python)
+    report = inspect_wheel(compiled.wheel(tmp_path, "2.1.0", library(compiled), file))
+    finding = refusal_here(place, CATALOG_PROJECTS, report, torch)
+    assert finding is not None
+    assert finding.code == code
+    assert told in sentence(finding)
+
+
+def test_what_fits_is_let_through(compiled: Compiled, tmp_path: Path) -> None:
+    torch = libraries_in(inspect_wheel(compiled.torch(tmp_path)))
+    assert torch.names == {"libc10.so"}
+    good = inspect_wheel(compiled.wheel(tmp_path / "good", "2.1.0", compiled.good))
+    assert refusal_here(place_of(*CPU), CATALOG_PROJECTS, good, torch) is None
+    gpus = inspect_wheel(compiled.wheel(tmp_path / "gpus", "2.1.0", compiled.for_gpus()))
+    ampere = place_of("gpu=RTX 3090,driver=535.183.01", "2.1.2+cu121", "12.1")
+    assert refusal_here(ampere, CATALOG_PROJECTS, gpus, torch) is None
+    unknown = inspect_wheel(write_wheel(tmp_path, "surely-unknown", "1.0"))
+    assert refusal_here(place_of(*CPU), CATALOG_PROJECTS, unknown, torch) is None
+
+
+# -- the gate of an install ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Site:
+    """PyTorch's index with a torch that has a library, and a find-links directory for mmcv."""
+
+    loopback: Loopback
+    python: Path
+    pages: Path
+
+    def offer(self, compiled: Compiled, **versions: bytes | None) -> None:
+        for version, library in versions.items():
+            compiled.wheel(self.pages, version.strip("v").replace("_", "."), library)
+
+    def install(self, *words: str) -> Ran:
+        more = ("--python", str(self.python), "--find-links", str(self.pages), "--torch", "2.6", *words)
+        return self.loopback.install(*more, torch="mmcv")
+
+
+@pytest.fixture
+def site(compiled: Compiled, tmp_path: Path) -> Iterator[Site]:
+    torch = compiled.torch(tmp_path / "made").read_bytes()
+    with Server({}) as server:
+        loopback = Loopback(tmp_path, server, {"torch": torch})
+        loopback.publish()
+        pages = tmp_path / "pages/cpu/torch2.6.0"
+        pages.mkdir(parents=True)
+        yield Site(loopback, environment(tmp_path / "env"), pages)
+
+
+def test_the_next_wheel_is_taken_where_one_cannot_work(site: Site, compiled: Compiled) -> None:
+    """The newest is op-less, the next was compiled for another torch; the third is installed (and cannot be run)."""
+    site.offer(compiled, v2_2_0=None, v2_1_0=compiled.foreign, v2_0_1=compiled.good)
+    ran = site.install()
+    refused = [line for line in ran.err.splitlines() if "is refused" in line]
+    assert len(refused) == 2
+    assert "mmcv-2.2.0" in refused[0]
+    assert "no compiled ops" in refused[0]
+    assert "mmcv-2.1.0" in refused[1]
+    assert "built for another torch: 1 symbol(s)" in refused[1]
+    assert "mmcv-2.0.1" in ran.err.partition(refused[1])[2]
+    assert "error[ops-broken]" in ran.err, "torch here is a stand-in, so the check afterwards says no"
+    assert site.loopback.installed(site.python) == []
+
+
+def test_nothing_is_fetched_for_ops_that_are_for_another_processor(site: Site, compiled: Compiled) -> None:
+    site.offer(compiled, v2_1_0=compiled.other_machine())
+    ran = site.install()
+    assert ran.code == 3, ran.err
+    assert "error[no-solution]" in ran.err
+    assert "refused: mmcv 2.1.0 was built for aarch64; this machine is x86_64" in ran.err
+    assert "--build mmcv" in ran.err
+    assert site.loopback.installed(site.python) == []
+    torch = [each for each in site.loopback.server.requests if each.path.endswith(".whl")]
+    assert torch == [], "ops come before torch"
+
+
+def test_a_wheel_for_another_torch_changes_nothing(site: Site, compiled: Compiled) -> None:
+    site.offer(compiled, v2_1_0=compiled.foreign)
+    before = sorted(site.python.parent.parent.rglob("*"))
+    ran = site.install("--json")
+    assert ran.code == 3, ran.err
+    assert '"code": "no-solution"' in ran.out
+    assert "built for another torch" in ran.out
+    assert sorted(site.python.parent.parent.rglob("*")) == before

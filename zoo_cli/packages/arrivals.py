@@ -1,0 +1,160 @@
+"""Wheels that have arrived and are not installed yet: what each really is, and whether it can work in the target.
+
+Flow: joins `supply`, wheel inspection and the judges of check-env (`compiled`), which say of a wheel's files what they
+say of installed ones. A wheel that cannot work is refused before anything is changed, by `WheelUnfit`; whoever has the
+request plans again without it. Compiled ops come before torch, so that a wheel that is no good costs no gigabytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.machine.cuda import variant_to_cuda
+from zoo_cli.machine.facts import Distribution, Interpreter, Machine, TorchFacts
+from zoo_cli.packages.compiled import Place, refusal
+from zoo_cli.packages.evidence import TorchLibraries, evidence_of
+from zoo_cli.packages.wheels import normalise
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from zoo_cli.catalog.entries import Matrix, Project
+    from zoo_cli.packages.evidence import OpsEvidence
+    from zoo_cli.packages.findings import Finding
+    from zoo_cli.packages.plan import Pin, Plan
+    from zoo_cli.packages.supply import Supply
+    from zoo_cli.trust.wheel import WheelReport
+
+JUDGED = ("ops", "companion", "torch")  # kinds of projects whose wheels have compiled code that can be wrong
+
+
+@dataclass(eq=False)
+class WheelUnfit(ZooError):
+    """A wheel is what it says, and cannot work in the target."""
+
+    code = "wheel-unfit"
+    exit_code = ExitCode.NO_SOLUTION
+
+    pin: Pin
+    finding: Finding  # what speaks against it, as check-env would say it once it is installed
+    words: tuple[str, ...] = ()  # the command as typed; set by who has it
+
+
+class Arrival(NamedTuple):
+    """A wheel of a plan as a file that was inspected and judged."""
+
+    project: str
+    path: Path
+    report: WheelReport
+
+
+class Judge(NamedTuple):
+    """What is known of the target and of projects: enough to judge a wheel for a plan."""
+
+    machine: Machine
+    matrix: Matrix
+    projects: Mapping[str, Project]
+
+    def require_fit(self, plan: Plan, pin: Pin, report: WheelReport, torch: TorchLibraries | None) -> None:
+        """Raises when a wheel's own files show that it cannot work.
+
+        Args:
+            plan: what it is part of; its torch is the one to work with.
+            pin: the wheel's place in the plan.
+            report: what the wheel is.
+            torch: what that torch offers; None where it is not known yet.
+
+        Raises:
+            WheelUnfit: it cannot work.
+        """
+        python = self.machine.python
+        if python is None:
+            return
+        finding = refusal_here(self._place(plan, python), self.projects, report, torch)
+        if finding:
+            raise WheelUnfit(pin, finding)
+
+    def torch_that_stays(self, plan: Plan) -> TorchLibraries | None:
+        """What the installed torch offers, when the plan keeps it."""
+        python = self.machine.python
+        is_kept = any(pin.project == "torch" and pin.action == "keep" for pin in plan.pins)
+        if not is_kept or python is None:
+            return None
+        from zoo_cli.packages.extensions import read_torch_libraries
+
+        return read_torch_libraries(python)
+
+    def _place(self, plan: Plan, python: Interpreter) -> Place:
+        """The target as it will be, with the plan's torch."""
+        build, keeps = plan.stack.cell.torch, {pin.project for pin in plan.pins if pin.action == "keep"}
+        if "torch" not in keeps:
+            variant = build.variant
+            hip = variant.removeprefix("rocm") if variant.startswith("rocm") else None
+            torch = TorchFacts(build.version + build.local, variant_to_cuda(variant), hip, build.index_url)
+            python = replace(python, torch=torch)
+        return Place(self.machine, python, self.matrix)
+
+
+def refusal_here(
+    place: Place, projects: Mapping[str, Project], report: WheelReport, torch: TorchLibraries | None
+) -> Finding | None:
+    """Why a wheel cannot work in a place, by its own files; None where nothing in it says so, and for other projects.
+
+    Args:
+        place: the target, with the torch that the wheel is to work with.
+        projects: those of the index.
+        report: what the wheel is.
+        torch: what that torch offers; None where it is not known.
+    """
+    name = normalise(report.name)
+    project = projects.get(name)
+    if project is None or project.kind not in JUDGED or (project.kind == "torch" and not report.has_ops):
+        return None
+    found = evidence_in(report, name, torch if project.kind != "torch" else None)
+    if found.glibcxx:
+        from zoo_cli.packages.extensions import read_libstdcxx
+
+        found = found._replace(glibcxx_here=read_libstdcxx(place.python))
+    here = Distribution(name, report.version, str(report.path), wheel_tags=report.tags)
+    return refusal(place, here, project, found)
+
+
+def evidence_in(report: WheelReport, project: str, torch: TorchLibraries | None) -> OpsEvidence:
+    """What a wheel's own compiled files say."""
+    own = [each for each in report.extensions if not each.is_vendored]
+    return evidence_of(project, [(each.path.rpartition("/")[2], each.binary) for each in own], torch)
+
+
+def libraries_in(report: WheelReport) -> TorchLibraries:
+    """What a wheel of torch offers to extensions."""
+    from zoo_cli.trust.wheel import TORCH_LIBRARY
+
+    inside = {each.path.rpartition("/")[2]: each for each in report.extensions if each.path.startswith("torch/lib/")}
+    elfs = [each.elf for name, each in inside.items() if each.elf and TORCH_LIBRARY.match(name)]
+    return TorchLibraries(frozenset(inside), frozenset[str]().union(*(each.defined for each in elfs)))
+
+
+def arrive(plan: Plan, supply: Supply, judge: Judge) -> tuple[Arrival, ...]:
+    """Fetches, inspects and judges every wheel of a plan that zoo fetches itself.
+
+    Raises:
+        ZooError: of the transfer and of wheel inspection; `WheelUnfit` of a wheel that cannot work.
+    """
+    from zoo_cli.trust.wheel import inspect_wheel, require_sound
+
+    arrived: list[Arrival] = []
+    pins = {pin.project: pin for pin in plan.fetched}
+    torch = judge.torch_that_stays(plan)
+    for pin in sorted(pins.values(), key=lambda pin: pin.project == "torch"):
+        path = supply.wheel(pin)
+        report = require_sound(inspect_wheel(path))
+        judge.require_fit(plan, pin, report, torch)
+        arrived.append(Arrival(pin.project, path, report))
+    if "torch" in pins and arrived[-1].report.has_ops:
+        torch = libraries_in(arrived[-1].report)
+        for each in arrived[:-1]:
+            judge.require_fit(plan, pins[each.project], each.report, torch)
+    return tuple(arrived)

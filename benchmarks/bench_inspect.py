@@ -136,7 +136,8 @@ def show(project: str, rows: list[dict[str, Any]]) -> None:
         f"\n{project}: {len(rows)} wheels, {sum(row['parts'] for row in rows)} parts; "
         f"{fetched / 1e9:.2f} of {size / 1e9:.2f} GB fetched; seconds a wheel: "
         f"median {statistics.median(seconds):.1f}, most {max(seconds):.1f} "
-        f"(CPU {statistics.median(cpu):.1f}, {max(cpu):.1f}); unreadable: {sum(bool(row['unreadable']) for row in rows)}"
+        f"(CPU {statistics.median(cpu):.1f}, {max(cpu):.1f}); "
+        f"unreadable: {sum(bool(row['unreadable']) for row in rows)}"
     )
 
 

@@ -100,6 +100,7 @@ EDGES = {
     "transfer/parallel.py": "threads: several transfers at once",
     "transfer/sizes.py": "network and local files: sizes alone",
     "transfer/part.py": "the part file, its lock and the clock",
+    "transfer/mapped.py": "the part file and its map",
     "transfer/remote.py": "network and a temporary file",
     "transfer/rounds.py": "the clock: waits between rounds",
     "transfer/store.py": "the cache directory, owners and modes, the clock",

@@ -99,10 +99,10 @@ class Attempt:
 
     def _from_server(self, session: Session) -> Delivered:
         kept = self._kept()
-        if kept and kept == self._known_size():  # killed between the last byte and the final name
+        if kept and self._is_whole(kept):  # killed between the last byte and the final name
             if self._is_right():
                 return self._verified(self._shown)
-            self._part.restart()
+            self._part.discard()  # the address has no part in it
             kept = 0
         answer, verdict = self._ask(session, kept)
         with answer:
@@ -126,16 +126,20 @@ class Attempt:
             return 0
         if part.size_bytes > min(self._wanted.limit, part.state.size_bytes or self._wanted.limit):
             return 0
-        if part.alone:
+        if part.alone or self._settings.connections == 1:
             part.end_map()
         part.read_again(self._digest.update)
         return part.size_bytes
 
-    def _known_size(self) -> int | None:
-        """The size of the whole: as wanted, else as the server said it, where a digest decides in the end."""
-        state = self._part.state
-        said = state.size_bytes if state and self._wanted.digest else None
-        return said if self._wanted.size_bytes is None else self._wanted.size_bytes
+    def _is_whole(self, kept: int) -> bool:
+        """Whether nothing is missing: servers answer a request for what follows the last byte in many ways."""
+        state, wanted = self._part.state, self._wanted
+        return kept == wanted.size_bytes or (
+            wanted.digest is not None and state is not None and kept == state.size_bytes
+        )
+
+    def _is_right(self) -> bool:
+        return self._wanted.digest is None or self._digest.hexdigest().startswith(self._wanted.digest)
 
     def _ask(self, session: Session, kept: int) -> tuple[Answer, str]:
         """The answer to go on with; a server that lies about ranges is asked once more for the whole."""
@@ -259,9 +263,6 @@ class Attempt:
     def _inspect_whole(self, inspector: Inspector) -> None:
         with self._part.reader() as file:
             inspector.whole(file)
-
-    def _is_right(self) -> bool:
-        return self._digest.hexdigest().startswith(self._wanted.digest or "")
 
     def _verified(self, url: str) -> Delivered:
         received, expected = self._digest.hexdigest(), self._wanted.digest

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from zoo_cli.transfer.hashes import Sha256
-from zoo_cli.transfer.part import is_free
+from zoo_cli.transfer.part import COMPANIONS, is_free
 from zoo_cli.transfer.store import FOLDER, Store, digest_of, is_sealed
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ State = Literal["ok", "damaged", "unreadable"]
 
 _NAMED = ("wheels", "sdists", "releases")  # files under names of their own
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
-_UNFINISHED = re.compile(r"\..*\.zoo-(?:part|part-link|new)\Z")
+_UNFINISHED = re.compile(r"\..*\.zoo-(?:part(?:-link|\.[a-z.]+)?|new)\Z")
+_COMPANION = re.compile(r"(.*\.zoo-part)(?:-link|\.[a-z.]+)\Z")
 _FRESH_SECONDS = 600.0  # a file used a moment ago may be in use now
 _KEPT_PARTS_SECONDS = 7 * 86400.0
 
@@ -113,7 +114,8 @@ def _folder(kind: Kind, path: Path) -> Item:
 def _unfinished(root: Path) -> Iterator[Item]:
     for folder in (FOLDER, *_NAMED):
         for path, about in _plain((root / folder).rglob(".*")):
-            if _UNFINISHED.match(path.name):
+            of = _COMPANION.match(path.name)  # counted with its part, unless it is alone
+            if _UNFINISHED.match(path.name) and not (of and path.with_name(of[1]).exists()):
                 yield Item("unfinished", path.name, (path,), about.st_size, about.st_mtime)
 
 
@@ -180,7 +182,7 @@ def _remove(item: Item) -> bool:
 def _companions(item: Item) -> tuple[Path, ...]:
     """What is known of a file, beside it: the note of a stored one, state and map of an unfinished one."""
     path = item.paths[0]
-    return tuple(path.with_name(path.name + ending) for ending in (".json", ".json.new", ".map", ".map.new"))
+    return tuple(path.with_name(path.name + ending) for ending in COMPANIONS)
 
 
 def verify(root: Path, items: Sequence[Item]) -> Iterator[Checked]:

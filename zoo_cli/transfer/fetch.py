@@ -18,7 +18,7 @@ from zoo_cli.transfer.addresses import place_of
 from zoo_cli.transfer.attempt import Attempt, Delivered
 from zoo_cli.transfer.events import CACHE, Event, Finished, Listener, Noted, Started, nothing
 from zoo_cli.transfer.failures import DestinationExists, DestinationUnusable, Failed, LocalFileFailed, NoSpace
-from zoo_cli.transfer.part import Part
+from zoo_cli.transfer.part import Part, sweep
 from zoo_cli.transfer.rounds import Rounds
 from zoo_cli.transfer.settings import Settings
 from zoo_cli.transfer.sources import Wanted
@@ -103,6 +103,7 @@ def fetch(
                 source = CACHE if received.from_cache else place_of(received.url)
                 listen(Finished(wanted.name, received.size_bytes, received.evidence, source, already_here=False))
                 return received
+    sweep(destination)
     _look_into(wanted, destination)
     listen(Finished(wanted.name, here.size_bytes, here.evidence, place_of(here.url), already_here=True))
     return here
@@ -151,6 +152,7 @@ class Delivery:
         stored = store.look(digest)
         if stored is None or self._wanted.size_bytes not in (None, stored.about.st_size):
             return None
+        sweep(stored.path)
         _look_into(self._wanted, stored.path)
         sync = self._settings.sync
         if not (stored.is_sealed and store.place(stored, part, replace=replace, sync=sync)):
@@ -183,8 +185,8 @@ class Delivery:
                     if target.parent.stat().st_dev == part.destination.parent.stat().st_dev:
                         raise NoSpace(str(part.destination), exc.needed_bytes, exc.free_bytes) from exc
                     raise DestinationUnusable(str(target), "there is no room for it") from exc
+                store.note(digest, wanted.name, delivered.url)  # first: who finds the file stored writes none
                 store.publish(kept, digest, sync=self._settings.sync)
-                store.note(digest, wanted.name, delivered.url)
                 return delivered
         except DestinationUnusable as exc:
             self._listen(Noted(f"{wanted.name} is not kept in the cache: {exc.reason}"))

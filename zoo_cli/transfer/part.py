@@ -1,8 +1,12 @@
 """The part file: bytes of a transfer under a hidden name beside the destination, until they are right.
 
-Edge: files and locks. `.NAME.zoo-part` holds the bytes, `.NAME.zoo-part.json` what is known of them. The part file is
-the lock between processes as well: who holds it writes; who waited finds either the finished file or the kept bytes.
-Links are not followed, and a part file that is not a plain file of ours is thrown away.
+Edge: files and locks. `.NAME.zoo-part` holds the bytes, `.NAME.zoo-part.json` what is known of them, its `.map` which
+of them are there when they did not come in order (`mapped`). The part file is the lock between processes as well: who
+holds it writes; who waited finds either the finished file or the kept bytes. Links are not followed, and a part file
+that is not a plain file of ours is thrown away.
+
+A kill -9 between any two of its operations leaves what the next process goes on from or sweeps away
+(`tests/transfer/test_every_kill.py` kills before each of them).
 """
 
 from __future__ import annotations
@@ -10,14 +14,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import threading
 import time
 from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from zoo_cli.transfer.failures import DestinationUnusable, NoSpace
-from zoo_cli.transfer.ranges import MAX_MAP_BYTES, RECORD, Range, prefix, read_map
+from zoo_cli.transfer.mapped import Mapped
+from zoo_cli.transfer.ranges import MAX_MAP_BYTES, Range, prefix, read_map
 from zoo_cli.transfer.resume import MAX_STATE_BYTES, State, read_state
 from zoo_cli.transfer.writeback import Writeback
 
@@ -37,6 +41,8 @@ except ImportError:  # Windows: one process at a time is the user's care
 _BLOCK = 1 << 20
 _POLL_SECONDS = 0.1
 _MARGIN_BYTES = 1 << 20  # left on the disk for the state file and others
+NOTE_ENDING = ".note"  # see `store.Store.note`
+COMPANIONS = (".json", ".json.new", ".map", ".map.new", "-link", NOTE_ENDING)  # what may stand beside a part file
 
 
 def part_path(destination: Path) -> Path:
@@ -45,11 +51,6 @@ def part_path(destination: Path) -> Path:
     if len(os.fsencode(name)) > 200:
         name = f"{name[:40]}.{sha256(os.fsencode(name)).hexdigest()[:16]}"
     return destination.with_name(f".{name}.zoo-part")
-
-
-def _fresh(path: Path) -> Path:
-    """Where a small file beside the part is written before it gets its name."""
-    return path.with_name(path.name + ".new")
 
 
 def is_free(path: Path) -> bool:
@@ -66,6 +67,15 @@ def is_free(path: Path) -> bool:
     finally:
         os.close(fd)
     return True
+
+
+def sweep(destination: Path) -> None:
+    """Removes what a process that was killed left beside a finished file; bytes kept for another one stay."""
+    part = part_path(destination)
+    beside = (part, *(part.with_name(part.name + ending) for ending in COMPANIONS))
+    if any(os.path.lexists(path) for path in beside):
+        with suppress(DestinationUnusable), Part(destination, lambda: None, wait_seconds=0.0):
+            pass  # closing an empty part removes everything that belongs to it
 
 
 class Part:
@@ -94,7 +104,6 @@ class Part:
         self.path = part_path(destination)
         self._state_path = self.path.with_name(self.path.name + ".json")
         self._map_path = self.path.with_name(self.path.name + ".map")
-        self._beside = tuple(each for path in (self._state_path, self._map_path) for each in (path, _fresh(path)))
         self.finished_meanwhile = False
         self.alone = False
         self.ranges: tuple[Range, ...] = ()
@@ -195,7 +204,7 @@ class Part:
     def begin_map(self, have: tuple[Range, ...]) -> Mapped:
         """The part as a file that several threads write into; from now on its map tells what is there."""
         try:
-            return Mapped(self._fd, self._map_path, have, self)
+            return Mapped(self._fd, self._map_path, have, self.wrote, self.unusable)
         except OSError as exc:
             raise self.unusable(exc) from exc
 
@@ -209,11 +218,11 @@ class Part:
             raise self.unusable(exc) from exc
 
     def start(self, state: State) -> None:
-        """Drops the kept bytes and records what the new ones are; in this order, so a crash between loses nothing."""
+        """Drops the kept bytes and records what the new ones are; in this order, so a kill between mixes nothing."""
         try:
             self.restart()
             self.state = state
-            fresh = _fresh(self._state_path)
+            fresh = self._state_path.with_name(self._state_path.name + ".new")
             fresh.unlink(missing_ok=True)
             with fresh.open("xb") as file:  # never through a link
                 file.write(state.to_json())
@@ -259,11 +268,12 @@ class Part:
 
     def _forget(self) -> None:
         self.size_bytes, self.state, self.ranges = 0, None, ()
-        self._remove_what_was_known()
+        self._remove_companions()
 
-    def _remove_what_was_known(self) -> None:
-        for path in self._beside:
-            path.unlink(missing_ok=True)
+    def _remove_companions(self) -> None:
+        for ending in COMPANIONS:
+            with suppress(FileNotFoundError):
+                self.path.with_name(self.path.name + ending).unlink()
 
     def restart(self) -> None:
         """Drops the kept bytes, of which nothing is known."""
@@ -329,7 +339,7 @@ class Part:
             self._writeback.close()
             if not self._rename(replace):
                 return False
-            self._remove_what_was_known()
+            self._remove_companions()
             if sync:
                 self._sync_directory()
         except OSError as exc:
@@ -373,8 +383,8 @@ class Part:
         self._writeback.close()
         with suppress(OSError):
             if os.fstat(self._fd).st_size == 0 and self._same(self.path):
+                self._remove_companions()
                 self.path.unlink()
-                self._remove_what_was_known()
         os.close(self._fd)
         self._fd = -1
 
@@ -399,49 +409,3 @@ class Part:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class Mapped:
-    """A part file while several threads write into it, and its map; its descriptors are its own.
-
-    A thread that comes late, after the part was closed, so never writes into a file of somebody else. Who begins to
-    use it says `retain`, who has done says `release`; the maker has retained it.
-    """
-
-    def __init__(self, fd: int, map_path: Path, have: tuple[Range, ...], part: Part) -> None:
-        # A new file under the old name at once: at no moment does the map know less than before.
-        fresh = _fresh(map_path)
-        fresh.unlink(missing_ok=True)
-        self._map = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
-        self._fd = os.dup(fd)
-        self._part, self._users, self._lock = part, 1, threading.Lock()
-        os.pwrite(self._map, b"".join(RECORD.pack(*each) for each in have), 0)
-        fresh.replace(map_path)
-
-    def write(self, view: memoryview, number: int, first: int, at: int) -> None:
-        """Writes bytes at their place, then the record of their range: it began at `first` and ends with them."""
-        try:
-            while view:
-                count = os.pwrite(self._fd, view, at)
-                self._part.wrote(count)
-                view, at = view[count:], at + count
-            os.pwrite(self._map, RECORD.pack(first, at), number * RECORD.size)
-        except OSError as exc:
-            raise self._part.unusable(exc) from exc
-
-    def read(self, at: int, count: int) -> bytes:
-        """Bytes that are there."""
-        return os.pread(self._fd, count, at)
-
-    def retain(self) -> None:
-        """One user more."""
-        with self._lock:
-            self._users += 1
-
-    def release(self) -> None:
-        """One user less; the last one closes the files."""
-        with self._lock:
-            self._users -= 1
-            if not self._users:
-                os.close(self._fd)
-                os.close(self._map)

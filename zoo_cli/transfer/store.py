@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from hashlib import sha256 as new_digest
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
-from zoo_cli.atomic import write_whole
 from zoo_cli.directories import cache_path
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.transfer.hashes import Sha256, parse_sha256
@@ -166,12 +165,19 @@ class Store:
         """Remembers what a file was called and where it came from, for people who list the cache."""
         import json
 
+        from zoo_cli.transfer.part import NOTE_ENDING, part_path
+
         path = self.path_of(sha256).with_suffix(".json")
         if path.exists():
             return
         body = json.dumps({"name": name, "url": url, "stored": int(time.time())}, ensure_ascii=False)
-        with suppress(OSError):
-            write_whole(path, body.encode("utf-8"))
+        part = part_path(self.path_of(sha256))
+        fresh = part.with_name(part.name + NOTE_ENDING)
+        with suppress(OSError):  # a name that `part.sweep` knows, should this process be killed
+            fresh.unlink(missing_ok=True)
+            with fresh.open("xb") as file:
+                file.write(body.encode("utf-8"))
+            fresh.replace(path)
 
     def noted(self, sha256: Sha256) -> dict[str, object]:
         """What `note` remembered; empty when it is not there or damaged."""

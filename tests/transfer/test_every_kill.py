@@ -1,0 +1,169 @@
+"""A fetch is killed before each of its file operations in turn: nothing that was here is fetched again or left behind.
+
+kill -9 between the last byte and the final name once cost a whole file: what a server answers to a request for the
+bytes after the last one was taken for the file's having changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import Exchange, Server, Status
+from tests.transfer.conftest import nothing_but
+from zoo_cli.transfer.hashes import Sha256
+from zoo_cli.transfer.part import Part, part_path
+from zoo_cli.transfer.resume import State
+from zoo_cli.transfer.store import Store
+
+KIB = 1 << 10
+BODY = random.Random(9).randbytes(2048 * KIB)
+DIGEST = Sha256(hashlib.sha256(BODY).hexdigest())
+HAVE = ((0, 256 * KIB), (768 * KIB, 1536 * KIB))
+MISSING_BYTES = len(BODY) - (256 + 768) * KIB
+
+
+def nothing_follows(exchange: Exchange) -> None:
+    """Honest, but says of a range after the last byte only that there is none: not even how long the file is."""
+    asked = exchange.asked()
+    if asked and asked[0] >= len(exchange.body):
+        Status(416)(exchange)
+    else:
+        exchange.honest()
+
+
+class Fetches:
+    """Fetches in processes of their own, of one file with one store."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.folder, self.server, self.url = folder, server, server.url("/a.pth")
+        self.store = Store(folder / "cache")
+        argv = [sys.executable, "-m", "tests.transfer.killed_child", self.url, DIGEST, str(self.store.root)]
+        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+    def say(self, text: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+
+    def hear(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def start(self, at: int, place: str) -> str:
+        self.say(f"start {at} {self.folder / place}")
+        return self.hear()
+
+    def wait(self, pid: str) -> int:
+        self.say(f"wait {pid}")
+        return int(self.hear())
+
+    def finish(self, place: str) -> None:
+        """Fetches undisturbed and looks at everything that must hold then."""
+        assert self.wait(self.start(0, place)) == 0
+        assert (self.folder / place).read_bytes() == BODY
+        nothing_but((self.folder / place).parent, Path(place).name)
+        kept = self.store.path_of(DIGEST)
+        nothing_but(kept.parent, DIGEST, f"{DIGEST}.json")
+        stored = self.store.look(DIGEST)
+        assert stored is not None and stored.is_sealed
+
+    def requested_bytes(self) -> int:
+        """How much all requests since the last question asked for."""
+        found = 0
+        for each in self.server.requests:
+            first, _, last = (each.range or "bytes=0-")[6:].partition("-")
+            found += max(0, (int(last) + 1 if last else len(BODY)) - int(first))
+        self.server.requests.clear()
+        return found
+
+    def forget(self) -> None:
+        for each in self.folder.iterdir():
+            shutil.rmtree(each)
+
+    def leave_pieces(self) -> None:
+        """What a fetch over several connections leaves in the store when it is killed."""
+        with Part(self.store.prepare(DIGEST), lambda: None) as part:
+            part.start(State(self.url, f'"{DIGEST[:16]}"', None, len(BODY), DIGEST))
+            mapped = part.begin_map(())
+            for number, (first, after) in enumerate(HAVE):
+                mapped.write(memoryview(BODY)[first:after], number, first, first)
+            mapped.release()
+            part.keep_ranges(HAVE)
+
+
+@contextmanager
+def fetches(tmp_path: Path) -> Iterator[Fetches]:
+    with Server({"/a.pth": BODY}) as server:
+        server.always("/a.pth", nothing_follows)
+        found = Fetches(server, tmp_path)
+        try:
+            yield found
+        finally:
+            found.process.kill()
+            found.process.communicate()
+
+
+def test_a_kill_before_each_operation_of_a_plain_fetch(tmp_path: Path) -> None:
+    with fetches(tmp_path) as them:
+        for at in range(1, 500):
+            victim = them.start(at, "one/a.pth")
+            said = them.hear()
+            assert them.wait(victim) == (-signal.SIGKILL if said == "reached" else 0)
+            part, stored = part_path(them.store.path_of(DIGEST)), them.store.path_of(DIGEST).exists()
+            kept = len(BODY) if stored else part.stat().st_size if part.exists() else 0
+            them.server.requests.clear()
+            them.finish("one/a.pth")
+            assert them.requested_bytes() == len(BODY) - kept, f"killed before operation {at}"
+            them.forget()
+            if said == "ended":
+                break
+    assert at > 20
+
+
+def test_a_kill_before_each_operation_of_a_fetch_in_pieces(tmp_path: Path) -> None:
+    with fetches(tmp_path) as them:
+        for at in range(1, 500):
+            them.leave_pieces()
+            victim = them.start(at, "one/a.pth")
+            said = them.hear()
+            assert them.wait(victim) == (-signal.SIGKILL if said == "reached" else 0)
+            them.server.requests.clear()
+            them.finish("one/a.pth")
+            assert them.requested_bytes() <= MISSING_BYTES, f"killed before operation {at}"
+            them.forget()
+            if said == "ended":
+                break
+    assert at > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("in_pieces", [False, True], ids=["plain", "in pieces"])
+def test_a_competitor_goes_on_where_a_killed_process_stood(tmp_path: Path, in_pieces: bool) -> None:
+    missing = MISSING_BYTES if in_pieces else len(BODY)
+    with fetches(tmp_path) as them:
+        for at in range(1, 500):
+            if in_pieces:
+                them.leave_pieces()
+            victim = them.start(at, "one/a.pth")
+            said = them.hear()
+            other = them.start(0, "two/a.pth")  # while the victim holds its locks
+            assert them.wait(victim) == (-signal.SIGKILL if said == "reached" else 0)
+            assert them.wait(other) == 0
+            them.finish("two/a.pth")
+            them.finish("one/a.pth")
+            # What the victim asked for may have come and not been written: once more, never twice.
+            assert them.requested_bytes() <= 2 * missing, f"killed before operation {at}"
+            them.forget()
+            if said == "ended":
+                break
+    assert at > 20

@@ -78,6 +78,48 @@ def test_a_dry_run_and_a_lock_for_others_make_nothing(lock: Path, tmp_path: Path
     assert not (tmp_path / "new").exists()
 
 
+def test_without_a_name_the_lock_for_this_machine_is_found(lock: Path, python: Path, tmp_path: Path) -> None:
+    ours = read_lock(lock)
+    lock.rename(tmp_path / "pylock.here.toml")
+    write_lock(replace(ours, environment="sys_platform == 'win32'"), tmp_path / "pylock.there.toml", "")
+    ran = zoo(tmp_path, "sync", "--python", python, "--dry-run")
+    assert (ran.code, "pylock.here.toml is for this machine" in ran.err, "+ first 1.0" in ran.err) == (0, True, True)
+    write_lock(replace(ours, requires_python="==2.7.*"), tmp_path / "pylock.here.toml", "")
+    ran = zoo(tmp_path, "sync", "--python", python)
+    assert (ran.code, "error[no-lock-fits]" in ran.err) == (3, True)
+    assert "pylock.here.toml: it is for Python ==2.7.*" in ran.err
+    assert "pylock.there.toml: it is for sys_platform" in ran.err
+    for name in ("here", "there"):
+        write_lock(ours, tmp_path / f"pylock.{name}.toml", "")
+    ran = zoo(tmp_path, "sync", "--python", python)
+    assert (ran.code, "error[several-locks-fit]" in ran.err, "zoo sync pylock.here.toml" in ran.err) == (2, True, True)
+
+
+def test_a_lock_tells_the_least_machine(lock: Path, tmp_path: Path) -> None:
+    least = {"python": PYTHON, "driver": "525.60.13", "compute-capability": "7.0 to 8.0"}
+    write_lock(replace(read_lock(lock), minimum=least, targets={"torch": ("7.0", "8.0")}), lock, "")
+    ran = zoo(tmp_path, "lock", "--show", lock)
+    assert f"The least machine: compute-capability 7.0 to 8.0, driver 525.60.13, python {PYTHON}" in ran.out
+    (shown,) = zoo(tmp_path, "lock", "--show", lock, "--json").document["locks"]
+    assert (shown["minimum"], shown["targets"]) == (least, {"torch": ["7.0", "8.0"]})
+    assert [each["name"] for each in shown["packages"]] == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("-o", "pylock.toml"), "{machine}"),
+        (("-o", "mine.{machine}"), "pylock.NAME.toml"),
+        (("--machine", "python=3.11"), "one name"),
+    ],
+)
+def test_each_machine_gets_a_lock_of_its_own(tmp_path: Path, words: tuple[str, ...], told: str) -> None:
+    machines = ("--machine", "python=3.10", "--machine", "python=3.11")
+    ran = zoo(tmp_path, "lock", "mmdet", *machines, *words)
+    assert (ran.code, told in ran.err) == (2, True), ran.err
+    assert not list(tmp_path.glob("*.toml"))
+
+
 def test_export_says_the_same_in_other_words(lock: Path, tmp_path: Path) -> None:
     ran = zoo(tmp_path, "export", lock)
     assert [line.split("==")[0] for line in ran.out.splitlines() if not line.startswith("#")] == ["first", "second"]

@@ -13,6 +13,7 @@ from demo.site import Site
 from tests.support.cli import zoo
 from tests.support.upstream import upstream
 from zoo_cli.packages.executor import find_uv
+from zoo_cli.packages.locking import read_lock
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.network]
 
@@ -58,6 +59,15 @@ def test_a_lock_gives_the_same_environment_everywhere(site: Site, tmp_path: Path
     subprocess.run([*pip, "--upgrade", "pip>=26"], check=True, timeout=300)
     subprocess.run([*pip, "-r", str(there)], check=True, timeout=900)
     assert distributions(first) == distributions(second) == distributions(third)
+
+    machines = ("--machine", "python=3.11,glibc=2.36", "--machine", "python=3.11,glibc=2.31")
+    several = zoo(tmp_path, "lock", *wanted, *machines, timeout=600)
+    assert several.code == 0, several.err
+    names = ["pylock.python-3-11-glibc-2-36.toml", "pylock.python-3-11-glibc-2-31.toml"]
+    assert several.out.split() == names
+    for name in names:
+        same = {(each.project, each.version) for each in read_lock(tmp_path / name).packages}
+        assert same == {(each.project, each.version) for each in read_lock(lock).packages}
 
     exported = zoo(tmp_path, "export", there, "--format", "requirements").out
     (tmp_path / "requirements.txt").write_text(exported)

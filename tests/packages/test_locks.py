@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from packaging.pylock import Pylock
 from packaging.requirements import Requirement
 
-from zoo_cli.machine.facts import Distribution, Interpreter, Libc, Machine
+from zoo_cli.machine.facts import Capability, Distribution, Gpu, Interpreter, Libc, Machine
 from zoo_cli.packages.export import FORMATS, requirements
 from zoo_cli.packages.lockfile import (
     BadLock,
@@ -28,7 +28,7 @@ from zoo_cli.packages.lockfile import (
     without_credentials,
 )
 from zoo_cli.packages.locking import read_lock, write_lock
-from zoo_cli.packages.sync import LockDoesNotFit, decide_sync
+from zoo_cli.packages.sync import LockDoesNotFit, NoLockFits, SeveralLocksFit, choose_lock, decide_sync
 
 SITE = "/env/lib/python3.11/site-packages"
 PYTHON = Interpreter("/env/bin/python", "3.11.7", prefix="/env", is_virtual=True, site_packages=SITE, platlib=SITE)
@@ -51,7 +51,13 @@ LOCK = Lock(
     "cu121",
     {"os": "linux", "python": "3.11"},
     {"python": "3.11", "driver": "525.60.13", "glibc": "2.28"},
+    {"torch": ("7.0", "8.0"), "mmcv": ("7.0", "8.0+PTX")},
 )
+
+
+def with_gpus(*capabilities: str) -> Machine:
+    pairs = [tuple(map(int, each.split("."))) for each in capabilities]
+    return replace(MACHINE, gpus=tuple(Gpu("a GPU", Capability(major, minor)) for major, minor in pairs))
 
 
 def installed(**versions: str) -> Machine:
@@ -103,6 +109,7 @@ WHEEL = {"name": "mmcv-2.1.0-py3-none-any.whl", "url": "https://host/mmcv-2.1.0-
         (broken(wheels=[{**WHEEL, "name": "../../x.whl", "hashes": {"sha256": SHA}}]), "../../x.whl"),
         (broken(wheels=None, vcs={"type": "git", "url": "u", "commit-id": "c"}), "no release"),
         (broken(version=None), "no release"),
+        ({**broken(), "tool": {"zoo": {"targets": {"torch": ["new"]}}}}, "no code target"),
     ],
 )
 def test_what_is_no_lock_for_us_is_refused(document: dict[str, Any], problem: str) -> None:
@@ -149,6 +156,9 @@ def test_the_best_wheel_is_taken() -> None:
         (replace(MACHINE, driver=None), ["driver"]),
         (replace(MACHINE, driver="470.1"), ["driver"]),
         (replace(MACHINE, libc=Libc("glibc", "2.17")), ["glibc"]),
+        (with_gpus("9.0"), ["gpu"]),  # mmcv's PTX would do, torch needs machine code
+        (with_gpus("6.1"), ["gpu", "gpu"]),
+        (with_gpus("8.6", "9.0"), ["gpu"]),
         (replace(MACHINE, libc=Libc("musl", "1.2")), ["glibc", "no-wheel"]),
         (replace(MACHINE, python=replace(PYTHON, version="3.12.1")), ["environment", "requires-python", "no-wheel"]),
     ],
@@ -157,6 +167,38 @@ def test_a_lock_for_other_machines_says_every_reason(machine: Machine, codes: li
     with pytest.raises(LockDoesNotFit) as caught:
         decide_sync(LOCK, machine, "pylock.toml")
     assert [reason.code for reason in caught.value.reasons] == codes
+
+
+@pytest.mark.parametrize("capability", ["7.0", "7.5", "8.0", "8.9"])
+def test_a_gpu_of_the_range_is_served(capability: str) -> None:
+    assert decide_sync(LOCK, with_gpus(capability), "pylock.toml").arrivals
+
+
+CPU = replace(LOCK, variant="cpu", minimum={"python": "3.11"}, targets={})
+OLDER = replace(LOCK, variant="cu118", minimum={**LOCK.minimum, "driver": "450.80.02"})
+OTHER = replace(LOCK, environment="python_version == '3.12'")
+
+
+@pytest.mark.parametrize(
+    ("locks", "machine", "chosen"),
+    [
+        ({"a": CPU, "b": LOCK, "c": OLDER}, MACHINE, "b"),
+        ({"a": CPU, "b": LOCK, "c": OLDER}, replace(MACHINE, driver="470.1"), "c"),
+        ({"a": CPU, "b": LOCK, "c": OTHER}, replace(MACHINE, driver=None), "a"),
+        ({"b": OTHER}, MACHINE, "b"),  # one lock is the one that was meant
+    ],
+)
+def test_of_several_locks_the_machines_own_is_taken(locks: dict[str, Lock], machine: Machine, chosen: str) -> None:
+    assert choose_lock(locks, machine) == chosen
+
+
+def test_no_lock_and_two_locks_for_a_machine_are_errors() -> None:
+    with pytest.raises(NoLockFits) as none:
+        choose_lock({"a": OTHER, "b": LOCK}, replace(MACHINE, driver=None))
+    assert [(each.path, each.reasons[0].code) for each in none.value.locks] == [("a", "environment"), ("b", "driver")]
+    with pytest.raises(SeveralLocksFit) as several:
+        choose_lock({"a": LOCK, "b": LOCK, "c": CPU}, MACHINE)
+    assert several.value.paths == ("a", "b")
 
 
 def test_the_least_glibc_is_the_newest_of_each_wheels_oldest() -> None:

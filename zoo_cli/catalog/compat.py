@@ -15,6 +15,7 @@ from zoo_cli.catalog.entries import (
     FrameworkRelease,
     GpuModel,
     GpuReport,
+    Image,
     Matrix,
     OpsWheels,
     Origin,
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "FrameworkRelease", "GpuModel", "GpuReport", "Matrix", "OpsWheels", "Origin", "Project", "Provider", "Toolkit",
-    "TorchBuild", "Wall", "gpu_models", "project", "project_names", "projects", "projects_providing", "providers",
-    "read_matrix", "torch_sha256",
+    "FrameworkRelease", "GpuModel", "GpuReport", "Image", "Matrix", "OpsWheels", "Origin", "Project", "Provider",
+    "Toolkit", "TorchBuild", "Wall", "gpu_models", "images", "project", "project_names", "projects",
+    "projects_providing", "providers", "read_matrix", "system_packages", "torch_sha256",
 ]  # fmt: skip
 
 PROJECT_COLUMNS = "name, import_name, provider, kind, urls, sdist_url, sdists, aliases, conflicts, origin"
@@ -54,6 +55,20 @@ def read_matrix(connection: sqlite3.Connection, platform: str, *, with_ops: bool
         index_date=date,
         gpu_reports=_gpu_reports(connection, origins),
     )
+
+
+def images(connection: sqlite3.Connection) -> tuple[Image, ...]:
+    """Every container image, by name."""
+    origins = _origins(connection)
+    return tuple(
+        Image(name, cuda, python, glibc, tuple(apt.split()), tuple(arches.split()), origins[origin])
+        for name, cuda, python, glibc, apt, arches, origin in connection.execute("SELECT * FROM image")
+    )
+
+
+def system_packages(connection: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
+    """Project -> the Debian packages whose libraries its wheels need."""
+    return {project: tuple(apt.split()) for project, apt, _ in connection.execute("SELECT * FROM system_package")}
 
 
 def gpu_models(connection: sqlite3.Connection) -> tuple[GpuModel, ...]:

@@ -7,7 +7,7 @@ Every row carries an `Origin`: where the fact stands, the day it was read and wh
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,6 +134,18 @@ class Toolkit:
     native_windows: str | None
     floor_linux: str | None
     floor_windows: str | None
+    origin: Origin
+
+
+class Image(NamedTuple):
+    """A container image that an environment may be built on."""
+
+    name: str  # with its tag
+    cuda: str | None  # the toolkit's release: "12.1.1"; None without CUDA
+    python: str  # "3.11"
+    glibc: str  # "2.36"
+    apt: tuple[str, ...]  # packages that bring that Python, where the image has none
+    arches: tuple[str, ...]
     origin: Origin
 
 

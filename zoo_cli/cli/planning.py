@@ -116,8 +116,9 @@ def typed(name: str, choices: Choices, flags: Sequence[str] = ()) -> tuple[str, 
     words = ["zoo", name, *choices.packages]
     for option in ("python", "environment", "described"):
         value = context.params.get(option)
-        if value:
-            words += [{"environment": "--env", "described": "--machine"}.get(option, f"--{option}"), str(value)]
+        for each in value if isinstance(value, tuple) else (value,):
+            spelled = {"environment": "--env", "described": "--machine"}.get(option, f"--{option}")
+            words += [spelled, str(each)] if each else []
     for place in choices.find_links:
         words += ["--find-links", place]
     for rule in choices.mirrors:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +13,7 @@ from zoo_cli.cli.text import printable
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from zoo_cli.catalog.entries import Project
@@ -30,13 +30,12 @@ class Applying:
 
     Attributes:
         command: The name of the command, for its document.
-        shown: What the lock is called.
+        shown: What the chosen lock is called.
         words: The command as typed.
         removes_others: Whether what the lock has not goes.
     """
 
     command: str
-    shown: str
     words: tuple[str, ...]
     python: str | None
     environment: Path | None
@@ -44,19 +43,26 @@ class Applying:
     dry_run: bool
     yes: bool
     no_rollback: bool
+    shown: str = ""
 
 
 def apply_lock(
-    console: Console, catalog: sqlite3.Connection, lock: Lock, how: Applying,
+    console: Console, catalog: sqlite3.Connection, locks: Mapping[str, Lock], how: Applying,
     fetcher: Callable[[Progress], Callable[[LockedFile], Path]],
 ) -> None:  # fmt: skip
-    """Decides what changes, shows it, asks where that is due, does it and tells.
+    """Takes the lock for this machine, decides what changes, shows it, asks where that is due, does it and tells.
 
     Raises:
         LockDoesNotFit: The lock is for other machines; nothing was made.
         ZooError: Of transfer, inspection, journal, installer or the check of the ops; the environment is as it was.
     """
+    from zoo_cli.packages.sync import choose_lock
+
     target = find_target(catalog, console, python=how.python, environment=how.environment)
+    path = choose_lock(locks, target.machine)
+    lock, how = locks[path], replace(how, shown=path)
+    if len(locks) > 1 and not console.json:
+        console.say(f"{printable(path)} is for this machine.")
     _decided(lock, target, how)  # before an environment is made
     if not how.dry_run:
         target = _ready(console, catalog, target, how)

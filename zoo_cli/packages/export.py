@@ -18,16 +18,18 @@ _REQUIREMENTS = "requirements.zoo.txt"
 
 def requirements(lock: Lock) -> str:
     """Requirements in hash-checking mode, for `pip install --no-deps -r` and `uv pip install --no-deps -r`."""
-    return "".join([f"{line}\n" for line in (*_head(lock), *map(_requirement, sorted(lock.packages)))])
+    return "".join([f"{line}\n" for line in (*head(lock), *map(requirement, sorted(lock.packages)))])
 
 
-def _head(lock: Lock) -> list[str]:
+def head(lock: Lock) -> list[str]:
+    """Comment lines: what it is, and the least machine."""
     about = f"# {' '.join(lock.requested)}: made by zoo, facts of {lock.index_date}"
     least = ", ".join(f"{name} {value}" for name, value in sorted(lock.minimum.items()))
     return [about, f"# needs: {least}"] if least else [about]
 
 
-def _requirement(package: LockedPackage) -> str:
+def requirement(package: LockedPackage) -> str:
+    """One line of requirements in hash-checking mode."""
     files = sorted({each.sha256: each for each in package.wheels}.values())
     marker = f" ; {package.marker}" if package.marker else ""
     if package.evidence and files:  # of the binary stack: this very file, from nowhere else
@@ -39,16 +41,16 @@ def _requirement(package: LockedPackage) -> str:
 def conda(lock: Lock) -> str:
     """An `environment.yml`: Python from conda-forge, everything else as locked, by pip."""
     lines = [
-        *_head(lock),
+        *head(lock),
         f"name: {_environment_name(lock)}",
         "channels:",
         "  - conda-forge",
         "dependencies:",
-        f"  - python={_python(lock)}",
+        f"  - python={python_of(lock)}",
         "  - pip",
         "  - pip:",
         "      - --no-deps",
-        *(f"      - {_quoted(_requirement(package))}" for package in sorted(lock.packages)),
+        *(f"      - {_quoted(requirement(package))}" for package in sorted(lock.packages)),
     ]
     return "".join(f"{line}\n" for line in lines)
 
@@ -63,7 +65,7 @@ def _environment_name(lock: Lock) -> str:
     return f"zoo-{first[0]}" if first else "zoo"
 
 
-def _python(lock: Lock) -> str:
+def python_of(lock: Lock) -> str:
     """The minor version that the lock is for."""
     found = re.search(r"python_version == '(\d+\.\d+)'", lock.environment) or re.search(
         r"(\d+\.\d+)", lock.requires_python
@@ -73,15 +75,15 @@ def _python(lock: Lock) -> str:
 
 def script(lock: Lock) -> str:
     """A POSIX shell script that makes an environment `env` (or its first argument) with the locked packages."""
-    python = f"python{_python(lock)}"
+    python = f"python{python_of(lock)}"
     lines = [
         "#!/bin/sh",
-        *_head(lock),
+        *head(lock),
         "set -eu",
         'env="${1:-env}"',
         f'{python} -m venv "$env"',
         f"cat > \"$env/{_REQUIREMENTS}\" <<'ZOO'",
-        *map(_requirement, sorted(lock.packages)),
+        *map(requirement, sorted(lock.packages)),
         "ZOO",
         f'"$env/bin/python" -m pip install --no-deps --require-hashes -r "$env/{_REQUIREMENTS}"',
     ]
@@ -93,9 +95,9 @@ def colab(lock: Lock) -> str:
     name = shlex.quote(_REQUIREMENTS)
     lines = [
         "%%bash",
-        *_head(lock),
+        *head(lock),
         f"cat > {name} <<'ZOO'",
-        *map(_requirement, sorted(lock.packages)),
+        *map(requirement, sorted(lock.packages)),
         "ZOO",
         f"python -m pip install --no-deps --require-hashes -r {name}",
         'echo "Restart the runtime once: Runtime > Restart session"',

@@ -17,12 +17,13 @@ from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.wheels import BadWheelName, normalise, parse_wheel_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 FILE_NAME = "pylock.zoo.toml"
 MAX_BYTES = 8 << 20
 _MAX_PACKAGES = 5000
 _NAMED = re.compile(r"pylock\.(?:[^.]+\.)?toml")  # PEP 751: other names are refused by pip and uv
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -70,7 +71,8 @@ class Lock:
         index_date: The day of the facts.
         variant: Of torch: "cu121", "cpu".
         machine: The machine it was solved for, as facts of `--machine`.
-        minimum: The least machine it runs on: `python`, `driver`, `glibc`, `gpu`.
+        minimum: The least machine it runs on: `python`, `driver`, `glibc`, `compute-capability`.
+        targets: Project -> the CUDA code targets of its wheel, as published ("8.6", "9.0+PTX"); only those known.
     """
 
     requires_python: str
@@ -81,10 +83,16 @@ class Lock:
     variant: str = ""
     machine: Mapping[str, str] = field(default_factory=dict)
     minimum: Mapping[str, str] = field(default_factory=dict)
+    targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def package(self, project: str) -> LockedPackage | None:
         """The package of a normalised name."""
         return next((each for each in self.packages if each.project == project), None)
+
+
+def is_lock_name(name: str) -> bool:
+    """Whether pip and uv take a file of that name for a lock."""
+    return _NAMED.fullmatch(name) is not None
 
 
 def check_name(path: str) -> None:
@@ -93,7 +101,7 @@ def check_name(path: str) -> None:
     Raises:
         BadLock: it is neither `pylock.toml` nor `pylock.<name>.toml`.
     """
-    if not _NAMED.fullmatch(path.rpartition("/")[2]):
+    if not is_lock_name(path.rpartition("/")[2]):
         raise BadLock(path, "a lock is named pylock.toml or pylock.NAME.toml (PEP 751)")
 
 
@@ -105,6 +113,7 @@ def to_document(lock: Lock, created_by: str) -> dict[str, Any]:
         "variant": lock.variant,
         "machine": dict(sorted(lock.machine.items())),
         "minimum": dict(sorted(lock.minimum.items())),
+        "targets": {name: list(values) for name, values in sorted(lock.targets.items())},
     }
     return {
         "lock-version": "1.0",
@@ -152,6 +161,8 @@ def from_document(document: Mapping[str, Any], path: str) -> Lock:
         raise BadLock(path, str(exc)) from exc
     if len(document["packages"]) > _MAX_PACKAGES:
         raise BadLock(path, f"more than {_MAX_PACKAGES} packages")
+    if any(_CONTROL.search(text) for text in _texts(document)):
+        raise BadLock(path, "a text in it has control characters")  # exports write texts into scripts
     zoo = _table(document.get("tool", {}), "zoo")
     environments = document.get("environments") or [""]
     return Lock(
@@ -163,7 +174,30 @@ def from_document(document: Mapping[str, Any], path: str) -> Lock:
         variant=str(zoo.get("variant", "")),
         machine={str(key): str(value) for key, value in _table(zoo, "machine").items()},
         minimum={str(key): str(value) for key, value in _table(zoo, "minimum").items()},
+        targets={str(key): _targets(value, path) for key, value in _table(zoo, "targets").items()},
     )
+
+
+def _targets(value: object, path: str) -> tuple[str, ...]:
+    from zoo_cli.machine.cuda import BadVersion, parse_target
+
+    try:
+        return tuple(str(parse_target(str(each))) for each in value) if isinstance(value, list) else ()
+    except BadVersion as exc:
+        raise BadLock(path, f"{str(exc)[:80]} is no code target") from exc
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text of a document, however deep."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            yield each
+        elif isinstance(each, dict):
+            waiting += [*each.keys(), *each.values()]
+        elif isinstance(each, list):
+            waiting += each
 
 
 def _table(above: object, name: str) -> Mapping[str, Any]:
@@ -191,7 +225,7 @@ def _package(table: Mapping[str, Any], path: str) -> LockedPackage:
 def _file(table: Mapping[str, Any], project: str, path: str) -> LockedFile:
     url = str(table.get("url", ""))
     sha256 = str(_table(table, "hashes").get("sha256", "")).lower()
-    if not url:
+    if not url or re.search(r"\s", url):
         raise BadLock(path, f"a file of {project} has no address")
     if not _SHA256.fullmatch(sha256):
         raise BadLock(path, f"a file of {project} has no SHA-256")

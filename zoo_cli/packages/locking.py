@@ -18,6 +18,7 @@ from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.executor import NoInstaller, Step, find_uv, run_step
 from zoo_cli.packages.indexes import user_index
 from zoo_cli.packages.lockfile import (
+    FILE_NAME,
     MAX_BYTES,
     BadLock,
     Lock,
@@ -26,6 +27,7 @@ from zoo_cli.packages.lockfile import (
     check_name,
     environment_marker,
     from_document,
+    is_lock_name,
     least_glibc,
     to_document,
     without_credentials,
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from zoo_cli.catalog.entries import Toolkit
-    from zoo_cli.machine.facts import Machine
+    from zoo_cli.machine.facts import Capability, Machine
     from zoo_cli.packages.plan import Pin, Plan
     from zoo_cli.packages.supply import Supply
 
@@ -55,6 +57,14 @@ class CannotLock(ZooError):
     project: str
     version: str
     reason: str  # built: it is compiled here, and has no address
+
+
+def find_locks(folder: Path) -> tuple[Path, ...]:
+    """The locks of a directory: `pylock.zoo.toml`, else every one that PEP 751 names; the former if there is none."""
+    first = folder / FILE_NAME
+    if first.is_file():
+        return (first,)
+    return tuple(sorted(path for path in folder.glob("pylock*.toml") if is_lock_name(path.name))) or (first,)
 
 
 def read_lock(path: Path) -> Lock:
@@ -137,6 +147,7 @@ def make_lock(
         variant=plan.variant,
         machine=_facts(machine),
         minimum=_minimum(plan, machine, packages, toolkits),
+        targets=_targets(plan),
     )
 
 
@@ -233,4 +244,24 @@ def _minimum(
     floor = toolkit and (toolkit.floor_windows if machine.os == "windows" else toolkit.floor_linux)
     if floor:
         least["driver"] = floor
+    if spans := [span for span in map(_span, _targets(plan).values()) if span]:
+        least["compute-capability"] = f"{max(low for low, _ in spans)} to {min(high for _, high in spans)}"
     return least
+
+
+def _targets(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """Project -> the CUDA code targets that are published of its wheel."""
+    build = plan.stack.cell.torch
+    rows = {
+        "torch": build.targets,
+        **{each.project: each.targets for each in plan.stack.ops if hasattr(each, "targets")},
+    }
+    return {name: tuple(targets) for name, targets in rows.items() if targets}
+
+
+def _span(targets: Sequence[str]) -> tuple[Capability, Capability]:
+    """The oldest and the newest GPU that has machine code among the targets; a minor that is not listed is no gap."""
+    from zoo_cli.machine.cuda import parse_target
+
+    found = sorted(parse_target(each).capability for each in targets)
+    return found[0], found[-1]

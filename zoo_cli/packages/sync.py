@@ -47,6 +47,27 @@ class LockDoesNotFit(ZooError):
     requested: tuple[str, ...]  # what the lock was made for
 
 
+@dataclass(eq=False)
+class NoLockFits(ZooError):
+    """None of several locks is for this machine."""
+
+    code = "no-lock-fits"
+    exit_code = ExitCode.NO_SOLUTION
+
+    python: str
+    locks: tuple[LockDoesNotFit, ...]
+
+
+@dataclass(eq=False)
+class SeveralLocksFit(ZooError):
+    """Several locks are for this machine, and none of them more than the others."""
+
+    code = "several-locks-fit"
+    exit_code = ExitCode.USAGE
+
+    paths: tuple[str, ...]
+
+
 class Arrival(NamedTuple):
     """A package that comes, as the wheel that fits best."""
 
@@ -109,6 +130,39 @@ def decide_sync(lock: Lock, machine: Machine, path: str) -> Sync:
     )
 
 
+def choose_lock(locks: Mapping[str, Lock], machine: Machine) -> str:
+    """The path of the lock for this machine: of those that fit, the one of the newest CUDA, before the CPU's.
+
+    Raises:
+        LockDoesNotFit, NoLockFits: none fits; every reason.
+        SeveralLocksFit: two fit equally.
+    """
+    if len(locks) == 1:
+        return next(iter(locks))
+    fitting, refused = [], []
+    for path, lock in sorted(locks.items()):
+        try:
+            decide_sync(lock, machine, path)
+        except LockDoesNotFit as error:
+            refused.append(error)
+        else:
+            fitting.append((_cuda_number(lock), path))
+    if not fitting:
+        raise NoLockFits(refused[0].python, tuple(refused))
+    best = max(fitting)[0]
+    paths = tuple(path for number, path in fitting if number == best)
+    if len(paths) > 1:
+        raise SeveralLocksFit(paths)
+    return paths[0]
+
+
+def _cuda_number(lock: Lock) -> tuple[int, ...]:
+    from zoo_cli.machine.cuda import variant_to_cuda, version_key
+
+    cuda = variant_to_cuda(lock.variant)
+    return version_key(cuda) if cuda else ()
+
+
 def _is_own(location: str, python: Interpreter) -> bool:
     """Whether a distribution stands in the environment itself, not in what it sees of others."""
     return location in (python.site_packages, python.platlib)
@@ -143,6 +197,18 @@ def _reasons(lock: Lock, machine: Machine, python: Interpreter, environment: Map
         yield Unfit("driver", driver, machine.driver or "no NVIDIA driver")
     if glibc and machine.libc and not _libc_is_enough(machine.libc.kind, machine.libc.version, glibc):
         yield Unfit("glibc", glibc, f"{machine.libc.kind} {machine.libc.version}")
+    yield from _unserved(lock, machine)
+
+
+def _unserved(lock: Lock, machine: Machine) -> Iterator[Unfit]:
+    """GPUs for which a wheel has no code; torch needs machine code, since its libraries have no PTX."""
+    from zoo_cli.machine.cuda import Coverage, covers
+
+    for project, targets in lock.targets.items():
+        enough = (Coverage.SASS,) if project == "torch" else (Coverage.SASS, Coverage.PTX)
+        for gpu in machine.gpus:
+            if gpu.vendor == "nvidia" and gpu.capability and covers(targets, gpu.capability, True) not in enough:
+                yield Unfit("gpu", f"{project}: {' '.join(targets)}", f"{gpu.name}, {gpu.capability}")
 
 
 def _libc_is_enough(kind: str, found: str, wanted: str) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SCHEMA_OF_SOURCES = "1"
 NEEDED = (
     *("projects", "torch", "torch_hashes", "frameworks", "walls", "cuda", "gpus", "gpu_reports", "ops_cpu"),
-    "ops_mmcv",
+    *("ops_mmcv", "images"),
 )
 
 
@@ -43,6 +43,7 @@ def load_compat(documents: Mapping[str, Row]) -> Collector:
     facts.load_cuda(documents["cuda"], collector)
     facts.load_gpus(documents["gpus"], collector)
     facts.load_gpu_reports(documents["gpu_reports"], collector, projects)
+    facts.load_images(documents["images"], collector)
     facts.load_ops_cpu(documents["ops_cpu"], collector)
     for name in sorted(documents):
         if name.startswith("ops_") and name != "ops_cpu":

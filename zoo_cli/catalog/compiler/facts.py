@@ -19,6 +19,7 @@ from zoo_cli.catalog.compiler.tables import Collector, Origins, document, words
 
 KINDS = ("torch", "companion", "ops", "engine", "framework", "lite", "tool", "library")
 _FOLDER = re.compile(r"[A-Za-z0-9_.+-]+(/[A-Za-z0-9_.+-]+)*")
+_IMAGE = re.compile(r"[a-z0-9][a-z0-9./_-]*:[A-Za-z0-9_.{}-]+(@sha256:[0-9a-f]{64})?")
 CPU_RELEASES = ("mmdet 3.3.0", "mmdet 2.28.2")  # columns of ops_cpu.yaml; `same` means as in the one before
 
 
@@ -124,6 +125,25 @@ def _check(
         for key, pattern in (lists or {}).items():
             if row.has(key):
                 row.texts(key, pattern)
+
+
+def load_images(source: Row, collector: Collector) -> None:
+    """Container images to begin with, and the packages that Debian brings beside wheels."""
+    origins = Origins(source, collector)
+    for row in source.rows("images"):
+        template = row.text("image", _IMAGE)
+        releases = row.texts("releases", DRIVER) if row.has("releases") else (None,)
+        if ("{release}" in template) != row.has("releases"):
+            row.broken("{release} in the name and releases belong together")
+        apt = words(row.texts("apt", NAME)) if row.has("apt") else ""
+        arches, origin = words(row.texts("arches", NAME)), origins.of(row)
+        facts = (row.text("python", DRIVER), row.text("glibc", DRIVER), apt, arches, origin)
+        for release in releases:
+            name = template.replace("{release}", release or "")
+            collector.add("image", row, (name,), (name, release, *facts))
+    for row in source.rows("system_packages"):
+        project = row.text("project", NAME)
+        collector.add("system_package", row, (project,), (project, words(row.texts("apt", NAME)), origins.of(row)))
 
 
 def load_gpus(source: Row, collector: Collector) -> None:

@@ -48,6 +48,10 @@ CREATE TABLE wall (
 CREATE TABLE toolkit (
   cuda TEXT NOT NULL, native_linux TEXT, native_windows TEXT, floor_linux TEXT, floor_windows TEXT,
   origin INTEGER NOT NULL);
+CREATE TABLE image (
+  name TEXT PRIMARY KEY, cuda TEXT, python TEXT NOT NULL, glibc TEXT NOT NULL, apt TEXT NOT NULL, arches TEXT NOT NULL,
+  origin INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE system_package (project TEXT PRIMARY KEY, apt TEXT NOT NULL, origin INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE gpu_model (
   name TEXT PRIMARY KEY, capability TEXT NOT NULL, architecture TEXT NOT NULL, is_jetson INTEGER NOT NULL,
   origin INTEGER NOT NULL) WITHOUT ROWID;

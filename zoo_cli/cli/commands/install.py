@@ -175,13 +175,13 @@ def _from_bundle(
     words = ["zoo", "install", "--from-bundle", str(path)]
     words += [str(word) for option in places if option[1] for word in option]
     with Bundle(path) as bundle:
-        how = Applying("install", str(path), tuple(words), python, environment, False, dry_run, yes, no_rollback)
+        how = Applying("install", tuple(words), python, environment, False, dry_run, yes, no_rollback)
         cache = cache_directory()
 
         def fetcher(_progress: Progress) -> Callable[[LockedFile], Path]:
             return lambda wheel: unpacked_wheel(bundle, wheel, cache)
 
-        apply_lock(console, open_catalog(), lock_of(bundle), how, fetcher)
+        apply_lock(console, open_catalog(), {str(path): lock_of(bundle)}, how, fetcher)
 
 
 def _settled(console: Console, target: Target, *, yes: bool) -> bool:

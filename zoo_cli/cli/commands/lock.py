@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,68 +17,150 @@ from zoo_cli.cli.text import printable
 from zoo_cli.packages.lockfile import FILE_NAME
 
 if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping, Sequence
+
     from zoo_cli.cli.console import Console
+    from zoo_cli.cli.target import Target
     from zoo_cli.packages.lockfile import Lock
+    from zoo_cli.packages.plan import Plan
+
+_PLACE = "{machine}"  # in --output: the machine's name
+_EACH = f"pylock.{_PLACE}.toml"
 
 
 @click.command(
     name="lock",
-    epilog="Examples: zoo lock mmdet    zoo lock mmdet --machine gpu=A100,driver=535.183.01,python=3.10",
+    epilog="Examples: zoo lock mmdet    zoo lock mmdet --machine gpu=A100,driver=535.183.01,python=3.10    "
+    "zoo lock mmdet --machine laptop --machine cluster-a100    zoo lock --show pylock.zoo.toml",
 )
 @click.argument("packages", nargs=-1, required=True, metavar="PACKAGE...")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path(FILE_NAME),
-    show_default=True,
-    help="The lock; pip and uv take pylock.toml and pylock.NAME.toml.",
+    metavar="FILE",
+    help=f"The lock; pip and uv take pylock.toml and pylock.NAME.toml. [default: {FILE_NAME}; "
+    f"of several machines {_EACH}]",
 )
 @click.option("--python", metavar="PATH|VERSION", help="Lock for this interpreter.")
-@click.option("--machine", "described", metavar="FACTS|FILE", help="Lock for another machine: zoo help machine.")
+@click.option(
+    "--machine",
+    "described",
+    multiple=True,
+    metavar="NAME|FILE|FACTS",
+    help="Lock for another machine (zoo help machine); repeated: one lock for each.",
+)
+@click.option("--show", "only_show", is_flag=True, help="PACKAGE are lock files: show what they hold and need.")
 @planning_options
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @common_options
 @pass_console
 def command(
-    console: Console, /, output: Path, python: str | None, described: str | None, dry_run: bool, **options: object
+    console: Console,
+    /,
+    output: str | None,
+    python: str | None,
+    described: tuple[str, ...],
+    only_show: bool,
+    dry_run: bool,
+    **options: object,
 ) -> None:
     """Plan a stack and write down every wheel of it, ordinary dependencies too, each with address and SHA-256.
 
     What is installed does not matter. zoo sync, uv pip install -r and pip install -r (26 and newer) take the file.
     """
-    from zoo_cli.catalog.compat import read_matrix
     from zoo_cli.catalog.database import open_catalog
+    from zoo_cli.packages.locking import read_lock, write_lock
+
+    choices = Choices(**options)  # type: ignore[arg-type]
+    if only_show:
+        _tell(console, {path: read_lock(Path(path)) for path in choices.packages}, made=False)
+        return
+    places = _places(described, output)
+    catalog = open_catalog()
+    locks = {}
+    for machine, path in places.items():
+        if machine and len(places) > 1:
+            console.say(f"{printable(path)}, for {printable(machine)}:")
+        lock = _locked(console, catalog, choices, (python, machine), dry_run=dry_run)
+        if lock:
+            locks[path] = lock
+    for path, lock in locks.items():  # all of them or none
+        write_lock(lock, Path(path), _created_by())
+    if not dry_run:
+        _tell(console, locks, made=True)
+
+
+def _places(described: Sequence[str], output: str | None) -> dict[str | None, str]:
+    """Where the lock of each machine goes; None is this machine.
+
+    Raises:
+        BadLock: pip and uv would not take a file of that name.
+        click.UsageError: two machines would get one file.
+    """
+    from zoo_cli.packages.lockfile import check_name
+
+    if len(described) < 2:
+        places: dict[str | None, str] = {described[0] if described else None: output or FILE_NAME}
+    else:
+        template = output or _EACH
+        if _PLACE not in template:
+            raise click.UsageError(f"Several machines need a lock each: put {_PLACE} into --output, as in {_EACH}.")
+        places = {machine: template.replace(_PLACE, _machine_name(machine)) for machine in described}
+        if len(set(places.values())) < len(described):
+            raise click.UsageError("Two of the machines have one name: keep them with check-env --save NAME.")
+    for path in places.values():
+        check_name(Path(path).as_posix())
+    return places
+
+
+def _machine_name(machine: str) -> str:
+    """What a machine is called in a file name: its profile, its file, or its facts as far as they fit."""
+    words = machine if "=" in machine else Path(machine).name.removesuffix(".json")
+    return re.sub(r"[^A-Za-z0-9]+", "-", words).strip("-")[:60] or "machine"
+
+
+def _locked(
+    console: Console,
+    catalog: sqlite3.Connection,
+    choices: Choices,
+    place: tuple[str | None, str | None],
+    *,
+    dry_run: bool,
+) -> Lock | None:
+    """The lock for the interpreter or the described machine; None when only the plan was to be shown."""
+    planner = Planner(console, catalog, choices)
+    target = find_target(catalog, console, python=place[0], described=place[1])
+    machine = target.machine
+    if machine.python:  # what is installed does not matter
+        target = replace(target, machine=replace(machine, python=replace(machine.python, distributions=(), torch=None)))
+    plan, offers = planner.plan(target.machine, typed("lock", choices))
+    install_view.show(console, plan, target, offers)
+    if dry_run:
+        install_view.tell_dry_run(console, plan, target)
+        return None
+    return _made(console, catalog, planner, plan, target, choices)
+
+
+def _made(
+    console: Console, catalog: sqlite3.Connection, planner: Planner, plan: Plan, target: Target, choices: Choices
+) -> Lock:
+    from zoo_cli.catalog.compat import read_matrix
     from zoo_cli.cli.progress import Progress
     from zoo_cli.directories import state_directory
-    from zoo_cli.packages.lockfile import check_name
-    from zoo_cli.packages.locking import make_lock, write_lock
+    from zoo_cli.packages.locking import make_lock
     from zoo_cli.packages.supply import Supply
     from zoo_cli.transfer.mirrors import load_mirrors
     from zoo_cli.transfer.store import users_store
     from zoo_cli.trust.seen import Seen
 
-    check_name(output.as_posix())
-    choices = Choices(**options)  # type: ignore[arg-type]
-    catalog = open_catalog()
-    planner = Planner(console, catalog, choices)
-    target = find_target(catalog, console, python=python, described=described)
-    machine = target.machine
-    if machine.python:
-        machine = replace(machine, python=replace(machine.python, distributions=(), torch=None))
-    plan, offers = planner.plan(machine, typed("lock", choices))
-    install_view.show(console, plan, target, offers)
-    if dry_run:
-        install_view.tell_dry_run(console, plan, target)
-        return
     with Progress(console) as progress:
         supply = Supply(
             users_store(), Seen(state_directory()), load_mirrors(choices.mirrors), planner.settings, progress
         )
         say = (lambda line: console.say(f"    {printable(line)}")) if console.verbose else None
-        lock = make_lock(plan, machine, supply, read_matrix(catalog, machine.platform).toolkits, say)
-    write_lock(lock, output, _created_by())
-    _tell(console, lock, output)
+        toolkits = read_matrix(catalog, target.machine.platform).toolkits
+        return make_lock(plan, target.machine, supply, toolkits, say)
 
 
 def _created_by() -> str:
@@ -86,14 +169,33 @@ def _created_by() -> str:
     return f"zoo {__version__}"
 
 
-def _tell(console: Console, lock: Lock, output: Path) -> None:
+def _tell(console: Console, locks: Mapping[str, Lock], *, made: bool) -> None:
+    """What each lock holds and the least machine that runs it; the paths, where they were made, are the data."""
     if console.json:
-        rows = [{"name": each.project, "version": each.version, "evidence": each.evidence} for each in lock.packages]
-        document = {"path": str(output), "minimum": dict(lock.minimum), "packages": rows}
-        console.document({"ok": True, "command": "lock", **document})
+        console.document({
+            "ok": True, "command": "lock", "locks": [_document(path, lock) for path, lock in locks.items()],
+        })  # fmt: skip
         return
+    tell = console.say if made else console.data
+    for path, lock in locks.items():
+        if len(locks) > 1 or not made:
+            tell(printable(path))
+        for line in _about(lock):
+            tell(printable(line))
+        if made:
+            console.data(path)
+
+
+def _about(lock: Lock) -> list[str]:
     stack = ", ".join(f"{each.project} {each.version}" for each in lock.packages if each.evidence)
-    console.say(f"{len(lock.packages)} packages, of them {printable(stack)} as files of known address")
     least = ", ".join(f"{name} {value}" for name, value in sorted(lock.minimum.items()))
-    console.say(f"The least machine: {printable(least)}")
-    console.data(str(output))
+    known = f", of them {stack} as files of known address" if stack else ""
+    return [f"{len(lock.packages)} packages{known}", f"The least machine: {least or 'not said'}"]
+
+
+def _document(path: str, lock: Lock) -> dict[str, object]:
+    rows = [{"name": each.project, "version": each.version, "evidence": each.evidence} for each in lock.packages]
+    about = {"requested": list(lock.requested), "variant": lock.variant, "index": lock.index_date}
+    needs = {"environment": lock.environment, "minimum": dict(lock.minimum)}
+    targets = {name: list(each) for name, each in lock.targets.items()}
+    return {"path": path, **about, **needs, "targets": targets, "machine": dict(lock.machine), "packages": rows}

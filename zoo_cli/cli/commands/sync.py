@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.packages.lockfile import FILE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="sync", epilog="Examples: zoo sync    zoo sync pylock.a100.toml --env ./env")
-@click.argument("lock_file", metavar="[LOCK]", type=click.Path(path_type=Path), default=Path(FILE_NAME))
+@click.argument("lock_files", metavar="[LOCK...]", type=click.Path(path_type=Path), nargs=-1)
 @click.option("--python", metavar="PATH|VERSION", help="The interpreter; with --env, the one to make it from.")
 @click.option(
     "--env",
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 @pass_console
 def command(
     console: Console,
-    lock_file: Path,
+    lock_files: tuple[Path, ...],
     python: str | None,
     environment: Path | None,
     mirrors: tuple[str, ...],
@@ -48,12 +47,13 @@ def command(
 ) -> None:
     """Make an environment equal a lock: what is missing comes, what the lock has not goes, pip stays.
 
-    Every wheel is fetched by its SHA-256 and inspected before anything is changed; compiled ops are run afterwards.
+    Every wheel is fetched by its SHA-256 and inspected before anything is changed; compiled ops are run afterwards. Of
+    several locks (without LOCK: pylock.zoo.toml, else every pylock.*.toml here) the one for this machine is taken.
     """
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.cli.syncing import Applying, apply_lock
     from zoo_cli.directories import state_directory
-    from zoo_cli.packages.locking import read_lock
+    from zoo_cli.packages.locking import find_locks, read_lock
     from zoo_cli.packages.supply import Supply
     from zoo_cli.transfer.hashes import Sha256
     from zoo_cli.transfer.mirrors import load_mirrors
@@ -61,23 +61,29 @@ def command(
     from zoo_cli.transfer.store import users_store
     from zoo_cli.trust.seen import Seen
 
-    lock = read_lock(lock_file)
+    paths = lock_files or find_locks(Path())
+    locks = {str(path): read_lock(path) for path in paths}
 
     def fetcher(progress: Progress) -> Callable[[LockedFile], Path]:
         rules, settings = load_mirrors(mirrors), Settings(offline=console.offline)
         supply = Supply(users_store(), Seen(state_directory()), rules, settings, progress)
         return lambda wheel: supply.file(wheel.name, (wheel.url,), Sha256(wheel.sha256), wheel.size_bytes).path
 
-    words = _words(lock_file, python, environment, mirrors, no_rollback=no_rollback)
-    how = Applying("sync", str(lock_file), words, python, environment, True, dry_run, yes, no_rollback)
-    apply_lock(console, open_catalog(), lock, how, fetcher)
+    words = _words(lock_files, python, environment, mirrors, no_rollback=no_rollback)
+    how = Applying("sync", words, python, environment, True, dry_run, yes, no_rollback)
+    apply_lock(console, open_catalog(), locks, how, fetcher)
 
 
 def _words(
-    lock_file: Path, python: str | None, environment: Path | None, mirrors: tuple[str, ...], *, no_rollback: bool
+    lock_files: tuple[Path, ...],
+    python: str | None,
+    environment: Path | None,
+    mirrors: tuple[str, ...],
+    *,
+    no_rollback: bool,
 ) -> tuple[str, ...]:
     """The command as typed, without what a way out will add."""
-    words = ["zoo", "sync", str(lock_file)]
+    words = ["zoo", "sync", *map(str, lock_files)]
     for option, value in (("--python", python), ("--env", environment), *(("--mirror", rule) for rule in mirrors)):
         words += [option, str(value)] if value else []
     return (*words, *(["--no-rollback"] if no_rollback else []))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import shlex
 
 from zoo_cli.cli.messages import Message, WayOut, describe
+from zoo_cli.packages.dockerfile import NoImage, OnlyHere
 from zoo_cli.packages.lockfile import BadLock
 from zoo_cli.packages.locking import CannotLock
-from zoo_cli.packages.sync import LockDoesNotFit, Unfit
+from zoo_cli.packages.sync import LockDoesNotFit, NoLockFits, SeveralLocksFit, Unfit
 
 _UNFIT = {
     "environment": "it is for {wanted}; here is {found}",
     "requires-python": "it is for Python {wanted}; here is {found}",
     "driver": "it needs driver {wanted} or newer; here is {found}",
+    "gpu": "it has no code for {found} ({wanted})",
     "glibc": "it needs glibc {wanted} or newer; here is {found}",
     "no-wheel": "it has {found} of {wanted} that fits here",
 }
@@ -41,12 +43,55 @@ def _(error: CannotLock) -> Message:
 
 
 @describe.register
+def _(error: NoImage) -> Message:
+    needs = f"Python {error.python}, {error.arch}" + (f", glibc {error.glibc} or newer" if error.glibc else "")
+    own = ("zoo", "export", error.path, "--format", "dockerfile", "--base", f"python:{error.python}-slim")
+    return Message(
+        f"the index knows no container image for {error.path}",
+        (f"it needs {needs}",),
+        (WayOut(f"Name an image that has python{error.python}", shlex.join(own)),),
+    )
+
+
+@describe.register
+def _(error: OnlyHere) -> Message:
+    return Message(
+        f"{error.path} names files of this computer, and a Dockerfile is built anywhere",
+        error.addresses[:8],
+        (
+            WayOut("Serve their directory, and lock from its page", "zoo lock PACKAGE --find-links https://HOST/PAGE"),
+            WayOut("Or install from the lock inside the image", f"zoo sync {error.path}"),
+        ),
+    )
+
+
+@describe.register
 def _(error: LockDoesNotFit) -> Message:
     again = shlex.join(("zoo", "lock", *(error.requested or ("PACKAGE",)), "--python", error.python))
     return Message(
         f"{error.path} does not fit {error.python}",
         tuple(_sentence(reason) for reason in error.reasons[:8]),
         (WayOut("Make a lock for this machine", again),),
+    )
+
+
+@describe.register
+def _(error: NoLockFits) -> Message:
+    first = error.locks[0]
+    again = shlex.join(("zoo", "lock", *(first.requested or ("PACKAGE",)), "--python", error.python))
+    return Message(
+        f"none of {len(error.locks)} locks fits {error.python}",
+        tuple(f"{each.path}: {_sentence(each.reasons[0])}" for each in error.locks[:8]),
+        (WayOut("Make a lock for this machine", again), WayOut("All reasons of one", f"zoo sync {first.path}")),
+    )
+
+
+@describe.register
+def _(error: SeveralLocksFit) -> Message:
+    return Message(
+        f"{len(error.paths)} locks fit this machine equally",
+        error.paths,
+        tuple(WayOut("Name one", shlex.join(("zoo", "sync", path))) for path in error.paths[:3]),
     )
 
 

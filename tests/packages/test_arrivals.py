@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -10,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.packages.test_install_flow import TAG, VERSION_FILE, Loopback, environment
-from tests.support.cli import Ran
+from tests.support.cli import Ran, zoo
 from tests.support.fatbins import PTX, SASS, container
-from tests.support.libraries import compile_library
+from tests.support.libraries import compile_library, future_libc
 from tests.support.server import Server
 from tests.support.solving import CATALOG_PROJECTS, described, matrix_of
 from tests.support.wheels import write_wheel
@@ -51,10 +52,7 @@ class Compiled:
 
     def newer_glibc(self) -> bytes:
         """Linked with a C library that does not exist yet."""
-        script = self.folder / "libc.map"
-        script.write_text("GLIBC_2.99 { later; };")
-        words = ("-Wl,-soname,libc.so.6", f"-Wl,--version-script={script}", "-nostdlib")
-        libc = compile_library(self.folder / "future", "libc.so.6", 'extern "C" int later() { return 1; }', *words)
+        libc = future_libc(self.folder / "future")
         return compile_library(self.folder / "glibc", "_ext.so", FUTURE, "-nostdlib", str(libc)).read_bytes()
 
     def other_machine(self) -> bytes:
@@ -205,3 +203,22 @@ def test_a_wheel_for_another_torch_changes_nothing(site: Site, compiled: Compile
     assert '"code": "no-solution"' in ran.out
     assert "built for another torch" in ran.out
     assert sorted(site.python.parent.parent.rglob("*")) == before
+
+
+def test_ops_that_do_not_run_name_the_constraint_and_the_next_stack(site: Site, compiled: Compiled) -> None:
+    """A symbol outside of torch's namespaces: no file proves it missing, the loader does; 2.0.1 is left."""
+    code = 'extern "C" { int of_no_library(); void *PyInit__ext() { of_no_library(); return 0; } }'
+    broken = compile_library(compiled.folder / "broken", "_ext.so", code).read_bytes()
+    site.offer(compiled, v2_1_0=broken, v2_0_1=compiled.good)
+    ran = site.install()
+    assert ran.code == 4, ran.err
+    told = ran.err.partition("error[ops-broken]")[2]
+    assert "mmcv._ext was built for another torch than the one beside it (constraint: torch)" in told
+    assert "undefined symbol: of_no_library" in told
+    assert "1  take the next wheels: torch 2.6.0+cpu, mmcv 2.0.1" in told
+    (command,) = [line.strip() for line in told.splitlines() if "mmcv==2.0.1" in line]
+    assert site.loopback.installed(site.python) == []
+    words = shlex.split(command)[2:]
+    again = zoo(site.loopback.home, "install", *words, "--dry-run", "--json")
+    pins = {pin["name"]: pin["version"] for pin in again.document["plan"]}
+    assert (pins["torch"], pins["mmcv"]) == ("2.6.0+cpu", "2.0.1")

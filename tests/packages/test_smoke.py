@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.support.libraries import compile_library
+from tests.support.libraries import compile_library, future_libc
 from tests.support.torch_env import copy_of, mmcv_python, torch_python
-from zoo_cli.packages.smoke import Check, OpsReport, cause_of, check_ops, read_checks
+from zoo_cli.packages.causes import Cause, cause_of, cause_of_death
+from zoo_cli.packages.smoke import Check, OpsReport, check_ops, read_checks
 
 # A torch small enough to compute nothing: tensors are what the stand-in ops return.
 TORCH = """
@@ -99,7 +100,7 @@ ASSERT = "assert False, 'MMCV==2.2.0 is used but incompatible. Please install mm
         ({"mmcv/ops.py": OPS + "def nms(*_, **__):\n    import os; os.abort()"}, "nms", "crash"),
         ({"mmcv/ops.py": OPS + "def nms(*_, **__):\n    import sys; sys.exit(3)"}, "nms", "exception"),
         ({"mmcv/_ext.py": "import os; os._exit(7)"}, "mmcv._ext", "crash"),
-        ({"mmcv/_ext.py": NO_CUDA}, "mmcv._ext", "missing-library"),
+        ({"mmcv/_ext.py": NO_CUDA}, "mmcv._ext", "missing-torch"),
         ({"mmcv/_ext.py": OLD_GLIBC}, "mmcv._ext", "glibc-too-old"),
         ({"mmdet/__init__.py": ASSERT}, "mmdet", "import-assert"),
         ({"mmdet/__init__.py": "", "mmdet/apis.py": "import mmcv._other"}, "mmdet", "missing-module"),
@@ -154,18 +155,151 @@ def test_lines_of_others_are_not_believed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "code"),
+    ("text", "code", "group", "about"),
     [
-        ("/x/_ext.so: undefined symbol: _ZN3c1010ValueErrorC1ENS_14SourceLocationESs", "undefined-symbol"),
-        ("libGL.so.1: cannot open shared object file: No such file or directory", "missing-library"),
-        ("DLL load failed while importing _ext: The specified procedure could not be found.", "undefined-symbol"),
-        ("nms_impl: implementation for device cuda:0 not found.", "no-implementation"),
-        ("CUDA out of memory. Tried to allocate", "out-of-memory"),
-        ("something else", "exception"),
+        ("/x/_ext.so: undefined symbol: _ZN3c1010Value", "undefined-symbol", "torch", "_ZN3c1010Value"),
+        ("/x/_ext.so: undefined symbol: _PyThreadState_Current", "other-python", "python", "_PyThreadState_Current"),
+        (
+            "dynamic module does not define module export function (PyInit__ext)",
+            "other-python",
+            "python",
+            "PyInit__ext",
+        ),
+        ("libGL.so.1: cannot open shared object file: No such file", "missing-library", "", "libGL.so.1"),
+        ("libcudart.so.11.0: cannot open shared object file: No such file", "other-cuda", "cuda", "libcudart.so.11.0"),
+        ("libc10_cuda.so: cannot open shared object file: No such file", "missing-torch", "torch", "libc10_cuda.so"),
+        (
+            "libstdc++.so.6: version `GLIBCXX_3.4.30' not found (required by)",
+            "libstdcxx-too-old",
+            "libc",
+            "GLIBCXX_3.4.30",
+        ),
+        (
+            "libstdc++.so.6: version `CXXABI_1.3.13' not found (required by)",
+            "libstdcxx-too-old",
+            "libc",
+            "CXXABI_1.3.13",
+        ),
+        ("libc.so.6: version `GLIBC_2.34' not found", "glibc-too-old", "libc", "GLIBC_2.34"),
+        (
+            "DLL load failed while importing _ext: The specified procedure could not be found.",
+            "undefined-symbol",
+            "torch",
+            "",
+        ),
+        ("operator torchvision::nms does not exist", "missing-operator", "torch", "torchvision::nms"),
+        ("CUDA error: no kernel image is available for execution on the device", "no-kernel-image", "gpu", ""),
+        ("CUDA error: the provided PTX was compiled with an unsupported toolchain.", "ptx-too-new", "driver", ""),
+        ("The NVIDIA driver on your system is too old (found version 11040)", "driver-too-old", "driver", ""),
+        ("CUDA driver version is insufficient for CUDA runtime version", "driver-too-old", "driver", ""),
+        ("Found no NVIDIA driver on your system", "no-gpu", "driver", ""),
+        ("nms_impl: implementation for device cuda:0 not found.", "no-implementation", "device", "cuda:0"),
+        ("RoIAlign is not compiled with GPU support", "no-implementation", "device", ""),
+        (
+            "numpy.dtype size changed, may indicate binary incompatibility",
+            "numpy-abi",
+            "wall",
+            "numpy.dtype size changed",
+        ),
+        (
+            "module compiled against ABI version 0x1000009 but this version",
+            "numpy-abi",
+            "wall",
+            "ABI version 0x1000009",
+        ),
+        ("numpy.core.multiarray failed to import", "numpy-abi", "wall", "numpy.core.multiarray"),
+        (
+            "mach-o file, but is an incompatible architecture (have 'x86_64'",
+            "other-machine",
+            "platform",
+            "have 'x86_64'",
+        ),
+        ("CUDA out of memory. Tried to allocate", "out-of-memory", "", ""),
+        ("something else", "exception", "", ""),
     ],
 )
-def test_known_words(text: str, code: str) -> None:
-    assert cause_of("mmcv._ext", "ImportError", text) == code
+def test_known_words(text: str, code: str, group: str, about: str) -> None:
+    assert cause_of("mmcv._ext", "ImportError", text) == Cause(code, group, about)
+
+
+def test_what_has_no_words_of_its_own() -> None:
+    assert cause_of("nms", "AssertionError", "Torch not compiled with CUDA enabled").code == "no-implementation"
+    assert cause_of("x", "ModuleNotFoundError", "", "numpy._core").code == "numpy-abi"
+    assert cause_of_death("ended by SIGILL: Illegal instruction") == Cause("other-processor", "platform")
+
+
+def test_torchvision_is_run_too(environment: Path) -> None:
+    vision = "from torch import Answer\ndef nms(*_): return Answer([0, 2])\ndef roi_align(*_): return Answer([9])"
+    python = fill(environment, {**GOOD, "torchvision/__init__.py": "", "torchvision/ops.py": vision})
+    assert failure(check_ops(python, ("torchvision",))) == ("torchvision roi_align", "wrong-answer")
+
+
+def test_a_gpu_that_torch_does_not_find(environment: Path) -> None:
+    python = fill(environment, GOOD)
+    too_old = TORCH.replace(
+        "GPUS > 0)", "GPUS > 0)\n    def init(): raise RuntimeError('driver on your system is too old')"
+    )
+    assert check_ops(python, ("mmcv",)).is_ok
+    report = check_ops(fill(environment, {"torch.py": too_old}), ("mmcv",), expects_gpu=True)
+    assert [(each.name, each.device, each.code, each.group) for each in report.failed] == [
+        ("torch", "cuda", "driver-too-old", "driver")
+    ]
+    silent = TORCH.replace("GPUS > 0)", "GPUS > 0)\n    def init(): pass")
+    assert failure(check_ops(fill(environment, {"torch.py": silent}), (), expects_gpu=True)) == ("torch", "no-gpu")
+
+
+@pytest.mark.parametrize(
+    ("break_it", "code", "group", "about"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:40]), "damaged-file", "wheels", "file too short"),
+        (lambda path: _needing(path, "libcudart.so.12"), "other-cuda", "cuda", "libcudart.so.12"),
+        (lambda path: _needing(path, "libtorch_cuda.so"), "missing-torch", "torch", "libtorch_cuda.so"),
+        (lambda path: _needing(path, "libGL.so.99"), "missing-library", "", "libGL.so.99"),
+        (lambda path: _linked_with_the_future(path), "glibc-too-old", "libc", "GLIBC_2.99"),
+        (
+            lambda path: _needing_symbol(path, "_PyThreadState_Current"),
+            "other-python",
+            "python",
+            "_PyThreadState_Current",
+        ),
+        (lambda path: compile_library(path.parent, path.name, "int x;"), "other-python", "python", "PyInit__ext"),
+        (lambda path: _crashing(path), "other-processor", "platform", ""),
+    ],
+)
+def test_extensions_that_the_real_loader_refuses(
+    environment: Path, break_it: Callable[[Path], object], code: str, group: str, about: str
+) -> None:
+    python = fill(environment, {**GOOD, "mmcv/_ext.py": None})
+    site = next(environment.glob("lib/python*/site-packages"))
+    path = compile_library(site / "mmcv", "_ext.so", 'extern "C" void *PyInit__ext() { return 0; }')
+    (site / "mmcv/__init__.py").touch()
+    break_it(path)
+    failed = check_ops(python, ("mmcv",)).failed[0]
+    assert (failed.name, failed.code, failed.group, failed.about) == ("mmcv._ext", code, group, about)
+
+
+def _needing(path: Path, library: str) -> None:
+    """Linked with a library that is gone afterwards."""
+    stub = compile_library(path.parent, library, "", f"-Wl,-soname,{library}")
+    compile_library(path.parent, path.name, "int x;", "-Wl,--no-as-needed", str(stub))
+    stub.unlink()
+
+
+def _needing_symbol(path: Path, symbol: str) -> None:
+    code = f'extern "C" {{ int {symbol}(); void *PyInit__ext() {{ {symbol}(); return 0; }} }}'
+    compile_library(path.parent, path.name, code)
+
+
+def _crashing(path: Path) -> None:
+    compile_library(path.parent, path.name, 'extern "C" void *PyInit__ext() { __builtin_trap(); }')
+
+
+def _linked_with_the_future(path: Path) -> None:
+    """Needs a symbol version of a C library that does not exist yet."""
+    code = 'extern "C" int later(); extern "C" void *PyInit__ext() { later(); return 0; }'
+    libc = future_libc(path.parent)
+    compile_library(path.parent, path.name, code, "-nostdlib", str(libc))
+    libc.unlink()
 
 
 @pytest.mark.slow

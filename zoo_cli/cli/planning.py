@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from zoo_cli.machine.facts import Machine
     from zoo_cli.packages.arrivals import WheelUnfit
     from zoo_cli.packages.decide import Refused
+    from zoo_cli.packages.explain import Way
     from zoo_cli.packages.findings import Finding
     from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.plan import Plan
     from zoo_cli.packages.problem import Problem
+    from zoo_cli.packages.smoke import Check
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
@@ -242,6 +244,22 @@ class Planner:
             return False
         self.refused.append((row, unfit.finding))
         return True
+
+    def ways_past(self, machine: Machine, plan: Plan, failures: Sequence[Check]) -> tuple[Way, ...]:
+        """Other stacks, where the ops of a plan were run and do not work."""
+        from zoo_cli.packages.decide import refused_row, rows_without, without_refused
+        from zoo_cli.packages.explain import ways_past
+
+        group = next((each.group for each in failures if each.group), "")
+        rows = [refused_row(plan, ops.project) for ops in plan.stack.ops] or [refused_row(plan, "torch")]
+        refused = [row for row in rows if row]
+        if not refused or group in ("", "wall", "asserted", "declared"):
+            return ()
+        problem, _offers = self.problem(machine)
+        facts = problem.facts
+        fewer = without_refused(facts.matrix, refused), rows_without(facts.pages, refused)
+        narrower = replace(problem, facts=replace(facts, matrix=fewer[0], pages=fewer[1]))
+        return ways_past(problem, narrower, group)
 
     def matrix(self, machine: Machine) -> Matrix:
         """Every compatibility fact of the machine's platform."""

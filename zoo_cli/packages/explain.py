@@ -16,6 +16,7 @@ from zoo_cli.catalog.entries import EVIDENCE, OpsWheels
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.grid import python_of
 from zoo_cli.packages.reasons import Reason, missing_versions, other_providers, reasons_of
+from zoo_cli.packages.request import Want
 from zoo_cli.packages.solve import Stack, search
 from zoo_cli.packages.versions import parse_range, version
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from zoo_cli.catalog.entries import Project
     from zoo_cli.packages.findings import Finding
     from zoo_cli.packages.problem import Problem
-    from zoo_cli.packages.request import Request, Want
+    from zoo_cli.packages.request import Request
 
 # Tried for deletion in this order: what explains least is dropped first.
 _DELETION_ORDER = (
@@ -125,6 +126,46 @@ def ways_out(problem: Problem, limit: int = 3) -> list[Way]:
                 if _compatible(names, actions[index][0]):
                     heapq.heappush(heap, (cost + actions[index][1], next(ticket), (*chosen, index)))
     return found
+
+
+def ways_past(problem: Problem, narrower: Problem, group: str, limit: int = 3) -> tuple[Way, ...]:
+    """Other stacks when the ops of the chosen one were run and do not work, cheapest first.
+
+    Args:
+        problem: what was solved; every command is tried on it.
+        narrower: the same without the wheel that does not work.
+        group: the constraint that it broke.
+        limit: how many at most.
+    """
+    found: list[Way] = []
+    stack = search(narrower)
+    way = _pinned(problem, stack) if stack else None
+    found += [way] if way else []
+    if problem.wants_gpu and not problem.request.cuda and group in ("gpu", "driver", "device", "cuda"):
+        way = _solve_with(problem, ("device",), None, _COSTS["device"])
+        found += [way] if way else []
+    if stack is None:
+        found += [each for each in ways_out(narrower, limit) if each.options not in [way.options for way in found]]
+    elif not problem.request.build and (way := _solve_with(narrower, ("wheels",), None, _COSTS["wheels"])):
+        found += [way] if way.options else []
+    return tuple(found[:limit])
+
+
+def _pinned(problem: Problem, stack: Stack) -> Way | None:
+    """The way that asks for a stack by its versions; None when they do not lead there."""
+    torch = stack.cell.torch
+    wants = [Want(ops.project, parse_range(f"=={ops.version}")) for ops in stack.ops if isinstance(ops, OpsWheels)]
+    words = [f"{want.project}{want.versions.text}" for want in wants]
+    cuda = None
+    if not problem.keep_torch:
+        cuda = torch.variant
+        wants.append(Want("torch", parse_range(f"=={torch.version}")))
+        words += ["--torch", f"=={torch.version}", *(("--cuda", cuda) if cuda != "cpu" else ())]
+    pinned = {want.project for want in wants}
+    others = tuple(want for want in problem.request.wants if want.project not in pinned)
+    request = replace(problem.request, wants=(*others, *wants), cuda=cuda if cuda != "cpu" else problem.request.cuda)
+    again = search(replace(problem, request=request))
+    return Way(("next",), 0, stack, tuple(words)) if again == stack else None
 
 
 def _actions(problem: Problem) -> Iterator[tuple[str, int]]:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.executor import Installer, Step, find_installer, run_step
+from zoo_cli.packages.grid import is_cuda
 from zoo_cli.packages.indexes import user_index
+from zoo_cli.packages.plan import COMPANIONS
 from zoo_cli.packages.problem import TORCH_FAMILY
 
 if TYPE_CHECKING:
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
 
     from zoo_cli.machine.facts import Interpreter
     from zoo_cli.packages.arrivals import Arrival, Judge
+    from zoo_cli.packages.explain import Way
     from zoo_cli.packages.plan import Pin, Plan
-    from zoo_cli.packages.smoke import OpsReport
+    from zoo_cli.packages.smoke import Check, OpsReport
     from zoo_cli.trust.wheel import WheelReport
 
 
@@ -71,8 +74,9 @@ class OpsBroken(ZooError):
     exit_code = ExitCode.ENVIRONMENT
 
     python: str
-    failures: tuple[tuple[str, str, str, str], ...]  # (what, device, cause, original text)
+    failures: tuple[Check, ...]
     words: tuple[str, ...]  # the command as typed
+    ways: tuple[Way, ...] = ()  # other stacks that the solver has; set by who can solve
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,19 +200,25 @@ def _inspected(plan: Plan, pin: Pin, path: Path, judge: Judge) -> WheelReport:
 
 
 def _check(plan: Plan, work: Work) -> OpsReport | None:
-    names = [ops.import_name for ops in plan.stack.ops]
+    arriving = {pin.project for pin in plan.pins if pin.action != "keep"}
+    names = [ops.import_name for ops in plan.stack.ops] + [name for name in COMPANIONS if name in arriving]
     refusing = {dict(each.values)["package"] for each in plan.cautions if each.code == "relaxed-assert"}
     frameworks = sorted({each.import_name for each in plan.stack.frameworks.values()} - refusing)
-    return require_working_ops(work.python, [*names, *frameworks] if names else [], work.words)
+    imports = [*names, *frameworks] if names else []
+    gpus = any(gpu.vendor == "nvidia" for gpu in work.judge.machine.gpus) and bool(work.judge.machine.driver)
+    return require_working_ops(work.python, imports, work.words, expects_gpu=gpus and is_cuda(plan.variant))
 
 
-def require_working_ops(python: str, imports: list[str], words: tuple[str, ...]) -> OpsReport | None:
+def require_working_ops(
+    python: str, imports: list[str], words: tuple[str, ...], *, expects_gpu: bool = False
+) -> OpsReport | None:
     """Loads packages and runs their compiled ops in a child of the target; None when there is nothing to run.
 
     Args:
         python: the target interpreter.
         imports: names of import packages, those with ops first.
         words: the command as typed.
+        expects_gpu: torch must find a GPU.
 
     Raises:
         OpsBroken: something that was installed does not work.
@@ -217,8 +227,7 @@ def require_working_ops(python: str, imports: list[str], words: tuple[str, ...])
 
     if not imports:
         return None
-    report = check_ops(python, imports)
+    report = check_ops(python, imports, expects_gpu=expects_gpu)
     if not report.is_ok:
-        failures = tuple((each.name, each.device, each.code, each.text) for each in report.failed)
-        raise OpsBroken(python, failures, words)
+        raise OpsBroken(python, report.failed, words)
     return report

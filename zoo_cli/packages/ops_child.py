@@ -21,8 +21,8 @@ from typing import Any
 
 warnings.simplefilter("ignore")
 MARK = sys.argv[1] if len(sys.argv) > 1 else ""
-PROJECTS = sys.argv[2:]
-OPS_PACKAGE = "mmcv"
+EXPECTS_GPU = sys.argv[2:3] == ["gpu"]
+PROJECTS = sys.argv[3:]
 
 
 def tell(**facts: Any) -> None:
@@ -87,11 +87,31 @@ def check_deform_conv(torch: Any, ops: Any, device: str) -> None:
     expect(moved.flatten().tolist()[:3], [0.5, 1.5, 2.5])
 
 
-CHECKS = [
-    ("nms", check_nms),
-    ("roi_align", check_roi_align),
-    ("deform_conv2d", check_deform_conv),
-]
+def check_vision_nms(torch: Any, ops: Any, device: str) -> None:
+    """The same boxes through torchvision."""
+    boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30]], device=device)
+    kept = ops.nms(boxes, torch.tensor([0.9, 0.8, 0.7], device=device), 0.5)
+    expect([float(each) for each in kept.tolist()], [0.0, 2.0])
+
+
+def check_vision_roi_align(torch: Any, ops: Any, device: str) -> None:
+    """The same plane through torchvision."""
+    plane = torch.arange(16.0, device=device).reshape(1, 1, 4, 4)
+    region = torch.tensor([[0.0, 0.5, 0.5, 2.5, 2.5]], device=device)
+    expect(ops.roi_align(plane, region, 2, 1.0, 1, True).flatten().tolist(), [2.5, 3.5, 6.5, 7.5])
+
+
+# Import package -> the modules that load its compiled code, the last with the ops; and the checks.
+OPS = {
+    "mmcv": (
+        ("mmcv._ext", "mmcv.ops"),
+        [("nms", check_nms), ("roi_align", check_roi_align), ("deform_conv2d", check_deform_conv)],
+    ),
+    "torchvision": (
+        ("torchvision", "torchvision.ops"),
+        [("torchvision nms", check_vision_nms), ("torchvision roi_align", check_vision_roi_align)],
+    ),
+}
 
 
 def devices(torch: Any) -> list[str]:
@@ -102,25 +122,35 @@ def devices(torch: Any) -> list[str]:
     return found
 
 
+def load(modules: tuple[str, ...]) -> Any:
+    """The last of these modules; None when one of them cannot be imported."""
+    loaded = None
+    for name in modules:
+        with Check(name) as check:
+            loaded = importlib.import_module(name)
+        if not check.is_ok:
+            return None
+    return loaded
+
+
 def run() -> None:
-    """Torch, the ops, then the frameworks."""
+    """Torch, the ops, then the other projects."""
     torch: Any = None
-    ops: Any = None
     with Check("torch"):
         torch = importlib.import_module("torch")
-    if OPS_PACKAGE in PROJECTS:
-        with Check(OPS_PACKAGE + "._ext") as extension:
-            importlib.import_module(OPS_PACKAGE + "._ext")
-        if extension.is_ok:
-            with Check(OPS_PACKAGE + ".ops"):
-                ops = importlib.import_module(OPS_PACKAGE + ".ops")
-    if ops is not None:
-        for device in devices(torch):
-            for name, check in CHECKS:
+    if torch is not None and EXPECTS_GPU and not torch.cuda.is_available():
+        with Check("torch", "cuda"):
+            torch.cuda.init()  # says why
+            raise RuntimeError("torch.cuda.is_available() is False")
+    for project in PROJECTS:
+        modules, checks = OPS.get(project, ((), []))
+        ops = load(modules)
+        for device in devices(torch) if ops is not None and torch is not None else ():
+            for name, check in checks:
                 with Check(name, device):
                     check(torch, ops, device)
     for project in PROJECTS:
-        if project not in ("torch", OPS_PACKAGE):
+        if project != "torch" and project not in OPS:
             with Check(project):
                 importlib.import_module(project)
                 # `import mmdet` alone succeeds without ops; its apis module does not.

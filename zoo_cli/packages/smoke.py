@@ -8,7 +8,6 @@ stands in `ops_child`. Every failure is data with the original text; an mmcv wit
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from zoo_cli.packages.causes import Cause, cause_of, cause_of_death
 from zoo_cli.packages.indexes import clean_environment
 
 if TYPE_CHECKING:
@@ -25,23 +25,12 @@ if TYPE_CHECKING:
 
 _MAX_OUTPUT = 4 << 20  # characters of the child's output that are looked at
 
-# Exact texts of CPython, the dynamic loader, torch and mmcv; the first that is found decides.
-_CAUSES = (
-    ("undefined-symbol", r"undefined symbol|Symbol not found|procedure could not be found"),
-    ("missing-library", r"cannot open shared object file|DLL load failed|Library not loaded"),
-    ("glibc-too-old", r"version `GLIBC(XX)?_[\d.]+' not found"),
-    ("no-kernel-image", r"no kernel image is available"),
-    ("no-implementation", r"implementation for device \S+ not found|not compiled with (GPU|CUDA) support"),
-    ("out-of-memory", r"out of memory"),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was tried; `code` and `text` are empty when it went well.
+    """One thing that was tried; `code`, `group`, `about` and `text` are empty when it went well.
 
-    `code` is one of: not-installed, op-less, missing-module, undefined-symbol, missing-library, glibc-too-old,
-    no-kernel-image, no-implementation, out-of-memory, import-assert, wrong-answer, crash, timeout, exception.
+    `code`, `group` and `about` are those of `causes.Cause`; `code` may also be not-installed, crash or timeout.
     """
 
     name: str  # "torch", "mmcv._ext", "mmcv.ops", an op, or a project
@@ -50,6 +39,8 @@ class Check:
     code: str = ""
     text: str = ""  # the original words
     seconds: float = 0.0
+    group: str = ""  # of the solver's constraints, which one it breaks
+    about: str = ""  # the library, symbol or version that the text names
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +61,21 @@ class OpsReport:
         return tuple(check for check in self.checks if not check.is_ok)
 
 
-def check_ops(python: str, projects: Sequence[str], *, timeout: float = 300.0) -> OpsReport:
-    """Imports and runs in the target: torch, the ops of mmcv where it is asked for, then the other projects.
+def check_ops(python: str, projects: Sequence[str], *, expects_gpu: bool = False, timeout: float = 300.0) -> OpsReport:
+    """Imports and runs in the target: torch, the ops of mmcv and torchvision where asked for, then the other projects.
 
     Args:
         python: path of the target interpreter.
         projects: import names: "mmcv", "mmdet" ...
+        expects_gpu: torch must find a GPU, else that is a failure, too.
         timeout: seconds for all of it; a first import from a slow disk takes tens of seconds.
     """
     mark = f"zoo-{secrets.token_hex(8)} "
     code = files("zoo_cli.packages").joinpath("ops_child.py").read_text(encoding="utf-8")
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as neutral:
-        output, ending = _run((python, "-I", "-c", code, mark, *projects), neutral, timeout)
+        words = (mark, "gpu" if expects_gpu else "any", *projects)
+        output, ending = _run((python, "-I", "-c", code, *words), neutral, timeout)
     return OpsReport(read_checks(output, mark, ending), time.monotonic() - started)
 
 
@@ -134,7 +127,8 @@ def read_checks(output: str, mark: str, ending: tuple[str, str] | None) -> tuple
             checks.append(_check(facts))
     if ending:
         name, device = (str(begun["check"]), str(begun["device"])) if begun else ("python", "cpu")
-        checks.append(Check(name, device, is_ok=False, code=ending[0], text=ending[1]))
+        cause = cause_of_death(ending[1]) if ending[0] == "crash" else Cause(ending[0], "")
+        checks.append(Check(name, device, False, cause.code, ending[1], 0.0, cause.group))
     return tuple(checks)
 
 
@@ -143,18 +137,5 @@ def _check(facts: Mapping[str, object]) -> Check:
     if facts["ok"]:
         return Check(name, device, is_ok=True, seconds=seconds)
     kind, text = str(facts["kind"]), str(facts["text"])
-    code = cause_of(name, kind, text, str(facts.get("module", "")))
-    return Check(name, device, is_ok=False, code=code, text=f"{kind}: {text}", seconds=seconds)
-
-
-def cause_of(check: str, kind: str, text: str, module: str = "") -> str:
-    """The reason code for an exception: its class name, its words, and the module an ImportError names."""
-    if kind == "WrongAnswer":
-        return "wrong-answer"
-    if kind == "ModuleNotFoundError":
-        if module.endswith("._ext"):
-            return "op-less"
-        return "not-installed" if module == check.split(".")[0] else "missing-module"
-    if kind == "AssertionError":
-        return "import-assert"
-    return next((code for code, words in _CAUSES if re.search(words, text)), "exception")
+    cause = cause_of(name, kind, text, str(facts.get("module", "")))
+    return Check(name, device, False, cause.code, f"{kind}: {text}", seconds, cause.group, cause.about)

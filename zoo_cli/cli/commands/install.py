@@ -149,6 +149,9 @@ def _carry_out(
         if not given.planner.refuse(plan, unfit):
             raise
         console.warn(f"{printable(unfit.pin.file_name)} is refused: {sentence(unfit.finding)}; planning without it")
+    except flow.OpsBroken as broken:
+        broken.ways = given.planner.ways_past(target.machine, plan, broken.failures)
+        raise
     else:
         return None
     return _confirmed(console, target, given.planner.plan(target.machine, given.words), given)

@@ -15,6 +15,7 @@ from zoo_cli.packages.install import ExternallyManaged, NeedsConsent, NotWritabl
 from zoo_cli.packages.reasons import Reason
 from zoo_cli.packages.request import BadRequirement, UnknownChoice, UnknownProject
 from zoo_cli.packages.requirements import UnreadableRequirements
+from zoo_cli.packages.smoke import Check
 from zoo_cli.packages.supply import WheelGone
 
 
@@ -67,10 +68,10 @@ def no_solution(error: NoSolution) -> Message:
     refused = tuple(f"refused: {sentence(finding)}" for finding in error.refused)
     facts = [fact(reason) for reason in error.reasons]
     so = _so(error)
-    ways = tuple(_way(error, number, way) for number, way in enumerate(error.ways, 1))
+    ways = tuple(_way(_typed(error), number, way) for number, way in enumerate(error.ways, 1))
     ways += tuple(_any_version(error, reason) for reason in error.reasons if reason.group == "asked")
     ways += tuple(_by_hand(error))
-    last = WayOut("Where these facts come from", _command(error, ("--dry-run", "-v")))
+    last = WayOut("Where these facts come from", _command(_typed(error), ("--dry-run", "-v")))
     return Message(
         f"no set of versions fits {' '.join(error.words)} on this machine",
         (*refused, *facts[:3], *([f"so: {so}"] if so else [])),
@@ -83,7 +84,7 @@ def _by_hand(error: NoSolution) -> Iterator[WayOut]:
     """Ways that no option of zoo opens."""
     for reason in error.reasons:
         if reason.group == "gpu-report" and reason.get("cure"):
-            yield WayOut(f"By hand: {reason.get('cure')}", _command(error, ("--build", "mmcv")))
+            yield WayOut(f"By hand: {reason.get('cure')}", _command(_typed(error), ("--build", "mmcv")))
         elif reason.group in ("declared", "asserted") and not error.ways:
             typed = (word for word in error.words if re.match(re.escape(reason.get("needs")) + r"\s*[<>=!~]", word))
             for word in typed:
@@ -96,7 +97,7 @@ def _by_hand(error: NoSolution) -> Iterator[WayOut]:
 def _any_version(error: NoSolution, reason: Reason) -> WayOut:
     project = reason.get("project")
     typed = (project + reason.get("range")).replace(" ", "")
-    words = error.command or ("zoo", "install", *error.words)
+    words = _typed(error)
     kept = [project if word.replace(" ", "").lower() == typed else word for word in words]
     return WayOut(f"With any version of {project}", shlex.join(kept))
 
@@ -157,18 +158,24 @@ def _so(error: NoSolution) -> str:
     return ""
 
 
-def _command(error: NoSolution, options: tuple[str, ...], dropped: Collection[str] = ()) -> str:
+def _typed(error: NoSolution) -> tuple[str, ...]:
+    return error.command or ("zoo", "install", *error.words)
+
+
+def _command(typed: tuple[str, ...], options: tuple[str, ...], dropped: Collection[str] = ()) -> str:
     """The command as typed with further options, and without those that a correction takes back.
 
     A described machine gets its other Python in the description.
     """
-    words, more = list(error.command or ("zoo", "install", *error.words)), list(options)
+    words, more = list(typed), list(options)
     for option in ("--device", *dropped):
         if option in words and (option in dropped or option in more):
             at = words.index(option)
             del words[at : at + 2]
     if "torch" in dropped:
         words = [word for word in words if not re.match(r"torch\s*[<>=!~]", word)]
+    pinned = [word.partition("==")[0] for word in more if re.match(r"[\w-]+==", word)]
+    words = [word for word in words if re.split(r"[<>=!~ ]", word)[0] not in pinned]
     if "--replace" in words and "--replace" in more:
         at, place = more.index("--replace"), words.index("--replace") + 1
         words[place] = f"{words[place]},{more[at + 1]}"
@@ -182,8 +189,13 @@ def _command(error: NoSolution, options: tuple[str, ...], dropped: Collection[st
     return shlex.join((*words, *(word for word in more if word not in words or not word.startswith("--dry"))))
 
 
-_TAKEN_BACK = {"torch": ("--torch", "torch"), "cuda": ("--cuda",)}  # what was typed and a correction leaves out
+_TAKEN_BACK = {
+    "torch": ("--torch", "torch"),
+    "cuda": ("--cuda",),
+    "next": ("--torch", "torch", "--cuda"),
+}  # what was typed and a correction leaves out
 _CORRECTIONS = {
+    "next": "take the next wheels",
     "device": "run on the CPU",
     "python": "with Python {python}",
     "keep-torch": "replace the installed torch",
@@ -195,7 +207,7 @@ _CORRECTIONS = {
 }
 
 
-def _way(error: NoSolution, number: int, way: Way) -> WayOut:
+def _way(typed: tuple[str, ...], number: int, way: Way) -> WayOut:
     stack, torch = way.stack, way.stack.cell.torch
     python = stack.cell.python.removeprefix("cp")
     ops = ", ".join(f"{each.project} {each.version}" for each in stack.ops)
@@ -209,7 +221,7 @@ def _way(error: NoSolution, number: int, way: Way) -> WayOut:
     note = "" if all(isinstance(each, OpsWheels) for each in stack.ops) else "; nobody publishes this pair"
     needs_no_option = {"driver", "torch", "cuda"}  # what is typed is enough once something else is left out or done
     dropped = [option for each in way.corrections for option in _TAKEN_BACK.get(each, ())]
-    command = _command(error, way.options, dropped) if way.options or needs_no_option & set(way.corrections) else None
+    command = _command(typed, way.options, dropped) if way.options or needs_no_option & set(way.corrections) else None
     return WayOut(f"{number}  {' and '.join(texts)}: {', '.join(parts)}{note}", command)
 
 
@@ -256,14 +268,76 @@ def needs_consent(error: NeedsConsent) -> Message:
     )
 
 
+_CAUSES = {
+    "other-python": "{name} was built for another Python",
+    "other-machine": "{name} was built for another processor",
+    "other-processor": "{name} uses instructions that this processor does not have",
+    "undefined-symbol": "{name} was built for another torch than the one beside it",
+    "missing-operator": "{name} was built for another torch than the one beside it",
+    "missing-torch": "{name} needs {about}, which the torch beside it does not have",
+    "other-cuda": "{name} was built with another CUDA than torch: it needs {about}",
+    "missing-library": "{name} needs {about}, a library of the system that is not installed",
+    "glibc-too-old": "{name} needs {about}; the C library here is older",
+    "libstdcxx-too-old": "{name} needs {about}; the C++ library here is older",
+    "damaged-file": "a file of {name} is damaged",
+    "numpy-abi": "{name} was compiled for another numpy",
+    "no-kernel-image": "{name} has no code for this GPU",
+    "ptx-too-new": "{name} has code for this GPU only as PTX of a CUDA that the driver does not know",
+    "driver-too-old": "the NVIDIA driver is too old for the CUDA of this torch",
+    "no-gpu": "torch does not find the GPU",
+    "no-implementation": "{name} was built without CUDA",
+    "out-of-memory": "there was too little memory to run {name}",
+    "import-assert": "{name} refuses what it was put together with",
+    "op-less": "{name} is missing: the package has no compiled ops",
+    "missing-module": "{name} needs the module {about}, which is not installed",
+    "not-installed": "{name} is not installed",
+    "wrong-answer": "{name} gives wrong answers",
+    "crash": "{name} kills the process",
+    "timeout": "{name} does not come to an end",
+    "exception": "{name} fails",
+}
+# The solver's group, as a person says it.
+_GROUPS = {
+    "python": "Python",
+    "platform": "the processor",
+    "torch": "torch",
+    "cuda": "CUDA",
+    "libc": "the C library",
+    "gpu": "the GPU",
+    "driver": "the driver",
+    "device": "CPU or GPU",
+    "wheels": "which wheels exist",
+    "wall": "a library beside torch",
+    "asserted": "a range asserted at import",
+    "declared": "a declared requirement",
+}
+
+
 @describe.register
 def ops_broken(error: OpsBroken) -> Message:
     """Installed, and the compiled ops do not work."""
-    facts = tuple(f"{name} on {device}: {cause}: {text}" for name, device, cause, text in error.failures[:6])
+    facts = [line for check in _by_cause(error.failures) for line in _failure_lines(check)]
+    ways = tuple(_way(error.words, number, way) for number, way in enumerate(error.ways, 1))
     check = WayOut("What is wrong, and the way out", shlex.join(("zoo", "check-env", "--python", error.python)))
     again = WayOut("Install them all the same, to look into it", shlex.join((*error.words, "--no-rollback")))
     way = check if "--no-rollback" in error.words else again
-    return Message("installed together these packages do not work", facts, (way,))
+    return Message("installed together these packages do not work", tuple(facts), (*ways, way))
+
+
+def _by_cause(failures: tuple[Check, ...]) -> list[Check]:
+    """The first failure of each cause, at most three."""
+    first: dict[tuple[str, str], Check] = {}
+    for check in failures:
+        first.setdefault((check.code, check.about), check)
+    return list(first.values())[:3]
+
+
+def _failure_lines(check: Check) -> Iterator[str]:
+    about = check.about if check.about else "something"
+    what = _CAUSES[check.code].format(name=check.name, about=about)
+    group = f" (constraint: {_GROUPS[check.group]})" if check.group else ""
+    yield f"{what}{group}"
+    yield f"  on {check.device}: {check.text}"
 
 
 @describe.register

@@ -48,7 +48,7 @@ class Arrival(NamedTuple):
 
     project: str
     path: Path
-    report: WheelReport
+    report: WheelReport | None  # None of a source archive: there is no wheel yet
 
 
 class Judge(NamedTuple):
@@ -150,11 +150,14 @@ def arrive(plan: Plan, supply: Supply, judge: Judge) -> tuple[Arrival, ...]:
     torch = judge.torch_that_stays(plan)
     for pin in sorted(pins.values(), key=lambda pin: pin.project == "torch"):
         path = supply.wheel(pin)
-        report = require_sound(inspect_wheel(path))
-        judge.require_fit(plan, pin, report, torch)
+        report = require_sound(inspect_wheel(path)) if path.suffix == ".whl" else None
+        if report:
+            judge.require_fit(plan, pin, report, torch)
         arrived.append(Arrival(pin.project, path, report))
-    if "torch" in pins and arrived[-1].report.has_ops:
-        torch = libraries_in(arrived[-1].report)
+    last = arrived[-1].report if "torch" in pins else None
+    if last and last.has_ops:
+        torch = libraries_in(last)
         for each in arrived[:-1]:
-            judge.require_fit(plan, pins[each.project], each.report, torch)
+            if each.report:
+                judge.require_fit(plan, pins[each.project], each.report, torch)
     return tuple(arrived)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.executor import Step, StepFailed, find_installer, find_uv, make_environment, run_step
-from zoo_cli.packages.indexes import UserIndex, user_index
+from zoo_cli.packages.indexes import PYPI, UserIndex, user_index
 from zoo_cli.packages.toolchain import Target, Toolchain, find_toolchain, read_target
 from zoo_cli.packages.unity import group_sources, unit_text
 from zoo_cli.packages.wheels import normalise
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from zoo_cli.transfer.fetch import Settings
 
 RECIPE_REVISION = 3  # part of the cache key: raise it when the way of building changes what comes out
-_PYPI = "https://pypi.org/simple"
 _FLAGS = "-g0 -O2 -w"  # without debug information: half the time, a twentieth of the size
 _NINJA_LINE = re.compile(r"\[(\d+)/(\d+)\] ")
 # PEP 517 in a process of its own; __legacy__ serves a setup.py without pyproject.toml as well.
@@ -177,7 +176,7 @@ class _Build:
         from zoo_cli.transfer.fetch import read_document
 
         project, version = normalise(self.request.project), self.request.version
-        page = f"{(index.index_url or _PYPI).rstrip('/')}/{project}/"
+        page = f"{(index.index_url or PYPI).rstrip('/')}/{project}/"
         document = read_document((page,), MAX_PAGE, self.settings, accept=ACCEPT)
         for link in read_links(document.body, document.url, document.content_type or ""):
             if is_sdist_of(link.filename, project, version):

@@ -36,7 +36,8 @@ _TAIL = 200  # lines kept for an error
 _MAX_LOGS = 200
 _numbers = itertools.count(1)  # steps of this process, for the names of their logs
 _TELLING = re.compile(
-    r"error|no module named|no solution|not found|could not|cannot|failed|conflict|because|requires", re.IGNORECASE
+    r"error|no module named|no solution|not found|could not|cannot|failed|conflict|constraint|because|requires",
+    re.IGNORECASE,
 )
 _CREDENTIALS = re.compile(r"(://)[^/@\s]+@")
 

@@ -7,11 +7,14 @@ sees them; ordinary dependencies are left to uv or pip under the plan's bounds.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.packages.executor import Installer, Step, find_installer, run_step
+from zoo_cli.packages.binding import UnplannedProject, kept_out
+from zoo_cli.packages.executor import Installer, Step, StepFailed, find_installer, run_step
 from zoo_cli.packages.grid import is_cuda
 from zoo_cli.packages.indexes import user_index
 from zoo_cli.packages.plan import COMPANIONS
@@ -20,7 +23,6 @@ from zoo_cli.packages.problem import TORCH_FAMILY
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from zoo_cli.machine.facts import Interpreter
     from zoo_cli.packages.arrivals import Arrival, Judge
@@ -123,14 +125,20 @@ def _leaving(plan: Plan, installer: Installer) -> list[Step]:
 
 
 def _arriving(
-    plan: Plan, installer: Installer, requirements: tuple[str, ...], reason: str = "install the plan"
+    plan: Plan,
+    installer: Installer,
+    requirements: tuple[str, ...],
+    reason: str = "install the plan",
+    constraints: Path | None = None,
 ) -> list[Step]:
     words = (*requirements, *plan.constraints())
     if not words:
         return []
     binary = sorted({"torch", *(pin.project for pin in plan.pins if pin.kind == "wheel")})
     index = user_index(prefix=installer.prefix)
-    return [installer.install_requirements(words, index=index, only_binary=binary, reason=reason)]
+    return [
+        installer.install_requirements(words, index=index, constraints=constraints, only_binary=binary, reason=reason)
+    ]
 
 
 @dataclass(frozen=True)
@@ -163,7 +171,7 @@ def execute(plan: Plan, arrived: Sequence[Arrival], work: Work) -> Receipt:
     with work.begin() as lock:
         steps, built = _change(plan, work, files, lock)
         ops = _check(plan, work)
-    reports = (*(each.report for each in arrived), *built)
+    reports = (*(each.report for each in arrived if each.report), *built)
     return Receipt(plan, work.python, steps, reports, ops, work.clock() - work.started)
 
 
@@ -184,10 +192,28 @@ def _change(plan: Plan, work: Work, files: Mapping[str, Path], lock: int) -> tup
         path = work.build(pin)
         reports.append(_inspected(plan, pin, path, work.judge))
         local += (f"{pin.project} @ {path.as_uri()}",)
-    last = _arriving(plan, installer, local)
-    for step in last:
-        run_step(step, work.say, held=(lock,))
-    return (*steps, *last), reports
+    return (*steps, *_finish(plan, work, installer, local, lock)), reports
+
+
+def _finish(plan: Plan, work: Work, installer: Installer, requirements: tuple[str, ...], lock: int) -> list[Step]:
+    """Installs the plan with its ordinary dependencies, which bring no other project of the index along.
+
+    Raises:
+        UnplannedProject: an ordinary dependency needs one.
+        StepFailed: anything else.
+    """
+    with tempfile.TemporaryDirectory(prefix="zoo-limits-") as folder:
+        bounds = Path(folder, "limits.txt")
+        bounds.write_text("".join(f"{limit}\n" for limit in plan.limits), encoding="utf-8")
+        steps = _arriving(plan, installer, requirements, constraints=bounds)
+        for step in steps:
+            try:
+                run_step(step, work.say, held=(lock,))
+            except StepFailed as failed:
+                if project := kept_out(failed.lines, plan.limits):
+                    raise UnplannedProject(project, failed.lines, work.words) from failed
+                raise
+    return steps
 
 
 def _inspected(plan: Plan, pin: Pin, path: Path, judge: Judge) -> WheelReport:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from zoo_cli.machine.facts import Capability, Machine
     from zoo_cli.packages.plan import Pin, Plan
     from zoo_cli.packages.supply import Supply
+    from zoo_cli.transfer.sources import Kind
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -130,7 +131,7 @@ def make_lock(
     assert machine.python is not None
     files = {pin.project: (pin, _located(pin, supply)) for pin in supply.confirmed(plan, machine).fetched}
     words = plan.requirements(lambda pin: files[pin.project][1][0])
-    resolved = _resolve(words, machine, say)
+    resolved = _resolve(words, plan.limits, machine, say)
     ours = tuple(
         LockedPackage(project, pin.version, (file,), None, None, pin.evidence, pin.source)
         for project, (pin, (_place, file)) in files.items()
@@ -155,7 +156,8 @@ def _located(pin: Pin, supply: Supply) -> tuple[str, LockedFile]:
     """The address that uv reads the wheel's metadata from, and the wheel as the lock names it."""
     url = without_credentials(pin.urls[0])
     if pin.sha256 and not url.startswith("file:"):
-        place = supply.mirrors.all_addresses(pin.urls, "wheels")[0]
+        kind: Kind = "package-index" if pin.kind == "registry" else "wheels"
+        place = supply.mirrors.all_addresses(pin.urls, kind)[0]
         return f"{place}#sha256={pin.sha256}", LockedFile(pin.file_name, url, pin.sha256, pin.size_bytes)
     from zoo_cli.transfer.store import digest_of
 
@@ -164,22 +166,24 @@ def _located(pin: Pin, supply: Supply) -> tuple[str, LockedFile]:
     return path.as_uri(), LockedFile(pin.file_name, url, str(sha256), size)
 
 
-def _resolve(words: Sequence[str], machine: Machine, say: Callable[[str], None] | None) -> Lock:
-    """What uv makes of the words for the machine's interpreter, described or there."""
+def _resolve(words: Sequence[str], limits: Sequence[str], machine: Machine, say: Callable[[str], None] | None) -> Lock:
+    """What uv makes of the words under the limits for the machine's interpreter, described or there."""
     uv = find_uv()
     python = machine.python
     assert python is not None
     if not uv:
         raise NoInstaller(python.executable, "a lock needs uv, which resolves for other machines, too")
     with tempfile.TemporaryDirectory(prefix="zoo-lock-") as folder:
-        wanted, answer = Path(folder, "wanted.txt"), Path(folder, "pylock.toml")
+        wanted, bounds, answer = (Path(folder, name) for name in ("wanted.txt", "limits.txt", "pylock.toml"))
         wanted.write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
+        bounds.write_text("".join(f"{word}\n" for word in limits), encoding="utf-8")
         target = (
             ("--python-version", python.version, "--python-platform", _platform(machine))
             if machine.is_described
             else ("--python", python.executable)
         )
         how = ["--format", "pylock.toml", "--only-binary", ":all:", "--no-header", "--quiet", "-o", str(answer)]
+        how += ["--constraints", str(bounds)]
         argv = (uv, "pip", "compile", "--no-config", *target, *how, "--", str(wanted))
         run_step(Step(argv, user_index(prefix=python.prefix).variables("uv"), "resolve the dependencies"), say)
         document = _tables(answer.read_bytes(), "uv's answer")

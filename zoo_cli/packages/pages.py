@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from zoo_cli.transfer.fetch import Settings
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+_HAS_NONE = (404, 410)  # what the simple API (PEP 503) answers for a project that is not there
 MAX_DEPTH = 4  # directories below a named one: dist/cu121/torch2.1.0 is two
 
 
@@ -72,6 +73,33 @@ def read_listing(places: Sequence[str], settings: Settings, wanted: Sequence[tup
             except ZooError as error:
                 skipped.append(Skipped(page, error))
     return Listing(tuple(dict.fromkeys(links)), tuple(skipped))
+
+
+def read_project(addresses: Sequence[str], settings: Settings) -> tuple[Link, ...] | None:
+    """What a package index lists for a project; None when it says that it has no such project.
+
+    Args:
+        addresses: of the project's page: one of the index, or several equal ones of it and its mirrors.
+        settings: of the transfer.
+
+    Raises:
+        Failed, AllSourcesFailed, TookTooLong, BadAddress: The index did not answer; that is not "it has none".
+        NotAListing: It is no list.
+    """
+    from zoo_cli.transfer.failures import AllSourcesFailed, HttpFailed
+    from zoo_cli.transfer.fetch import read_document
+
+    path = local_path(addresses[0])
+    if path is not None:
+        return tuple(_read_local(Path(path))) if Path(path).exists() else None
+    try:
+        document = read_document(tuple(addresses), MAX_PAGE, settings, accept=ACCEPT)
+    except (HttpFailed, AllSourcesFailed) as error:
+        failures = error.failures if isinstance(error, AllSourcesFailed) else (error,)
+        if all(isinstance(each, HttpFailed) and each.status in _HAS_NONE for each in failures):
+            return None
+        raise
+    return read_links(document.body, document.url, document.content_type or "")
 
 
 def _pages_of(place: str, wanted: Sequence[tuple[str, str]]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from zoo_cli.catalog.entries import OpsWheels
 from zoo_cli.machine.cuda import Coverage
+from zoo_cli.packages.binding import companion_limit, limits
 from zoo_cli.packages.grid import is_cuda, python_of
 from zoo_cli.packages.problem import INSTALLED, OFFICIAL, USER_PAGE, Problem
 from zoo_cli.packages.request import spell_extras
@@ -116,11 +117,17 @@ class Plan:
     python: str  # interpreter tag
     stack: Stack = field(repr=False)
     others: tuple[str, ...] = ()  # requirements for the installer as they stand
+    limits: tuple[str, ...] = ()  # constraints that keep projects of the index out that are not in the plan
 
     @property
     def fetched(self) -> tuple[Pin, ...]:
-        """Pins whose wheel zoo fetches and inspects itself."""
-        return tuple(pin for pin in self.pins if pin.kind == "wheel" and pin.action != "keep")
+        """Pins whose file zoo fetches and inspects itself: it has an address."""
+        return tuple(pin for pin in self.pins if pin.action != "keep" and (pin.kind == "wheel" or pin.urls))
+
+    @property
+    def unbound(self) -> tuple[Pin, ...]:
+        """Pins of the package index whose file was not looked up there yet."""
+        return tuple(pin for pin in self.pins if pin.action != "keep" and pin.kind == "registry" and not pin.urls)
 
     @property
     def changes(self) -> tuple[tuple[str, str, str], ...]:
@@ -144,9 +151,7 @@ class Plan:
     def requirements(self, place: Callable[[Pin], str] | None = None) -> tuple[str, ...]:
         """Words for an installer; `place` may name another address for a fetched wheel (a local file)."""
         words = [f"{pin.spelled} @ {place(pin) if place else address_of(pin)}" for pin in self.fetched]
-        words += [
-            f"{pin.spelled}=={pin.version}" for pin in self.pins if pin.kind == "registry" and pin.action != "keep"
-        ]
+        words += [f"{pin.spelled}=={pin.version}" for pin in self.unbound]
         words += [f"{bound.project}{bound.range}" for bound in self.bounds]
         return (*words, *self.others)
 
@@ -196,7 +201,24 @@ def make_plan(problem: Problem, stack: Stack, torch_digest: Callable[[str], str 
         python=stack.cell.python,
         stack=stack,
         others=problem.request.others,
+        limits=_limits(problem, stack, frozenset(pin.project for pin in pins)),
     )
+
+
+def _limits(problem: Problem, stack: Stack, planned: frozenset[str]) -> tuple[str, ...]:
+    """What keeps projects of the index out that the plan does not name."""
+    build, tag = stack.cell.torch, stack.cell.python
+    torch = (problem.keep_torch and _torch_here(problem)) or build.version + build.local
+    removed = {each.name for each in _removals(problem, stack)}
+    python = problem.machine.python
+    here = {each.name: each.version for each in reversed(python.distributions if python else ())}
+    companions = {}
+    for name, release in (("torchvision", build.torchvision), ("torchaudio", build.torchaudio)):
+        if name not in here or release not in (None, public(here[name])):
+            address = companion_address(build, tag, name, release) if release and build.url(tag) else None
+            companions[name] = companion_limit(name, release, address, torch)
+    staying = {name: version for name, version in here.items() if name not in removed}
+    return limits(problem.facts.projects, planned, staying, companions)
 
 
 def _installed(problem: Problem, project: str) -> Distribution | None:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.packages.binding import NotAtSource, files_of
 from zoo_cli.packages.grid import python_of
+from zoo_cli.packages.indexes import PYPI, UserIndex, user_index
 from zoo_cli.packages.problem import TORCH_FAMILY
 from zoo_cli.packages.wheels import Fits, WheelTarget, fits, parse_wheel_name, tags_for
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from zoo_cli.transfer.fetch import Received
     from zoo_cli.transfer.hashes import Sha256
     from zoo_cli.transfer.settings import Settings
-    from zoo_cli.transfer.sources import Mirrors
+    from zoo_cli.transfer.sources import Kind, Mirrors
     from zoo_cli.transfer.store import Store
     from zoo_cli.trust.seen import Seen
 
@@ -58,13 +60,46 @@ class Supply:
     listen: Listener
 
     def confirmed(self, plan: Plan, machine: Machine) -> Plan:
-        """The plan with its wheels as their pages have them today.
+        """The plan with its wheels as their pages have them today, and projects of the package index as files of it.
 
         Raises:
             WheelGone: a page does not offer one any more.
+            NotAtSource: the package index does not have a version.
+            ZooError: of the transfer: the package index did not answer.
         """
         pins = {pin.project: self.confirm(pin, _wanted(pin, plan, machine)) for pin in plan.fetched}
+        if plan.unbound and not self.settings.offline:
+            prefix = machine.python.prefix if machine.python and not machine.is_described else ""
+            index = user_index(prefix=prefix)
+            pins |= {pin.project: self.bind(pin, _wanted(pin, plan, machine), index) for pin in plan.unbound}
         return replace(plan, pins=tuple(pins.get(pin.project, pin) for pin in plan.pins))
+
+    def bind(self, pin: Pin, target: WheelTarget, index: UserIndex) -> Pin:
+        """The pin as a file of its own source: the first of the user's indexes, in their order, that has the project.
+
+        A later index, or a page of wheels, never gets to offer another file under the same name; also not when the
+        first one does not answer.
+
+        Raises:
+            NotAtSource: none has the project, or the one that has it lacks the version.
+            ZooError: of the transfer.
+        """
+        from zoo_cli.packages.pages import read_project
+        from zoo_cli.transfer.addresses import redacted
+
+        roots = (index.index_url or PYPI, *index.extra_urls)
+        for root in roots:
+            page = f"{root.rstrip('/')}/{pin.project}/"
+            links = read_project(self.mirrors.addresses(page, "package-index"), self.settings)
+            if links is None:
+                continue
+            link = _best(tuple(files_of(links, pin.version)), target)
+            if link is None:
+                raise NotAtSource(pin.project, pin.version, redacted(page))
+            return replace(
+                pin, urls=(link.url,), sha256=link.sha256, size_bytes=link.size_bytes, page=page, source=redacted(page)
+            )
+        raise NotAtSource(pin.project, pin.version, redacted(roots[-1]))
 
     def confirm(self, pin: Pin, target: WheelTarget) -> Pin:
         """The pin as its page has it today: exact file, digest; as the index has it when the page cannot be read.
@@ -109,11 +144,19 @@ class Supply:
         if url.startswith("file:"):
             return Path(unquote(urlsplit(url).path))
         digest = parse_sha256(pin.sha256) if pin.sha256 else self.seen.digest_of(url)
-        received = self.file(pin.file_name, pin.urls, digest, pin.size_bytes)
+        kind: Kind = "package-index" if pin.kind == "registry" else "wheels"
+        received = self.file(pin.file_name, pin.urls, digest, pin.size_bytes, kind)
         self.seen.record(url, received.sha256)
         return received.path
 
-    def file(self, name: str, urls: tuple[str, ...], digest: Sha256 | None, size_bytes: int | None = None) -> Received:
+    def file(
+        self,
+        name: str,
+        urls: tuple[str, ...],
+        digest: Sha256 | None,
+        size_bytes: int | None = None,
+        kind: Kind = "wheels",
+    ) -> Received:
         """A wheel by its addresses and, where it is known, its digest.
 
         Raises:
@@ -122,7 +165,7 @@ class Supply:
         from zoo_cli.transfer.fetch import fetch
         from zoo_cli.transfer.sources import Wanted
 
-        wanted = Wanted(name, self.mirrors.all_addresses(urls, "wheels"), size_bytes, digest)
+        wanted = Wanted(name, self.mirrors.all_addresses(urls, kind), size_bytes, digest)
         place = wheel_place(self.store.root, urls[0])
         return fetch(wanted, place, self.settings, self.listen, store=self.store, replace=True)
 
@@ -132,7 +175,7 @@ def _wanted(pin: Pin, plan: Plan, machine: Machine) -> WheelTarget:
     build = plan.stack.cell.torch
     python = machine.python.version if machine.python else python_of(plan.python)
     tags = tags_for(plan.python, machine.platform, machine.libc)
-    if pin.project in TORCH_FAMILY:
+    if pin.kind == "registry" or pin.project in TORCH_FAMILY:
         return WheelTarget(pin.project, python, tags, pin.version)
     return WheelTarget(pin.project, python, tags, pin.version, build.version, build.variant, needs_ops=True)
 
@@ -146,9 +189,20 @@ def _link_of(pin: Pin, links: Sequence[Link], target: WheelTarget) -> Link | Non
     """The link of a pin's file; where no file name is known, of the wheel that fits the target best."""
     if pin.file_name.endswith(".whl"):
         return next((link for link in links if link.filename == pin.file_name), None)
+    return _link_of_best(links, target)
+
+
+def _link_of_best(links: Sequence[Link], target: WheelTarget) -> Link | None:
+    """The wheel that fits the target best; the first of equals."""
     fitting = ((fits(link, target), link) for link in links if link.filename.endswith(".whl"))
     ranked = [(found.rank, number, link) for number, (found, link) in enumerate(fitting) if isinstance(found, Fits)]
     return min(ranked)[2] if ranked else None
+
+
+def _best(files: Sequence[Link], target: WheelTarget) -> Link | None:
+    """The wheel that fits best, else the source archive; None when the target can take neither."""
+    archives = (link for link in files if not link.filename.endswith(".whl"))
+    return _link_of_best(files, target) or next(archives, None)
 
 
 def wheel_place(cache: Path, url: str) -> Path:

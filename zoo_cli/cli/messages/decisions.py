@@ -10,6 +10,7 @@ from zoo_cli.catalog.compat import OpsWheels
 from zoo_cli.cli.findings_view import seen_as, sentence
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.packages.arrivals import WheelUnfit
+from zoo_cli.packages.binding import NotAtSource, UnplannedProject
 from zoo_cli.packages.explain import NoSolution, Way
 from zoo_cli.packages.install import ExternallyManaged, NeedsConsent, NotWritable, OpsBroken
 from zoo_cli.packages.reasons import Reason
@@ -366,4 +367,27 @@ def wheel_unfit(error: WheelUnfit) -> Message:
         f"the wheel of {error.pin.project} {error.pin.version} cannot work here; nothing was installed",
         (sentence(error.finding), *((f"it would show as: {seen}",) if seen else ())),
         (WayOut("What else there is", shlex.join(("zoo", "explain", *words[2:]))),),
+    )
+
+
+@describe.register
+def not_at_source(error: NotAtSource) -> Message:
+    """The source of a project does not have what was planned; other indexes are not asked."""
+    return Message(
+        f"{error.project} {error.version} is not where it comes from",
+        (f"source  {error.source}", "no other index or page is asked for it: whoever owns that could own the name"),
+        (
+            WayOut("See what the source has", f"pip index versions {shlex.quote(error.project)}"),
+            WayOut("Name another package index", "export UV_DEFAULT_INDEX=https://HOST/simple"),
+        ),
+    )
+
+
+@describe.register
+def unplanned_project(error: UnplannedProject) -> Message:
+    """An ordinary package needs a project that only zoo may choose."""
+    return Message(
+        f"something asks for {error.project}, which zoo takes from its own source only, and only when it is planned",
+        error.lines,
+        (WayOut("Plan it, too", shlex.join((*error.words, error.project))),),
     )

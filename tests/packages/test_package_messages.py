@@ -6,6 +6,7 @@ import pytest
 
 from zoo_cli.cli.messages import message_for
 from zoo_cli.errors import ZooError
+from zoo_cli.packages.binding import NotAtSource, UnplannedProject
 from zoo_cli.packages.builder import BuiltWrong, CannotBuild
 from zoo_cli.packages.executor import DirectoryInUse, NoInstaller, StepFailed
 from zoo_cli.packages.findlinks import NotAListing
@@ -26,6 +27,8 @@ PROBLEMS = tuple(Problem("record-mismatch", f"file{number} is not what RECORD pr
         (StepFailed("make it", "nope", -1, ("No such file",), None), "could not start: nope", None),
         (NoInstaller("env/bin/python", "no uv"), "no uv", "python -m pip install uv"),
         (DirectoryInUse("/me/thesis", "it is not empty"), "not empty", "zoo install PACKAGE --env /me/thesis-zoo"),
+        (NotAtSource("mmdet", "3.3.0", "https://h/simple/mmdet/"), "no other index", "pip index versions mmdet"),
+        (UnplannedProject("mmcv", ("x needs it",), ("zoo", "install", "y")), "x needs it", "zoo install y mmcv"),
         (NotAListing("https://h/x", "a login page"), "a login page", None),
         (NoSuchPlace("/nowhere", "there is no such directory"), "/nowhere", None),
         (BadWheelName("x.whl", "has not the parts"), "has not the parts", None),

@@ -91,7 +91,7 @@ def kept_out(lines: Sequence[str], given: Sequence[str]) -> str | None:
     """The project whose constraint an installer ran into, by what it said; None when it failed for another reason."""
     names = [each.removesuffix("<0") for each in given if each.endswith("<0")]
     text = "\n".join(lines)
-    return next((name for name in names if re.search(rf"(?<![\w.-]){re.escape(name)}<0(?!\d)", text)), None)
+    return next((name for name in names if re.search(rf"(?<![\w.-]){re.escape(name)}<0(?![\d.])", text)), None)
 
 
 def files_of(links: Sequence[Link], wanted: str) -> Iterator[Link]:

@@ -17,6 +17,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.indexes import UserIndex, clean_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     LineListener = Callable[[str], None]
 
@@ -163,6 +164,15 @@ class Installer:
         if self.kind == "uv":
             return (*self.argv, "pip", "install", "--no-config", "--python", self.python)
         return (*self.argv, "install")
+
+
+@contextlib.contextmanager
+def constraints_file(lines: Sequence[str]) -> Iterator[Path]:
+    """A file with one constraint a line, as long as an installer needs it."""
+    with tempfile.TemporaryDirectory(prefix="zoo-limits-") as folder:
+        path = Path(folder, "limits.txt")
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        yield path
 
 
 def find_installer(python: str, *, version: str = "", prefer: str | None = None) -> Installer:

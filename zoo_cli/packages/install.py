@@ -7,14 +7,12 @@ sees them; ordinary dependencies are left to uv or pip under the plan's bounds.
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.binding import UnplannedProject, kept_out
-from zoo_cli.packages.executor import Installer, Step, StepFailed, find_installer, run_step
+from zoo_cli.packages.executor import Installer, Step, StepFailed, constraints_file, find_installer, run_step
 from zoo_cli.packages.grid import is_cuda
 from zoo_cli.packages.indexes import user_index
 from zoo_cli.packages.plan import COMPANIONS
@@ -23,6 +21,7 @@ from zoo_cli.packages.problem import TORCH_FAMILY
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from zoo_cli.machine.facts import Interpreter
     from zoo_cli.packages.arrivals import Arrival, Judge
@@ -202,9 +201,7 @@ def _finish(plan: Plan, work: Work, installer: Installer, requirements: tuple[st
         UnplannedProject: an ordinary dependency needs one.
         StepFailed: anything else.
     """
-    with tempfile.TemporaryDirectory(prefix="zoo-limits-") as folder:
-        bounds = Path(folder, "limits.txt")
-        bounds.write_text("".join(f"{limit}\n" for limit in plan.limits), encoding="utf-8")
+    with constraints_file(plan.limits) as bounds:
         steps = _arriving(plan, installer, requirements, constraints=bounds)
         for step in steps:
             try:

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from zoo_cli.atomic import write_whole
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.packages.executor import NoInstaller, Step, find_uv, run_step
+from zoo_cli.packages.executor import NoInstaller, Step, constraints_file, find_uv, run_step
 from zoo_cli.packages.indexes import user_index
 from zoo_cli.packages.lockfile import (
     FILE_NAME,
@@ -173,10 +173,9 @@ def _resolve(words: Sequence[str], limits: Sequence[str], machine: Machine, say:
     assert python is not None
     if not uv:
         raise NoInstaller(python.executable, "a lock needs uv, which resolves for other machines, too")
-    with tempfile.TemporaryDirectory(prefix="zoo-lock-") as folder:
-        wanted, bounds, answer = (Path(folder, name) for name in ("wanted.txt", "limits.txt", "pylock.toml"))
+    with tempfile.TemporaryDirectory(prefix="zoo-lock-") as folder, constraints_file(limits) as bounds:
+        wanted, answer = Path(folder, "wanted.txt"), Path(folder, "pylock.toml")
         wanted.write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
-        bounds.write_text("".join(f"{word}\n" for word in limits), encoding="utf-8")
         target = (
             ("--python-version", python.version, "--python-platform", _platform(machine))
             if machine.is_described

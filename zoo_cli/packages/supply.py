@@ -72,7 +72,13 @@ class Supply:
             prefix = machine.python.prefix if machine.python and not machine.is_described else ""
             index = user_index(prefix=prefix)
             pins |= {pin.project: self.bind(pin, _wanted(pin, plan, machine), index) for pin in plan.unbound}
-        return replace(plan, pins=tuple(pins.get(pin.project, pin) for pin in plan.pins))
+        limits = tuple(self._mirrored(limit) for limit in plan.limits)
+        return replace(plan, pins=tuple(pins.get(pin.project, pin) for pin in plan.pins), limits=limits)
+
+    def _mirrored(self, limit: str) -> str:
+        """A constraint whose address, if it has one, is that of the mirror asked first."""
+        name, is_address, url = limit.partition(" @ ")
+        return f"{name} @ {self.mirrors.addresses(url, 'wheels')[0]}" if is_address else limit
 
     def bind(self, pin: Pin, target: WheelTarget, index: UserIndex) -> Pin:
         """The pin as a file of its own source: the first of the user's indexes, in their order, that has the project.

@@ -70,6 +70,7 @@ EDGES = {
     "packages/snapshot.py": "links to the files of an environment",
     "packages/journal.py": "the journal of an environment and its lock",
     "packages/executor.py": "uv and pip as child processes, their logs",
+    "packages/environments.py": "directories of new environments and the lock on them",
     "packages/smoke.py": "a child of the target interpreter",
     "packages/ops_child.py": "runs inside the target interpreter",
     "packages/builder.py": "compilers as child processes, build directories, the cache of built wheels",

@@ -86,7 +86,7 @@ def test_requirements_come_from_the_users_index(installer: Installer, python: st
     assert not any("secret" in line for line in (*lines, *done.tail))
     assert done.log is not None
     assert "secret" not in done.log.read_text()
-    assert done.log.read_text().splitlines() == lines
+    assert done.log.read_text().splitlines() == [f"$ {step.command}", *lines]
     run_step(installer.uninstall(["tiny"]))
 
 
@@ -226,5 +226,5 @@ def test_each_step_has_a_log_of_its_own_and_old_ones_go(state: Path) -> None:
     for number in range(250):
         (state / "logs" / f"2020-01-01T00-00-00-1-{number:03}.log").write_text("old")
     logs = {run_step(Step((sys.executable, "-c", f"print({number})"))).log for number in range(3)}
-    assert sorted(path.read_text() for path in logs if path) == ["0\n", "1\n", "2\n"]
+    assert sorted(path.read_text().splitlines()[1] for path in logs if path) == ["0", "1", "2"]
     assert len(list((state / "logs").iterdir())) <= 203

@@ -232,6 +232,24 @@ def test_an_environment_is_made_where_there_is_none(there: Loopback, tmp_path: P
     assert "torch-2.6.0+cpu.dist-info" in there.installed(tmp_path / "new/bin/python")
 
 
+@pytest.mark.slow  # as above
+def test_a_first_install_that_fails_leaves_no_environment(there: Loopback, tmp_path: Path) -> None:
+    needy = write_wheel(
+        tmp_path / "needy", "torch", "2.6.0+cpu", tag=f"{TAG}-{TAG}-linux_x86_64",
+        files={"torch/version.py": VERSION_FILE}, requires=["not-to-be-found-anywhere"],
+    )  # fmt: skip
+    there.wheels["torch"] = needy.read_bytes()
+    there.publish()
+    (tmp_path / "empty").mkdir()
+    for name in ("new", "empty"):
+        ran = there.install("--env", tmp_path / name)
+        assert (ran.code, "error[step-failed]" in ran.err) == (1, True), ran.err
+    assert not (tmp_path / "new").exists()
+    assert not list((tmp_path / "empty").iterdir())
+    there.install("--env", tmp_path / "new", "--no-rollback")
+    assert (tmp_path / "new/pyvenv.cfg").is_file()
+
+
 def test_a_foreign_directory_is_not_made_an_environment(there: Loopback, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full/thesis.tex").write_text("precious")

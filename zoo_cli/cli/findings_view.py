@@ -61,6 +61,7 @@ _SENTENCES = {
     "wall": "{found}: {project} needs {needs}{range} ({fact})",
     "some-files": "{project} and {needs} {found}: {fact}",
     "numpy-abi": "{project} {version} was compiled for numpy 1; numpy {numpy} is installed ({file})",
+    "unsound": "{why}",
     "cached-op-less": "{tool}'s cache has {wheel} without compiled ops; {tool} would install it again",
 }
 _NO_OPS = "ModuleNotFoundError: No module named '{package}._ext'"

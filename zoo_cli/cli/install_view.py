@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from zoo_cli.cli import plan_view
 from zoo_cli.cli.text import printable
 from zoo_cli.packages import install as flow
+from zoo_cli.packages.offers import unsuited
 
 if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
@@ -42,12 +43,13 @@ def show(console: Console, plan: Plan, target: Target, offers: Offers) -> None:
     if console.verbose:
         for line in plan_view.wall_lines(plan):
             console.say(line)
-    if offers.rejected:
-        counts = Counter(wheel.code for wheel in offers.rejected)
+    not_taken = (*offers.rejected, *unsuited(offers, plan.stack.cell.torch.version, plan.variant))
+    if not_taken:
+        counts = Counter(wheel.code for wheel in not_taken)
         told = ", ".join(f"{count} {code}" for code, count in sorted(counts.items()))
         console.say(f"Not taken from the pages you named: {told}" + ("" if console.verbose else " (-v lists them)"))
     if console.verbose:
-        for wheel in offers.rejected:
+        for wheel in not_taken:
             why = f"{wheel.code} ({wheel.found}; wanted {wheel.wanted})"
             console.say(f"  not taken: {printable(f'{wheel.filename}: {why}')}")
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _EVERY_SECONDS = 30.0
 _EVERY_PERCENT = 10
 _LABEL_CELLS = 36
+_HINT = "\0"  # a child's last words; no file is called so
 _ALL = ""  # the bar of all files together; no file is called so
 
 EVIDENCE = {
@@ -82,6 +83,7 @@ class Progress:
         self._flows: dict[str, _Flow] = {}
         self._bars: dict[str, tqdm[NoReturn]] = {}
         self._whole: _Whole | None = None
+        self._heard_at = time.monotonic()
 
     def expect(self, files: int, size_bytes: int | None) -> None:
         """Says that several files will come: each finished one is counted, and one bar or line tells of all.
@@ -111,6 +113,7 @@ class Progress:
         """One line about what was done, above the bars; nothing when quiet."""
         if self._is_silent:
             return
+        self._end_bar(_HINT)
         for bar in self._bars.values():
             bar.clear()
         if warn:
@@ -119,6 +122,25 @@ class Progress:
             self._console.say(f"  {printable(text)}")
         for bar in self._bars.values():
             bar.refresh()
+
+    def hear(self, line: str) -> None:
+        """A line of a child process: all of them with -v, else the last one now and then, as a sign of life."""
+        now = time.monotonic()
+        if self._console.verbose:
+            self.step(f"  {line}")
+        elif line.strip() and self._has_lines and now - self._heard_at >= _EVERY_SECONDS:
+            self._heard_at = now
+            self.step(f"  {line.strip()}")
+        elif line.strip() and self._has_bars:
+            self._hint(line.strip())
+
+    def _hint(self, line: str) -> None:
+        """Shows a line on the terminal until something else is shown."""
+        from tqdm import tqdm
+
+        if _HINT not in self._bars:
+            self._bars[_HINT] = tqdm(bar_format="{desc}", file=self._console.err, leave=False, dynamic_ncols=True)
+        self._bars[_HINT].set_description_str(f"    {printable(line, 60)}")
 
     def _started(self, event: Started) -> None:
         known = self._flows.get(event.name)

@@ -63,32 +63,37 @@ def apply_lock(
     lock, how = locks[path], replace(how, shown=path)
     if len(locks) > 1 and not console.json:
         console.say(f"{printable(path)} is for this machine.")
-    _decided(lock, target, how)  # before an environment is made
-    if not how.dry_run:
-        target = _ready(console, catalog, target, how)
-    decided = _decided(lock, target, how)
-    if not console.json:
-        for line in step_lines(_steps(decided)):
-            console.say(printable(line))
-    if not how.dry_run and (decided.arrivals or decided.leaving):
-        _consent(console, decided, how)
-        _apply(console, catalog, decided, target, how, fetcher)
+    decided = _decided(lock, target, how)  # before an environment is made
+    if how.dry_run:
+        _show(console, decided)
+    else:
+        with target.made(console, keep_failed=how.no_rollback) as python:
+            target = _ready(console, catalog, target, python, how)
+            decided = _decided(lock, target, how)
+            _show(console, decided)
+            if decided.arrivals or decided.leaving:
+                _consent(console, decided, how)
+                _apply(console, catalog, decided, target, how, fetcher)
     _tell(console, decided, how)
 
 
-def _ready(console: Console, catalog: sqlite3.Connection, target: Target, how: Applying) -> Target:
+def _show(console: Console, decided: Sync) -> None:
+    for line in [] if console.json else step_lines(_steps(decided)):
+        console.say(printable(line))
+
+
+def _ready(console: Console, catalog: sqlite3.Connection, target: Target, python: str, how: Applying) -> Target:
     """The target with its environment made, fit to be changed, and nothing half done in it."""
     from zoo_cli.packages.install import check_target
     from zoo_cli.packages.journal import journal_of
 
-    made = target.make(console)
     if target.environment:
-        target = find_target(catalog, console, python=made)
+        target = find_target(catalog, console, python=python)
     here = target.machine.python
     assert here is not None
     check_target(here, how.words)
     if settle(console, journal_of(here), yes=how.yes):
-        target = find_target(catalog, console, python=made)
+        target = find_target(catalog, console, python=python)
     return target
 
 
@@ -118,7 +123,8 @@ def _apply(
             fetch=fetcher(progress),
             inspect=lambda package, path: _inspect(known, package, path),
             check=lambda names: _check(known, here.executable, names, how.words),
-            say=lambda line: console.say(f"    {printable(line)}") if console.verbose else None,
+            tell=progress.step,
+            say=progress.hear,
         )
         sync(decided, here, work)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
 
+from zoo_cli.cli.text import printable
+
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from zoo_cli.cli.console import Console
@@ -32,15 +35,18 @@ class Target:
             return f"new environment {self.environment}"
         return self.executable or "the described machine"
 
-    def make(self, console: Console) -> str:
-        """The target's interpreter, after making its environment if there is none yet."""
-        from zoo_cli.packages.executor import make_environment
+    @contextmanager
+    def made(self, console: Console, *, keep_failed: bool = False) -> Iterator[str]:
+        """The target's interpreter; an environment that is made for it goes again when the work inside fails."""
+        from zoo_cli.packages.environments import new_environment
 
         if self.environment is None:
             assert self.executable is not None
-            return self.executable
-        say = console.say if console.verbose else None
-        return make_environment(self.environment, self.base, say)
+            yield self.executable
+            return
+        say = (lambda line: console.say(f"    {printable(line)}")) if console.verbose else None
+        with new_environment(self.environment, self.base, say, keep_failed=keep_failed) as python:
+            yield python
 
 
 def find_target(
@@ -64,7 +70,7 @@ def find_target(
     if environment is None:
         interpreter, origin = reader.interpreter(python)
         return Target(reader.machine(interpreter, origin), interpreter.executable)
-    if is_there(environment / "pyvenv.cfg"):
+    if is_there(environment / "pyvenv.cfg") and not is_there(environment / ".zoo" / "making"):
         interpreter, origin = reader.interpreter(str(environment))
         return Target(reader.machine(interpreter, "--env"), interpreter.executable)
     base, _origin = reader.interpreter(python)

@@ -15,6 +15,7 @@ from zoo_cli.machine.cuda import variant_to_cuda
 from zoo_cli.machine.facts import Distribution, Interpreter, Machine, TorchFacts
 from zoo_cli.packages.compiled import Place, refusal
 from zoo_cli.packages.evidence import TorchLibraries, evidence_of
+from zoo_cli.packages.findings import FAIL, Finding
 from zoo_cli.packages.wheels import normalise
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from zoo_cli.catalog.entries import Matrix, Project
     from zoo_cli.packages.evidence import OpsEvidence
-    from zoo_cli.packages.findings import Finding
     from zoo_cli.packages.plan import Pin, Plan
     from zoo_cli.packages.supply import Supply
     from zoo_cli.trust.wheel import WheelReport
@@ -41,6 +41,7 @@ class WheelUnfit(ZooError):
     pin: Pin
     finding: Finding  # what speaks against it, as check-env would say it once it is installed
     words: tuple[str, ...] = ()  # the command as typed; set by who has it
+    cause: ZooError | None = None  # what is to be told when no other wheel can stand for it: not what it says, gone
 
 
 class Arrival(NamedTuple):
@@ -141,16 +142,13 @@ def arrive(plan: Plan, supply: Supply, judge: Judge) -> tuple[Arrival, ...]:
     """Fetches, inspects and judges every wheel of a plan that zoo fetches itself.
 
     Raises:
-        ZooError: of the transfer and of wheel inspection; `WheelUnfit` of a wheel that cannot work.
+        ZooError: of the transfer; `WheelUnfit` of a wheel that is not there, is not what it says, or cannot work.
     """
-    from zoo_cli.trust.wheel import inspect_wheel, require_sound
-
     arrived: list[Arrival] = []
     pins = {pin.project: pin for pin in plan.fetched}
     torch = judge.torch_that_stays(plan)
     for pin in sorted(pins.values(), key=lambda pin: pin.project == "torch"):
-        path = supply.wheel(pin)
-        report = require_sound(inspect_wheel(path)) if path.suffix == ".whl" else None
+        path, report = _received(pin, supply)
         if report:
             judge.require_fit(plan, pin, report, torch)
         arrived.append(Arrival(pin.project, path, report))
@@ -161,3 +159,28 @@ def arrive(plan: Plan, supply: Supply, judge: Judge) -> tuple[Arrival, ...]:
             if each.report:
                 judge.require_fit(plan, pins[each.project], each.report, torch)
     return tuple(arrived)
+
+
+def _received(pin: Pin, supply: Supply) -> tuple[Path, WheelReport | None]:
+    """The file of a pin, fetched; a wheel is inspected.
+
+    Raises:
+        ZooError: of the transfer; `WheelUnfit` when the page's wheel is not there, or not what it says.
+    """
+    from zoo_cli.transfer.failures import HttpFailed
+    from zoo_cli.trust.wheel import UnreadableWheel, UnsoundWheel, inspect_wheel, require_sound
+
+    cause: ZooError
+    try:
+        path = supply.wheel(pin)
+        return path, require_sound(inspect_wheel(path)) if path.suffix == ".whl" else None
+    except UnsoundWheel as error:
+        why, cause = f"{error.problems[0].code}: {error.problems[0].detail}", error
+    except UnreadableWheel as error:
+        why, cause = f"it cannot be read: {error.reason}", error
+    except HttpFailed as error:
+        if error.status not in (404, 410):
+            raise
+        why, cause = f"the server answers {error.status} {error.reason}".rstrip(), error
+    values = (("file", pin.file_name), ("why", why))
+    raise WheelUnfit(pin, Finding(FAIL, "Installed", pin.project, "unsound", values), cause=cause) from cause

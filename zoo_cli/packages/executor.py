@@ -27,6 +27,8 @@ from typing import TYPE_CHECKING
 from zoo_cli.directories import state_directory
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.indexes import UserIndex, clean_environment
+from zoo_cli.packages.request import check_choices
+from zoo_cli.packages.trees import OWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -181,21 +183,25 @@ def find_installer(python: str, *, version: str = "", prefer: str | None = None)
     Args:
         python: path of the target interpreter.
         version: its Python version; uv is not asked for 3.7 and older.
-        prefer: "uv" or "pip" to allow only that one.
+        prefer: "uv" or "pip" to allow only that one; else what ZOO_INSTALLER says.
 
     Raises:
         NoInstaller: there is none.
+        UnknownChoice: ZOO_INSTALLER is something else.
     """
+    prefer = prefer or os.environ.get("ZOO_INSTALLER") or None
+    check_choices("ZOO_INSTALLER", [prefer] if prefer else [], ("pip", "uv"))
     is_old = re.match(r"3\.[0-7](\.|\Z)", version) is not None
     if prefer != "pip" and not is_old and (uv := find_uv()):
         return Installer("uv", (uv,), python)
     if prefer == "uv":
-        raise NoInstaller(python, "uv was asked for and is not there")
+        why = f"does not serve Python {version}" if is_old else "is not there"
+        raise NoInstaller(python, f"uv was asked for and {why}")
     pip = (python, "-I", "-m", "pip")
     if _answers((*pip, "--version")):
         return Installer("pip", pip, python)
     if _answers((python, "-I", "-m", "ensurepip", "--version")):
-        first = Step((python, "-I", "-m", "ensurepip", "--default-pip"), {}, "the target has no pip")
+        first = Step((python, "-I", "-m", "ensurepip", "--default-pip"), {}, "give the target a pip")
         return Installer("pip", pip, python, (first,))
     raise NoInstaller(python, "no uv, and the target has neither pip nor ensurepip")
 
@@ -231,7 +237,7 @@ def make_environment(directory: Path, python: str | None = None, listen: LineLis
     """
     interpreter = directory / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     try:
-        if directory.is_dir() and any(directory.iterdir()):
+        if directory.is_dir() and any(each.name != OWN for each in directory.iterdir()):
             if (directory / "pyvenv.cfg").is_file() and interpreter.exists():
                 return str(interpreter.absolute())
             raise DirectoryInUse(str(directory), "it is not empty and not a virtual environment")
@@ -245,7 +251,7 @@ def make_environment(directory: Path, python: str | None = None, listen: LineLis
     if _answers((base, "-I", "-c", "import venv, ensurepip")) or not uv:
         step = Step((base, "-I", "-m", "venv", str(directory)), {}, "make the environment")
     else:
-        words = (uv, "venv", "--no-config", "--python", base, "--", str(directory))
+        words = (uv, "venv", "--no-config", "--allow-existing", "--python", base, "--", str(directory))
         step = Step(words, {"UV_PYTHON_DOWNLOADS": "never"}, "make the environment")
     run_step(step, listen)
     return str(interpreter.absolute())
@@ -276,6 +282,8 @@ def run_step(step: Step, listen: LineListener | None = None, *, held: tuple[int,
             if listen:
                 listen(line)
 
+        if stream:
+            stream.write("$ " + _CREDENTIALS.sub(r"\1***@", step.command) + "\n")
         code = _run(step, take, held)
     done = Done(code, tuple(tail), time.monotonic() - started, log)
     if code:

@@ -150,6 +150,7 @@ class Work:
     begin: Callable[[], AbstractContextManager[int]]  # the change in the environment's journal; gives its lock
     judge: Judge
     started: float  # by the clock, before the first wheel was fetched
+    tell: Callable[[str], None]  # what is being done now
     say: Callable[[str], None]  # lines of child processes
     clock: Callable[[], float]
     build: Callable[[Pin], Path]  # compiles a wheel; called for pins of kind `build`
@@ -186,7 +187,7 @@ def _change(plan: Plan, work: Work, files: Mapping[str, Path], lock: int) -> tup
         first = tuple(word for word in local if word.startswith(("torch @", "torch==", "numpy", "setuptools")))
         steps += _arriving(plan, installer, first, "install torch to build against")
     for step in steps:
-        run_step(step, work.say, held=(lock,))
+        _run(step, installer, work, lock)
     for pin in builds:
         path = work.build(pin)
         reports.append(_inspected(plan, pin, path, work.judge))
@@ -205,12 +206,18 @@ def _finish(plan: Plan, work: Work, installer: Installer, requirements: tuple[st
         steps = _arriving(plan, installer, requirements, constraints=bounds)
         for step in steps:
             try:
-                run_step(step, work.say, held=(lock,))
+                _run(step, installer, work, lock)
             except StepFailed as failed:
                 if project := kept_out(failed.lines, plan.limits):
                     raise UnplannedProject(project, failed.lines, work.words) from failed
                 raise
     return steps
+
+
+def _run(step: Step, installer: Installer, work: Work, lock: int) -> None:
+    work.tell(f"{step.reason} ({installer.kind})")
+    work.say(f"$ {step.command}")
+    run_step(step, work.say, held=(lock,))
 
 
 def _inspected(plan: Plan, pin: Pin, path: Path, judge: Judge) -> WheelReport:
@@ -225,6 +232,8 @@ def _inspected(plan: Plan, pin: Pin, path: Path, judge: Judge) -> WheelReport:
 def _check(plan: Plan, work: Work) -> OpsReport | None:
     arriving = {pin.project for pin in plan.pins if pin.action != "keep"}
     names = [ops.import_name for ops in plan.stack.ops] + [name for name in COMPANIONS if name in arriving]
+    if names:
+        work.tell(f"run the ops of {' and '.join(names)}")
     refusing = {dict(each.values)["package"] for each in plan.cautions if each.code == "relaxed-assert"}
     frameworks = sorted({each.import_name for each in plan.stack.frameworks.values()} - refusing)
     imports = [*names, *frameworks] if names else []

@@ -8,13 +8,24 @@ cell of that torch another address.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from zoo_cli.catalog.entries import OpsWheels, Origin
 from zoo_cli.packages.problem import INSTALLED, TORCH_FAMILY, USER_PAGE
-from zoo_cli.packages.versions import public
-from zoo_cli.packages.wheels import Fits, Rejected, WheelTarget, fits, parse_wheel_name, tags_for
+from zoo_cli.packages.versions import minor, public
+from zoo_cli.packages.wheels import (
+    Fits,
+    Rejected,
+    WheelTarget,
+    fits,
+    normalise,
+    parse_wheel_name,
+    same_variant,
+    tags_for,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,7 +67,10 @@ def read_offers(
     tags = tags_for(python.tag, machine.platform, machine.libc) if python else ()
     for link in links:
         project = _project_of(link, projects)
-        if project is None or python is None:
+        if python is None:
+            continue
+        if project is None:
+            rejected += _source(link, projects)
             continue
         target = WheelTarget(project.name, python.version, tags, needs_ops=project.kind == "ops")
         found = fits(link, target)
@@ -76,6 +90,27 @@ def _project_of(link: Link, projects: Mapping[str, Project]) -> Project | None:
     name = link.filename.split("-")[0].replace("_", "-").replace(".", "-").lower()
     project = projects.get(name)
     return project if project and (project.kind == "ops" or name in TORCH_FAMILY) else None
+
+
+def _source(link: Link, projects: Mapping[str, Project]) -> list[Rejected]:
+    """The refusal of an sdist of a project with compiled ops: an installer would compile it unasked."""
+    stem = re.match(r"(.+)-[^-]+\.(?:tar\.gz|zip)\Z", link.filename)
+    project = projects.get(normalise(stem[1])) if stem else None
+    if project is None or project.kind != "ops":
+        return []
+    return [Rejected(link.filename, "not-a-wheel", "an sdist", f"a wheel; compile it with --build {project.name}")]
+
+
+def unsuited(offers: Offers, torch: str, variant: str) -> tuple[Rejected, ...]:
+    """Offered wheels that were built for another torch or CUDA than the plan has."""
+    found = []
+    for row in offers.rows:
+        name = unquote((row.file_url or row.page_url).rpartition("/")[2])
+        if row.torch != minor(torch):
+            found.append(Rejected(name, "other-torch", row.torch, minor(torch)))
+        elif not same_variant(row.variant, variant):
+            found.append(Rejected(name, "other-variant", row.variant, variant))
+    return tuple(found)
 
 
 def _row(

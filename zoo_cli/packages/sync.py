@@ -252,7 +252,8 @@ class Work:
     fetch: Callable[[LockedFile], Path]  # the file of that digest
     inspect: Callable[[LockedPackage, Path], None]  # raises when the wheel is unsound
     check: Callable[[Collection[str]], None]  # raises when compiled ops among the projects do not work
-    say: Callable[[str], None]
+    tell: Callable[[str], None]  # what is being done now
+    say: Callable[[str], None]  # lines of child processes
 
 
 def sync(decided: Sync, python: Interpreter, work: Work) -> tuple[Step, ...]:
@@ -275,6 +276,8 @@ def sync(decided: Sync, python: Interpreter, work: Work) -> tuple[Step, ...]:
         steps.append(installer.install_files([path for _package, path in files], "install the lock"))
     with work.begin() as lock:
         for step in steps:
+            work.tell(f"{step.reason} ({installer.kind})")
+            work.say(f"$ {step.command}")
             run_step(step, work.say, held=(lock,))
         work.check([each.package.project for each in decided.arrivals])
     return tuple(steps)

@@ -24,6 +24,7 @@ ENVIRONMENT = (
     ("ZOO_MIRRORS", "another mirrors.yaml instead of the one in the user's configuration directory"),
     ("ZOO_CA_BUNDLE", "PEM file of further certificate authorities to trust"),
     ("ZOO_OFFLINE", "1: make no connection (the same as --offline)"),
+    ("ZOO_INSTALLER", "uv or pip: what installs into the target (else uv where there is one, else its pip)"),
     ("ZOO_PYTHON", "the interpreter to install into, before VIRTUAL_ENV and PATH"),
     ("ZOO_DRIVER", "driver version to assume instead of the one found"),
     ("ZOO_CUDA", "newest CUDA of the user-mode driver to assume"),

@@ -147,14 +147,28 @@ def _carry_out(
     except WheelUnfit as unfit:
         unfit.words = given.words
         if not given.planner.refuse(plan, unfit):
-            raise
+            raise unfit.cause or unfit from None
         console.warn(f"{printable(unfit.pin.file_name)} is refused: {sentence(unfit.finding)}; planning without it")
+        return _planned_without(console, target, unfit, given)
     except flow.OpsBroken as broken:
         broken.ways = given.planner.ways_past(target.machine, plan, broken.failures)
         raise
-    else:
-        return None
-    return _confirmed(console, target, given.planner.plan(target.machine, given.words), given)
+    return None
+
+
+def _planned_without(console: Console, target: Target, unfit: WheelUnfit, given: Circumstances) -> tuple[Plan, Offers]:
+    """The plan without a wheel that was refused; where there is none, what was wrong with the wheel is told.
+
+    Raises:
+        ZooError: the refusal's own cause, `NoSolution`, or of confirming.
+    """
+    try:
+        planned = given.planner.plan(target.machine, given.words)
+    except NoSolution:
+        if unfit.cause:
+            raise unfit.cause from None
+        raise
+    return _confirmed(console, target, planned, given)
 
 
 def _from_bundle(
@@ -271,24 +285,26 @@ def act(console: Console, plan: Plan, target: Target, given: Circumstances) -> N
     with Progress(console) as progress:
         supply = Supply(users_store(), Seen(state_directory()), given.mirrors, settings, progress)
         arrived = arrive(plan, supply, judge)
-        python = target.make(console)
-        journal = journal_of(here, python)
+        with target.made(console, keep_failed=given.no_rollback) as python:
+            journal = journal_of(here, python)
 
-        def build(pin: Pin) -> Path:
-            return build_wheel(BuildRequest(pin.project, pin.version, python), settings, BuildProgress(progress)).path
+            def build(pin: Pin) -> Path:
+                request = BuildRequest(pin.project, pin.version, python)
+                return build_wheel(request, settings, BuildProgress(progress)).path
 
-        work = flow.Work(
-            python=python,
-            python_version=here.version,
-            words=given.words,
-            begin=lambda: changing(
-                console, journal, given.words, expected=given.installed, rollback=not given.no_rollback
-            ),
-            judge=judge,
-            started=started,
-            say=lambda line: console.say(f"    {printable(line)}") if console.verbose else None,
-            clock=console.clock,
-            build=build,
-        )
-        receipt = flow.execute(plan, arrived, work)
+            work = flow.Work(
+                python=python,
+                python_version=here.version,
+                words=given.words,
+                begin=lambda: changing(
+                    console, journal, given.words, expected=given.installed, rollback=not given.no_rollback
+                ),
+                judge=judge,
+                started=started,
+                tell=progress.step,
+                say=progress.hear,
+                clock=console.clock,
+                build=build,
+            )
+            receipt = flow.execute(plan, arrived, work)
     install_view.tell(console, receipt)

@@ -19,7 +19,8 @@ MAY_IMPORT = {
     "catalog": {"errors"},
     "packages": {"catalog", "machine", "transfer", "trust", "errors"},
     "models": {"catalog", "transfer", "trust", "errors"},
-    "cli": {"errors", "machine", "transfer", "trust", "catalog", "packages", "models"},
+    "mirror": {"transfer", "errors"},
+    "cli": {"errors", "machine", "transfer", "trust", "catalog", "packages", "models", "mirror"},
 }
 
 # Modules that may open a file, a socket or a process, or read the clock or the environment, and why.
@@ -44,6 +45,12 @@ EDGES = {
     "models/convert.py": "a locked-down child with torch, and the file it writes",
     "models/convert_child.py": "runs inside that child",
     "models/indexfiles.py": "the index directory of the maintainers",
+    "mirror/tree.py": "the directory of a mirror and its lock",
+    "mirror/s3.py": "a bucket, and the staging directory",
+    "mirror/sync.py": "the clock: a manifest every few seconds",
+    "mirror/serve.py": "sockets, threads, signals, the directory that is served",
+    "packages/mirrored.py": "reads METADATA of wheels",
+    "cli/mirroring.py": "names the directory of a mirror",
     "atomic.py": "small files, written whole",
     "directories.py": "the cache and state directories and the environment",
     "__main__.py": "the exit code of the process",

@@ -214,7 +214,7 @@ class _Run:
     def fetched(self, transfer: _Transfer) -> ReceivedFile:
         """The file of a transfer, fetched."""
         path = self.destination / transfer.place
-        return _checkpoint(transfer.file, path, self.access, self.listen, self.replace_others)
+        return fetch_model_file(transfer.file, path, self.access, self.listen, replace_others=self.replace_others)
 
     def copied(self, transfer: _Transfer) -> ReceivedFile | ZooError:
         """The file of a transfer that came to another place already."""
@@ -291,8 +291,15 @@ def _placed(config: _Ready, listen: Listener) -> PlacedConfig:
     return PlacedConfig(config.path, config.text, config.flat, config.evidence, config.already_here)
 
 
-def _checkpoint(file: ModelFile, path: Path, access: Access, listen: Listener, replace_others: bool) -> ReceivedFile:
-    """Fetches one file; what was seen before under its address must be what comes, and it must hold no code."""
+def fetch_model_file(
+    file: ModelFile, path: Path, access: Access, listen: Listener, *, replace_others: bool
+) -> ReceivedFile:
+    """Fetches one file; what was seen before under its address must be what comes, and it must hold no code.
+
+    Raises:
+        Failed, AllSourcesFailed, TookTooLong, CheckpointChanged, CheckpointRefused: The file's side.
+        DestinationExists, DestinationUnusable, NoSpace: The destination's side.
+    """
     url = file.urls[0]
     seen = access.seen.digest_of(url) if access.seen and not file.sha256 else None
     screening = Screening(file.name, access.policy) if file.role != "log" else None

@@ -15,6 +15,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,7 +80,9 @@ class UserIndex:
 
 
 def user_index(environ: Mapping[str, str] | None = None, prefix: str = "") -> UserIndex:
-    """The index that the user's variables name, else the one in pip's configuration files, else PyPI.
+    """The index that the user's variables name, else pip's configuration files, else the user's mirrors, else PyPI.
+
+    Of mirrors only one that is asked instead of PyPI counts: an installer has no other notion of a mirror.
 
     Args:
         environ: the environment; this process's own by default.
@@ -101,15 +104,28 @@ def user_index(environ: Mapping[str, str] | None = None, prefix: str = "") -> Us
             index_url, source = environ[name], name
     uvs_extra = environ.get("UV_INDEX") or environ.get("UV_EXTRA_INDEX_URL") or ""
     extra = uvs_extra or options.get("extra-index-url", "")
+    network = {key: options[key] for key in _NETWORK_KEYS if key in options}
+    if index_url is None and (mirror := _mirror_of_pypi(environ)):
+        index_url, source = mirror, "zoo mirror list"
+        if mirror.startswith("http://"):  # chosen by the user for everything; pip wants to hear it once more
+            network["trusted-host"] = f"{network.get('trusted-host', '')} {urlsplit(mirror).netloc}".strip()
     links = options.get("find-links", "").split() + re.split(r"[,\s]+", environ.get("UV_FIND_LINKS", ""))
     return UserIndex(
         index_url=index_url,
         extra_urls=tuple(extra.split()),
         find_links=tuple(dict.fromkeys(filter(None, links))),
-        network=tuple((key, options[key]) for key in _NETWORK_KEYS if key in options),
+        network=tuple(network.items()),
         are_equal=not uvs_extra,
         source=source,
     )
+
+
+def _mirror_of_pypi(environ: Mapping[str, str]) -> str | None:
+    """What the user's mirrors have instead of PyPI; None while PyPI itself may be asked."""
+    from zoo_cli.transfer.mirrors import load_mirrors
+
+    first, *others = load_mirrors((), environ).addresses(f"{PYPI}/", "package-index")
+    return None if f"{PYPI}/" in (first, *others) else first
 
 
 def clean_environment(additions: Mapping[str, str], environ: Mapping[str, str] | None = None) -> dict[str, str]:

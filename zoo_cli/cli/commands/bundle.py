@@ -11,9 +11,8 @@ import click
 from zoo_cli.cli.download_view import counted
 from zoo_cli.cli.fetching import exit_code_of, fetch_models, make_access, make_wish
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.planning import Choices, Planner, planning_options, typed
-from zoo_cli.cli.target import find_target
-from zoo_cli.cli.text import human_bytes, printable
+from zoo_cli.cli.planning import Choices, planning_options, typed
+from zoo_cli.cli.text import human_bytes
 from zoo_cli.cli.trusting import policy_of, trust_option
 
 if TYPE_CHECKING:
@@ -88,30 +87,19 @@ def _environment(
 ) -> tuple[dict[str, Any], dict[str, Path]]:
     """The section of the environment that runs the models, and its wheels by digest."""
     from zoo_cli import __version__
-    from zoo_cli.catalog.compat import read_matrix
-    from zoo_cli.cli import install_view
     from zoo_cli.cli.progress import Progress
-    from zoo_cli.directories import state_directory
-    from zoo_cli.packages.locking import make_lock
-    from zoo_cli.packages.supply import Supply
+    from zoo_cli.cli.stack_lock import lock_stack, plan_stack
     from zoo_cli.packages.wheelhouse import SECTION, environment_section
-    from zoo_cli.transfer.store import users_store
-    from zoo_cli.trust.seen import Seen
 
     options = {each.name: given[each.name] for each in fields(Choices) if each.name != "packages"}
     choices = Choices(_packages(connection, selection), **options)
-    planner = Planner(console, connection, choices)
-    target = find_target(connection, console, python=given["python"], described=given["described"])
-    machine = target.machine
-    if machine.python:  # as a new environment would be
-        machine = replace(machine, python=replace(machine.python, distributions=(), torch=None))
-    plan, offers = planner.plan(machine, typed("bundle", choices))
-    install_view.show(console, plan, target, offers)
-    say = (lambda line: console.say(f"    {printable(line)}")) if console.verbose else None
+    how = {"python": given["python"], "described": given["described"]}
+    stack = plan_stack(console, connection, choices, typed("bundle", choices), **how)
+    lock, supply = lock_stack(console, connection, stack, access.mirrors)
     with Progress(console) as progress:
-        supply = Supply(users_store(), Seen(state_directory()), access.mirrors, planner.settings, progress)
-        lock = make_lock(plan, machine, supply, read_matrix(connection, machine.platform).toolkits, say)
-        section, wheels = environment_section(lock, machine, supply, f"zoo {__version__}")
+        section, wheels = environment_section(
+            lock, stack.machine, replace(supply, listen=progress), f"zoo {__version__}"
+        )
     return {SECTION: section}, wheels
 
 

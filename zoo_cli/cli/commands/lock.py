@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,7 @@ import click
 
 from zoo_cli.cli import install_view
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.planning import Choices, Planner, planning_options, typed
-from zoo_cli.cli.target import find_target
+from zoo_cli.cli.planning import Choices, planning_options, typed
 from zoo_cli.cli.text import printable
 from zoo_cli.packages.lockfile import FILE_NAME
 
@@ -21,9 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from zoo_cli.cli.console import Console
-    from zoo_cli.cli.target import Target
     from zoo_cli.packages.lockfile import Lock
-    from zoo_cli.packages.plan import Plan
 
 _PLACE = "{machine}"  # in --output: the machine's name
 _EACH = f"pylock.{_PLACE}.toml"
@@ -129,38 +125,14 @@ def _locked(
     dry_run: bool,
 ) -> Lock | None:
     """The lock for the interpreter or the described machine; None when only the plan was to be shown."""
-    planner = Planner(console, catalog, choices)
-    target = find_target(catalog, console, python=place[0], described=place[1])
-    machine = target.machine
-    if machine.python:  # what is installed does not matter
-        target = replace(target, machine=replace(machine, python=replace(machine.python, distributions=(), torch=None)))
-    plan, offers = planner.plan(target.machine, typed("lock", choices))
-    install_view.show(console, plan, target, offers)
-    if dry_run:
-        install_view.tell_dry_run(console, plan, target)
-        return None
-    return _made(console, catalog, planner, plan, target, choices)
-
-
-def _made(
-    console: Console, catalog: sqlite3.Connection, planner: Planner, plan: Plan, target: Target, choices: Choices
-) -> Lock:
-    from zoo_cli.catalog.compat import read_matrix
-    from zoo_cli.cli.progress import Progress
-    from zoo_cli.directories import state_directory
-    from zoo_cli.packages.locking import make_lock
-    from zoo_cli.packages.supply import Supply
+    from zoo_cli.cli.stack_lock import lock_stack, plan_stack
     from zoo_cli.transfer.mirrors import load_mirrors
-    from zoo_cli.transfer.store import users_store
-    from zoo_cli.trust.seen import Seen
 
-    with Progress(console) as progress:
-        supply = Supply(
-            users_store(), Seen(state_directory()), load_mirrors(choices.mirrors), planner.settings, progress
-        )
-        say = (lambda line: console.say(f"    {printable(line)}")) if console.verbose else None
-        toolkits = read_matrix(catalog, target.machine.platform).toolkits
-        return make_lock(plan, target.machine, supply, toolkits, say)
+    stack = plan_stack(console, catalog, choices, typed("lock", choices), python=place[0], described=place[1])
+    if dry_run:
+        install_view.tell_dry_run(console, stack.plan, stack.target)
+        return None
+    return lock_stack(console, catalog, stack, load_mirrors(choices.mirrors))[0]
 
 
 def _created_by() -> str:

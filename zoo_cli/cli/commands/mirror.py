@@ -1,28 +1,41 @@
-"""`zoo mirror`: which other hosts are asked, whether they answer, and choosing them."""
+"""`zoo mirror`: which other hosts are asked, whether they answer, choosing them; and mirrors of one's own."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 
+from zoo_cli.cli.commands.mirror_serve import serve_command
+from zoo_cli.cli.commands.mirror_sync import sync_command, verify_command
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.text import human_bytes, printable
 from zoo_cli.errors import ExitCode
 from zoo_cli.transfer.mirrors import UnknownMirror, load_mirrors, parse_option, read_user_file, write_mirrors
+from zoo_cli.transfer.sources import Rule
 
 if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
     from zoo_cli.transfer.probe import Probe
-    from zoo_cli.transfer.sources import Mirrors, Order, Rule
+    from zoo_cli.transfer.sources import Mirrors, Order
 
+_USED = "zoo mirror use "  # how the source of a rule for a mirror of one's own begins
 _KINDS = ("wheels", "checkpoints", "configs", "package-index")
 
 
 @click.group("mirror", epilog="Example: zoo mirror use --region cn")
 def command() -> None:
-    """Which other hosts are asked. A mirror can deny or delay a file, never change one whose digest is known."""
+    """Which other hosts are asked, and mirrors of your own.
+
+    A mirror can deny or delay a file, never change one whose digest is known.
+    """
+
+
+command.add_command(sync_command)
+command.add_command(verify_command)
+command.add_command(serve_command)
 
 
 @command.command("list")
@@ -58,16 +71,26 @@ def _rows(mirrors: Mirrors) -> list[tuple[str, str, str, Rule]]:
     return [*asked, *(("known", each.name, each.region, each.rule) for each in free)]
 
 
-@command.command("use", epilog="Examples: zoo mirror use sjtu-pytorch; zoo mirror use --region cn")
-@click.argument("names", nargs=-1, metavar="[NAME...]")
+@command.command(
+    "use", epilog="Examples: zoo mirror use sjtu-pytorch; zoo mirror use --region cn; zoo mirror use http://lab:8000/"
+)
+@click.argument("names", nargs=-1, metavar="[NAME|URL...]")
 @click.option("--region", metavar="CODE", help="All known mirrors near there, such as cn.")
-@click.option("--none", "nothing", is_flag=True, help="None of the known mirrors.")
+@click.option("--none", "nothing", is_flag=True, help="None of the known mirrors, and none by its URL.")
+@click.option(
+    "--order", type=click.Choice(["before", "instead"]), default="instead", show_default=True,
+    help="A mirror by its URL: before the original hosts, or everything from it.",
+)  # fmt: skip
 @common_options
 @pass_console
-def use_command(console: Console, names: tuple[str, ...], region: str | None, nothing: bool) -> None:
-    """Ask known mirrors before the original hosts; they are asked in this order."""
+def use_command(console: Console, names: tuple[str, ...], region: str | None, nothing: bool, order: str) -> None:
+    """Ask known mirrors before the original hosts, in this order; or take everything from one of your own.
+
+    URL is the address or directory of a mirror that zoo mirror sync made.
+    """
     if bool(names) + (region is not None) + nothing != 1:
         raise click.UsageError("Name mirrors, or a region with --region, or --none.")
+    places, names = tuple(filter(_is_place, names)), tuple(name for name in names if not _is_place(name))
     mirrors = load_mirrors(environ=console.environ)
     there = tuple(dict.fromkeys(each.name for each in mirrors.known))
     if region is not None:
@@ -77,7 +100,37 @@ def use_command(console: Console, names: tuple[str, ...], region: str | None, no
     for name in names:
         if name not in there:
             raise UnknownMirror(name, there)
-    _write(console, replace(read_user_file(console.environ), used=tuple(dict.fromkeys(names))), "use")
+    mine = read_user_file(console.environ)
+    others = tuple(rule for rule in mine.rules if not rule.source.startswith(_USED))
+    own = tuple(rule for place in places for rule in _own_rules(console, place, cast("Order", order)))
+    _write(console, replace(mine, rules=(*others, *own), used=tuple(dict.fromkeys(names))), "use")
+
+
+def _is_place(text: str) -> bool:
+    return "://" in text or text.startswith(("/", "./", "../", "file:"))
+
+
+def _own_rules(console: Console, place: str, order: Order) -> tuple[Rule, ...]:
+    """The rules that lead everything to a mirror of one's own, after a look at its manifest.
+
+    Raises:
+        BadMirror: There is none.
+        Failed: It cannot be reached.
+    """
+    from zoo_cli.mirror.manifest import MAX_BYTES, NAME, read_manifest
+    from zoo_cli.transfer.addresses import local_path
+    from zoo_cli.transfer.documents import read_document
+    from zoo_cli.transfer.settings import Settings
+
+    path = local_path(place)
+    root = Path(path).absolute().as_uri() if path is not None else place.rstrip("/")
+    quick = Settings(offline=console.offline, retries=1, connect_seconds=5)
+    document = read_document((f"{root}/{NAME}",), MAX_BYTES, quick)
+    manifest = read_manifest(document.body, root)
+    console.say(f"{root}/ has {len(manifest.files)} files, facts of {printable(manifest.index_date)}")
+    source = f"{_USED}{root}/"
+    pypi = Rule("https://pypi.org/simple", (f"{root}/simple",), ("package-index",), order, source)
+    return (pypi, Rule("https://", (f"{root}/",), (), order, source))
 
 
 @command.command("add", epilog="Example: zoo mirror add https://download.openmmlab.com=http://mirror.lab/openmmlab")
@@ -98,14 +151,15 @@ def add_command(console: Console, rewrite: str, kinds: tuple[str, ...], order: s
 
 
 @command.command("remove")
-@click.argument("what", metavar="NAME|FROM=TO")
+@click.argument("what", metavar="NAME|FROM=TO|URL")
 @common_options
 @pass_console
 def remove_command(console: Console, what: str) -> None:
     """Remove a rule of yours, or a known mirror from those that are asked."""
     mine = read_user_file(console.environ)
     used = tuple(name for name in mine.used if name != what)
-    rules = tuple(rule for rule in mine.rules if f"{rule.start}={rule.to[0]}" != what)
+    used_place = f"{_USED}{what.rstrip('/')}/"
+    rules = tuple(rule for rule in mine.rules if what != f"{rule.start}={rule.to[0]}" and rule.source != used_place)
     if (used, rules) == (mine.used, mine.rules):
         raise UnknownMirror(what, (*mine.used, *(f"{rule.start}={rule.to[0]}" for rule in mine.rules)))
     _write(console, replace(mine, used=used, rules=rules), "remove")
@@ -121,7 +175,9 @@ def _write(console: Console, mirrors: Mirrors, what: str) -> None:
         return
     console.data(str(path))
     asked = [*(f"{rule.start}={rule.to[0]}" for rule in mirrors.rules), *mirrors.used]
-    console.say(f"Asked before the original hosts: {', '.join(asked) or 'none'}")
+    is_alone = any(rule.order == "instead" for rule in mirrors.rules)
+    when = "before or instead of" if is_alone else "before"
+    console.say(f"Asked {when} the original hosts: {', '.join(asked) or 'none'}")
 
 
 @command.command("test", epilog="Example: zoo mirror test https://download.openmmlab.com/mmdetection/v3.0/x.pth")

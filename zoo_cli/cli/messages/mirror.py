@@ -1,0 +1,75 @@
+"""Sentences for the errors of `zoo_cli.mirror`."""
+
+from __future__ import annotations
+
+import shlex
+
+from zoo_cli.cli.messages import Message, WayOut, describe
+from zoo_cli.cli.messages.transfer import same_command
+from zoo_cli.mirror.manifest import BadMirror, NotMirrorable
+from zoo_cli.mirror.s3 import BadBucket, NoS3Client, S3Failed
+from zoo_cli.mirror.serve import CannotServe
+from zoo_cli.mirror.tree import MirrorBusy, MirrorUnusable
+
+
+@describe.register
+def _(error: BadMirror) -> Message:
+    make = WayOut("Make one there", shlex.join(["zoo", "mirror", "sync", "MODEL", "--to", error.place]))
+    return Message(f"{error.place} cannot be used as a mirror", (f"reason  {error.problem}",), (make,))
+
+
+@describe.register
+def _(error: NotMirrorable) -> Message:
+    return Message(
+        "an address has no place in a mirror",
+        (f"address  {error.url}", f"reason   {error.reason}"),
+        (WayOut("Leave out what has this address: narrow the request with --filter"),),
+    )
+
+
+@describe.register
+def _(error: MirrorUnusable) -> Message:
+    return Message(
+        f"the mirror {error.place} cannot be used",
+        (f"failed  {error.doing}: {error.reason}",),
+        (WayOut("Mend that, then run it again; what is there is kept", same_command()),),
+    )
+
+
+@describe.register
+def _(error: MirrorBusy) -> Message:
+    wait = WayOut("Wait for it, then run it again", same_command())
+    return Message(f"another process is syncing {error.place}", (), (wait,))
+
+
+@describe.register
+def _(error: CannotServe) -> Message:
+    other = WayOut("On another port", same_command("--port", "0"))
+    return Message(f"cannot serve: {error.what}", (f"reason  {error.reason}",), (other,))
+
+
+@describe.register
+def _(error: BadBucket) -> Message:
+    return Message(
+        f"{error.text} names no bucket",
+        ("It is s3://BUCKET/PREFIX, in small letters; keys and passwords come from AWS_* variables or ~/.aws",),
+        (WayOut("For example", "zoo mirror sync MODEL --to s3://my-bucket/zoo"),),
+    )
+
+
+@describe.register
+def _(error: NoS3Client) -> Message:
+    install = shlex.join([error.python, "-m", "pip", "install", "zoo-cli[s3]"])
+    return Message(f"{error.place} needs boto3, which is not installed", (), (WayOut("Install it", install),))
+
+
+@describe.register
+def _(error: S3Failed) -> Message:
+    return Message(
+        f"the store of {error.place} did not do as asked",
+        (f"failed  {error.doing}: {error.reason}",),
+        (
+            WayOut("Say who asks, and for a store that is not Amazon's where it is", "export AWS_ENDPOINT_URL=URL"),
+            WayOut("Try again; what is there is kept", same_command()),
+        ),
+    )

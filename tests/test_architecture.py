@@ -50,7 +50,6 @@ EDGES = {
     "mirror/sync.py": "the clock: a manifest every few seconds",
     "mirror/serve.py": "sockets, threads, signals, the directory that is served",
     "packages/mirrored.py": "reads METADATA of wheels",
-    "cli/mirroring.py": "names the directory of a mirror",
     "atomic.py": "small files, written whole",
     "directories.py": "the cache and state directories and the environment",
     "__main__.py": "the exit code of the process",

@@ -175,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
             if fd is None:
                 return self._plain(404)
             if not stat.S_ISDIR(os.fstat(fd).st_mode):
-                return self._file(fd, _type_of(segments))
+                return self._plain(404) if parts.path.endswith("/") else self._file(fd, _type_of(segments))
             if not parts.path.endswith("/"):
                 return self._plain(301, {"Location": quote("/" + "/".join(segments) + "/")})
             return self._page(fd)

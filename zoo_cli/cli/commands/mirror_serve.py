@@ -31,11 +31,11 @@ def serve_command(console: Console, directory: Path, host: str, port: int) -> No
 
     Hidden files and links are not served. -v shows each answer.
     """
-    from zoo_cli.mirror.manifest import NAME, BadMirror
     from zoo_cli.mirror.serve import FileServer, serve_until_stopped
+    from zoo_cli.mirror.sync import load
+    from zoo_cli.mirror.tree import DirectoryTree
 
-    if not (directory / NAME).is_file():
-        raise BadMirror(str(directory), f"it has no {NAME}")
+    load(DirectoryTree(directory), must_exist=True)
 
     def listen(served: Served) -> None:
         if console.verbose:

@@ -1,0 +1,158 @@
+"""A mirror in a bucket: moto's server in a process of its own, reached as any S3-compatible store is."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.models.site import BODIES, NAME, Site
+from tests.support.s3 import s3_server
+from zoo_cli.cli.app import run
+from zoo_cli.mirror import s3
+from zoo_cli.mirror.manifest import read_manifest
+
+TO = "s3://lab/zoo"
+HOST = "upstream.example/zoo"
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[dict[str, str]]:
+    with s3_server() as environ:
+        yield environ
+
+
+@pytest.fixture
+def bucket(site: Site, store: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A bucket with nothing but a file of somebody else."""
+    for name, value in store.items():
+        monkeypatch.setenv(name, value)
+    found = boto3.resource("s3").Bucket("lab")
+    found.create()
+    found.objects.all().delete()
+    found.put_object(Key="zoo/mine.txt", Body=b"mine")
+    return found
+
+
+def sync(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict[str, Any]:
+    capsys.readouterr()
+    assert run(["mirror", "sync", *words, "--to", TO, "--json"]) == code
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def keys(bucket: Any) -> dict[str, Any]:
+    return {each.key: each.last_modified for each in bucket.objects.all()}
+
+
+def read(bucket: Any, key: str) -> bytes:
+    body: bytes = bucket.Object(key).get()["Body"].read()
+    return body
+
+
+def test_sync_again_change_and_prune(
+    site: Site, bucket: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "PART_BYTES", 1 << 20)  # boto3 makes parts as large as S3 demands
+    done = sync(capsys, "net_r50", "program")
+    assert len(done["came"]) == 4 and done["failures"] == []
+    assert read(bucket, f"zoo/{HOST}/{NAME['net_r50']}") == BODIES[NAME["net_r50"]]
+    assert bucket.Object("zoo/index/zoo.db").e_tag.endswith('-1"'), "in parts"
+    assert bucket.Object("zoo/simple/").get()["ContentType"].startswith("text/html")
+    before, asked = keys(bucket), len(site.server.requests)
+    assert sync(capsys, "net_r50", "program")["came"] == []
+    assert keys(bucket) == before and len(site.server.requests) == asked
+    bucket.put_object(Key=f"zoo/{HOST}/{NAME['program']}", Body=b"another file")
+    done = sync(capsys, "net_r50", "--prune")
+    assert (done["removed"], done["stayed"]) == ([], [f"{HOST}/{NAME['program']}"])
+    assert read(bucket, "zoo/mine.txt") == b"mine" and read(bucket, f"zoo/{HOST}/{NAME['program']}") == b"another file"
+    assert not list(Path("cache", "bundling").glob("*")), "nothing is left on its way"
+
+
+def test_verify_finds_planted_damage_and_the_next_sync_mends_it(
+    site: Site, bucket: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sync(capsys, "net_r50")
+    assert run(["mirror", "verify", TO]) == 0
+    body = bytearray(BODIES[NAME["net_r50"]])
+    body[777] ^= 1
+    bucket.put_object(Key=f"zoo/{HOST}/{NAME['net_r50']}", Body=bytes(body))
+    capsys.readouterr()
+    assert run(["mirror", "verify", TO]) == 6
+    assert capsys.readouterr().out == f"damaged\t{HOST}/{NAME['net_r50']}\n"
+    assert [each["path"] for each in sync(capsys, "net_r50")["came"]] == [f"{HOST}/{NAME['net_r50']}"]
+    assert run(["mirror", "verify", TO]) == 0
+
+
+def test_killed_in_the_middle_nothing_that_is_there_comes_again(
+    site: Site, bucket: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.support.server import Slow
+
+    place = site.path_of(NAME["net_r101"])
+    site.server.always(place, Slow(1_000_000))
+    argv = [sys.executable, "-m", "zoo_cli", "mirror", "sync", "net_*", "--to", TO, "-j", "2"]
+    environ = {**site.environ, **{name: value for name, value in os.environ.items() if name.startswith("AWS_")}}
+    with subprocess.Popen(argv, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            parts = list(Path("cache").rglob("*.zoo-part"))
+            if parts and parts[0].stat().st_size > 2_600_000:  # later than two seconds: the manifest was written
+                break
+            time.sleep(0.02)
+        os.kill(child.pid, signal.SIGKILL)
+    manifest = read_manifest(read(bucket, "zoo/mirror.json"), TO)
+    assert f"{HOST}/{NAME['net_r101']}" in manifest.pending
+    site.server.always(place, lambda exchange: exchange.honest())
+    site.server.requests.clear()
+    done = sync(capsys, "net_*")
+    (request,) = [each for each in site.server.requests_for(place) if each.method == "GET"]
+    assert done["failures"] == [] and int(str(request.range)[6:].partition("-")[0]) > 1_000_000, "kept bytes are used"
+    assert read(bucket, f"zoo/{HOST}/{NAME['net_r101']}") == BODIES[NAME["net_r101"]]
+
+
+def test_any_client_takes_everything_from_a_bucket_that_all_may_read(
+    site: Site, bucket: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sync(capsys, "net_r50")
+    for each in bucket.objects.all():
+        each.Acl().put(ACL="public-read")
+    for name in ("ZOO_MIRRORS", "ZOO_CACHE", "ZOO_STATE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    for name in ("CONFIG", "CACHE", "STATE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / "there" / name))
+    asked = len(site.server.requests)
+    assert run(["mirror", "use", f"{os.environ['AWS_ENDPOINT_URL']}/lab/zoo"]) == 0
+    assert run(["download", "net_r50", "--dest", "got"]) == 0
+    assert (tmp_path / "got" / NAME["net_r50"]).read_bytes() == BODIES[NAME["net_r50"]]
+    assert (tmp_path / "got" / "net_r50.py").is_file() and len(site.server.requests) == asked
+
+
+def test_refusals_are_one_error_without_a_secret(
+    site: Site, bucket: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(["mirror", "sync", "net_r50", "--to", "s3://none-such/zoo"]) == 5
+    err = capsys.readouterr().err
+    assert "s3-failed" in err and "NoSuchBucket" in err and "test-secret" not in err
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    assert run(["mirror", "verify", TO]) == 5
+    assert "127.0.0.1:1" in capsys.readouterr().err
+
+
+def test_without_the_extra_it_says_what_to_install(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "hide").mkdir()
+    (tmp_path / "hide" / "boto3.py").write_text("raise ImportError('hidden by a test')\n")
+    path = f"{tmp_path / 'hide'}{os.pathsep}{site.environ['PYTHONPATH']}"
+    argv = [sys.executable, "-m", "zoo_cli", "mirror", "sync", "net_r50", "--to", TO]
+    done = subprocess.run(argv, env={**site.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
+    assert done.returncode == 4 and "no-s3-client" in done.stderr and "zoo-cli[s3]" in done.stderr

@@ -99,6 +99,7 @@ EDGES = {
     "transfer/pool.py": "threads and the clock",
     "transfer/lists.py": "the list of files that the user gives",
     "transfer/probe.py": "the network and the clock",
+    "transfer/headers.py": "the environment and the user's mirrors file",
     "transfer/health.py": "a small file in the state directory, and the clock",
     "transfer/keptrules.py": "a small file in the state directory",
     "transfer/split.py": "threads, sockets and the clock",

@@ -64,6 +64,24 @@ class OfflineRefused(Failed):
 
 
 @dataclass(eq=False)
+class HeaderUnusable(Failed):
+    """The mirrors file says that this address gets a header, and its value is not to be had; the value is not kept."""
+
+    code = "header-unusable"
+    exit_code = ExitCode.USAGE
+
+    url: str
+    header: str
+    variable: str  # of the environment
+    why: str  # "is not set" | "has characters that no header may have"
+
+    @property
+    def brief(self) -> str:
+        """What happened in a few words."""
+        return f"needs the header {self.header}, and {self.variable} {self.why}"
+
+
+@dataclass(eq=False)
 class HttpFailed(Failed):
     """The server answered with a status that is no success."""
 

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING
 from zoo_cli import __version__
 from zoo_cli.transfer.addresses import MAX_REDIRECTS, Address, next_hop, parse_address, redacted
 from zoo_cli.transfer.connect import basic, proxy_authorization
-from zoo_cli.transfer.failures import BadAnswer, CutShort, Failed, HttpFailed, OfflineRefused, RedirectRefused, Stalled
+from zoo_cli.transfer.failures import (
+    BadAnswer,
+    CutShort,
+    Failed,
+    HeaderUnusable,
+    HttpFailed,
+    OfflineRefused,
+    RedirectRefused,
+    Stalled,
+)
+from zoo_cli.transfer.headers import fields_for, users_headers
 from zoo_cli.transfer.pool import Connection, Pool
 from zoo_cli.transfer.stream import Chunks, Ended, Head, Malformed
 
@@ -140,6 +150,7 @@ class Session:
         self._owns = pool is None
         self._pool = pool or Pool()
         self._answers: list[Answer] = []
+        self._keys = users_headers() if settings.headers is None else settings.headers
 
     def get(self, url: str, headers: Mapping[str, str] | None = None) -> Answer:
         """The answer to a GET after at most five redirects, whatever its status.
@@ -185,15 +196,16 @@ class Session:
         return self._asked(address, headers, connection)
 
     def _asked(self, address: Address, headers: Mapping[str, str], connection: Connection) -> Answer:
-        """Sends one GET and reads the head of its answer, in bounded time."""
+        """Sends one GET and reads the head of its answer, in bounded time; each address has its own keys."""
         try:
+            headers = {**headers, **fields_for(address, self._keys)}
             connection.stream.send(_request(address, headers, connection), self._settings.stall_seconds)
             head = connection.stream.head(self._settings.stall_seconds)
             answer = Answer(address, head, connection, self._pool, self._settings)
         except (OSError, ValueError) as exc:
             self._pool.give(connection, reusable=False)
             raise self._failure(redacted(address.url), exc) from exc
-        except BadAnswer:
+        except (BadAnswer, HeaderUnusable):
             self._pool.give(connection, reusable=False)
             raise
         self._answers = [*(each for each in self._answers if each.is_open), answer]

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from zoo_cli.atomic import write_whole
 from zoo_cli.directories import state_directory
+from zoo_cli.transfer.headers import Header
 from zoo_cli.transfer.sources import KINDS, ORDERS, Host, Known, Mirrors, Rule
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FORMAT = b"zoo mirrors 1\n"
+_FORMAT = b"zoo mirrors 2\n"
 _MAX_BYTES = 1024 * 1024
 
 
@@ -43,6 +44,7 @@ def keep_rules(path: Path, data: bytes, mirrors: Mirrors) -> None:
     rows += [("host", host.url, " ".join(host.kinds), host.source) for host in mirrors.hosts]
     rows += [("rule", *_fields(rule)) for rule in mirrors.rules]
     rows += [("known", each.name, each.region, *_fields(each.rule)) for each in mirrors.known]
+    rows += [("header", *each) for each in mirrors.headers]
     if any(not cell.isprintable() for row in rows for cell in row):
         return
     body = "".join("\t".join(row) + "\n" for row in rows).encode()
@@ -67,9 +69,12 @@ def _read(rows: list[list[str]]) -> Mirrors:
     hosts: list[Host] = []
     known: list[Known] = []
     used: list[str] = []
+    headers: list[Header] = []
     for kind, *cells in rows:
         if kind == "use":
             used += cells
+        elif kind == "header":
+            headers.append(Header(*cells))
         elif kind == "host":
             url, kinds, source = cells
             hosts.append(Host(url, tuple(kinds.split()), source))
@@ -78,7 +83,7 @@ def _read(rows: list[list[str]]) -> Mirrors:
             known.append(Known(name, region, _rule(*rest)))
         else:
             rules.append(_rule(*cells))
-    return Mirrors(tuple(rules), tuple(hosts), tuple(known), tuple(used))
+    return Mirrors(tuple(rules), tuple(hosts), tuple(known), tuple(used), tuple(headers))
 
 
 def _rule(start: str, to: str, kinds: str, order: str, source: str) -> Rule:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.transfer.addresses import local_path, parse_address, redacted
 from zoo_cli.transfer.failures import BadAddress
+from zoo_cli.transfer.headers import NAME, OURS, VARIABLE, Header
 from zoo_cli.transfer.keptrules import keep_rules, kept_rules
 from zoo_cli.transfer.sources import KINDS, ORDERS, Host, Known, Mirrors, Order, Rule
 
@@ -28,7 +29,8 @@ _MAX_DEPTH = 6
 _RULE_KEYS = {"from", "to", "kinds", "order", "source"}
 _HOST_KEYS = {"url", "kinds", "source"}
 _KNOWN_KEYS = {"name", "region", "from", "to", "kinds", "source"}
-_FILE_KEYS = {"version", "hosts", "mirrors", "known", "use"}
+_HEADER_KEYS = {"for", "name", "from-environment", "scheme"}
+_FILE_KEYS = {"version", "hosts", "mirrors", "known", "use", "headers"}
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
 WRITTEN_BY_ZOO = "# Written by `zoo mirror`; it writes this file anew each time.\n"
 
@@ -104,7 +106,7 @@ def load_mirrors(options: Sequence[str] = (), environ: Mapping[str, str] | None 
     known = (*user.known, *bundled.known)
     chosen = [each.rule for name in user.used for each in _named(known, name)]
     rules = (*(parse_option(text) for text in options), *user.rules, *chosen, *bundled.rules)
-    return Mirrors(rules, (*user.hosts, *bundled.hosts), known, user.used)
+    return Mirrors(rules, (*user.hosts, *bundled.hosts), known, user.used, user.headers)
 
 
 def _named(known: Sequence[Known], name: str) -> list[Known]:
@@ -175,6 +177,11 @@ def _lines_of(mirrors: Mirrors) -> list[str]:
     lines = ["version: 1"]
     if mirrors.used:
         lines.append(f"use: {json.dumps(list(mirrors.used))}")
+    for header in mirrors.headers:
+        lines += ["headers:"] if header is mirrors.headers[0] else []
+        lines += [f"  - for: {json.dumps(header.start)}", f"    name: {json.dumps(header.name)}"]
+        lines += [f"    from-environment: {header.variable}"]
+        lines += [f"    scheme: {json.dumps(header.scheme)}"] if header.scheme else []
     lines += ["mirrors:"] if mirrors.rules else []
     for rule in mirrors.rules:
         lines += [f"  - from: {json.dumps(rule.start)}", f"    to: {json.dumps(list(rule.to))}"]
@@ -266,7 +273,39 @@ class _Reader:
         hosts = [self._host(each) for each in self._list(fields.get("hosts"), "hosts")]
         known = [self._known(each) for each in self._list(fields.get("known"), "known")]
         used = [self._name(each, "use") for each in self._list(fields.get("use"), "use")]
-        return Mirrors(tuple(rules), tuple(hosts), tuple(known), tuple(used))
+        headers = [self._header(each) for each in self._list(fields.get("headers"), "headers")]
+        return Mirrors(tuple(rules), tuple(hosts), tuple(known), tuple(used), tuple(headers))
+
+    def _header(self, node: _Node) -> Header:
+        """A field for the addresses of one host; the value itself never stands in the file."""
+        fields = self._mapping(node, "headers", _HEADER_KEYS)
+        start = self._text(node, fields, "for")
+        try:
+            address = parse_address(start)
+        except BadAddress as exc:
+            raise self._bad(fields["for"].line, "for", f"{exc.url}: {exc.why}") from exc
+        if address.credentials or "?" in address.target or "#" in address.target:
+            raise self._bad(fields["for"].line, "for", "it must be host and path, without a user name or a query")
+        name = self._matching(node, fields, "name", NAME, "it is no name of a header")
+        if name.lower() in OURS:
+            raise self._bad(fields["name"].line, "name", f"{name} is set by zoo itself")
+        variable = self._matching(node, fields, "from-environment", VARIABLE, "it must be the name of a variable")
+        scheme = self._matching(node, fields, "scheme", NAME, "it must be one word", "")
+        return Header(address.url, name, variable, scheme)
+
+    def _matching(
+        self,
+        node: _Node,
+        fields: dict[str, _Node],
+        key: str,
+        form: re.Pattern[str],
+        why: str,
+        default: str | None = None,
+    ) -> str:
+        text = self._text(node, fields, key, default)
+        if key in fields and not form.match(text):
+            raise self._bad(fields[key].line, key, why)
+        return text
 
     def _known(self, node: _Node) -> Known:
         fields = self._mapping(node, "known", _KNOWN_KEYS)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from zoo_cli.transfer.headers import Header
     from zoo_cli.transfer.health import Health
     from zoo_cli.transfer.throttle import Throttle
 
@@ -70,6 +71,7 @@ class Settings:
         proxies: None reads them from the environment.
         sync: Wait until the disk has a file before it gets its final name.
         connections: The most for one file; further ones are added only where they help (see `split`).
+        headers: Fields for mirrors that ask for a key; None reads the user's mirrors file.
         health: Which hosts failed a short while ago; None: every run and file begins with the first address.
         throttle: The bandwidth of all transfers that share it; None is no limit.
     """
@@ -87,6 +89,7 @@ class Settings:
     connections: int = 24
     throttle: Throttle | None = None
     health: Health | None = None
+    headers: tuple[Header, ...] | None = None
 
     def within(self, seconds: float | None) -> Settings:
         """The same, with no single wait longer than the time that is left; None is no limit."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from zoo_cli.transfer.hashes import Evidence, Sha256
+    from zoo_cli.transfer.headers import Header
     from zoo_cli.transfer.inspection import Inspector
 
 Kind = Literal["wheels", "checkpoints", "configs", "package-index"]
@@ -114,6 +115,7 @@ class Mirrors:
     hosts: tuple[Host, ...] = ()
     known: tuple[Known, ...] = ()
     used: tuple[str, ...] = ()  # names of those that were chosen
+    headers: tuple[Header, ...] = ()  # of the user's own file
 
     def addresses(self, url: str, kind: Kind) -> tuple[str, ...]:
         """Every address for the file that upstream has at `url`, in the order to try; never empty, no repeats."""

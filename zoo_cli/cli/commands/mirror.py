@@ -53,9 +53,13 @@ def list_command(console: Console) -> None:
     if console.json:
         console.document({
             "ok": True, "command": "mirror list", "mirrors": [dict(zip(names, row, strict=True)) for row in rows],
+            "headers": [{"for": each.start, "name": each.name, "from-environment": each.variable}
+                        for each in mirrors.headers],
         })  # fmt: skip
         return
     console.table(names, [tuple(printable(str(cell)) for cell in row) for row in rows])
+    for each in mirrors.headers:
+        console.say(f"{each.start} gets the header {each.name} from {each.variable}")
     if not mirrors.rules:
         console.say("None is asked: every file comes from its own host. Choose: zoo mirror use NAME")
 

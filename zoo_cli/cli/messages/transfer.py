@@ -22,6 +22,7 @@ from zoo_cli.transfer.failures import (
     DestinationExists,
     DestinationUnusable,
     HashMismatch,
+    HeaderUnusable,
     HttpFailed,
     LocalFileFailed,
     NoSpace,
@@ -81,6 +82,19 @@ def offline(error: OfflineRefused) -> Message:
         f"{place_of(error.url)} would have to be asked, and no connection may be made",
         (f"address  {error.url}",),
         (WayOut("With the network", shlex.join([*unset, "zoo", *words])),),
+    )
+
+
+@describe.register
+def header_unusable(error: HeaderUnusable) -> Message:
+    """The key of a mirror is not in the environment."""
+    return Message(
+        f"{place_of(error.url)} gets the header {error.header}, and {error.variable} {error.why}",
+        (f"address  {error.url}", "asked by headers: in your mirrors file"),
+        (
+            WayOut("With the key", f"export {error.variable}=...; {same_command()}"),
+            WayOut("What is asked of which address", "zoo mirror list"),
+        ),
     )
 
 

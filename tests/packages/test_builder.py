@@ -12,12 +12,14 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from tests.support.server import Page, Server
 from tests.support.torch_env import CACHE, mmcv_wheel, torch_python
+from zoo_cli.catalog.entries import Origin, Recipe
 from zoo_cli.packages.builder import (
     BuildEvent,
     BuildRequest,
@@ -26,15 +28,18 @@ from zoo_cli.packages.builder import (
     Compiled,
     Stage,
     build_wheel,
+    estimate,
     is_sdist_of,
     read_built,
 )
 from zoo_cli.packages.executor import StepFailed
+from zoo_cli.packages.nvcc import architectures_of, find_toolkit
 from zoo_cli.packages.toolchain import (
     BYTES_PER_JOB,
     MissingTool,
     TargetUnreadable,
     Toolchain,
+    check_standard,
     find_toolchain,
     free_memory,
     read_target,
@@ -44,6 +49,18 @@ from zoo_cli.transfer.events import Noted
 from zoo_cli.transfer.fetch import Settings
 from zoo_cli.trust.wheel import UnsoundWheel, inspect_wheel
 
+RECIPE = Recipe(
+    project="mmcv",
+    requires=("setuptools<81", "wheel"),
+    needs_torch=True,
+    folders=("mmcv/ops/csrc/pytorch",),
+    cuda_folders=("mmcv/ops/csrc/pytorch/cuda",),
+    variables={"MMCV_WITH_OPS": "1"},
+    cuda_switch="FORCE_CUDA",
+    seconds=77,
+    stock_seconds=1091,
+    origin=Origin("here", "2026-11-23", "seen"),
+)
 QUICK = Settings(connect_seconds=5, stall_seconds=10, retries=0, sync=False)
 
 
@@ -102,7 +119,7 @@ class Index(Server):
 def test_a_target_without_torch(tmp_path: Path) -> None:
     subprocess.run((sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")), check=True)
     with pytest.raises(MissingTool) as caught:
-        build_wheel(BuildRequest("mmcv", "2.1.0", str(tmp_path / "bare" / "bin" / "python")), QUICK)
+        build_wheel(BuildRequest("mmcv", "2.1.0", str(tmp_path / "bare" / "bin" / "python"), RECIPE), QUICK)
     assert caught.value.tool == "torch"
 
 
@@ -116,14 +133,94 @@ def test_a_target_is_read_without_importing_torch(python: str) -> None:
     target = read_target(python)
     assert (target.torch, target.torch_cuda) == ("2.13.0+cpu", None)
     assert target.tag == f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    assert target.torch_directory is not None
     assert target.torch_directory.name == "torch"
     assert [Path(each).name for each in target.site_packages] == ["site-packages"]
 
 
-def test_a_cuda_torch_is_refused_unless_asked(python: str) -> None:
+@pytest.fixture
+def nvcc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A CUDA 12.1 toolkit that takes gcc up to 98 and knows two GPUs, named by CUDA_HOME."""
+    home = tmp_path / "cuda"
+    (home / "bin").mkdir(parents=True)
+    (home / "include" / "crt").mkdir(parents=True)
+    say_gcc_limit(home, 98)
+    version = "Cuda compilation tools, release 12.1, V12.1.105"
+    answers = f'case $1 in --version) echo "{version}";; *) echo compute_80; echo compute_86;; esac'
+    (home / "bin" / "nvcc").write_text(f"#!/bin/sh\n{answers}\n")
+    (home / "bin" / "nvcc").chmod(0o755)
+    monkeypatch.setenv("CUDA_HOME", str(home))
+    return home
+
+
+def say_gcc_limit(home: Path, newest: int) -> None:
+    text = f"#error -- unsupported GNU version! gcc versions later than {newest} are not supported!"
+    (home / "include" / "crt" / "host_config.h").write_text(text)
+
+
+def missing(python: str, tmp_path: Path, *architectures: str) -> MissingTool:
+    with pytest.raises(MissingTool) as caught:
+        find_toolkit(read_target(python), find_toolchain(tmp_path, "x"), architectures, "mmcv 2.1.0", dict(os.environ))
+    return caught.value
+
+
+def test_a_toolkit_of_torchs_own_cuda(python: str, nvcc: Path, tmp_path: Path) -> None:
+    tools = find_toolchain(tmp_path, "x")
+    for cuda in ("12.1", "12.4"):  # torch refuses another major only
+        say_torch(python, "2.4.0+cu", cuda)
+        toolkit = find_toolkit(read_target(python), tools, ("8.6", "8.0+PTX"), "mmcv 2.1.0", dict(os.environ))
+        assert (toolkit.home, toolkit.version) == (nvcc, "12.1")
+
+
+def test_what_nvcc_would_refuse_later(python: str, nvcc: Path, tmp_path: Path) -> None:
+    say_torch(python, "2.0.1+cu118", "11.8")
+    assert "CUDA 12.1" in missing(python, tmp_path, "8.6").found
+    assert missing(python, tmp_path, "8.6").tool == "nvcc"
     say_torch(python, "2.1.2+cu121", "12.1")
-    with pytest.raises(CannotBuild, match="CUDA"):
-        build_wheel(BuildRequest("mmcv", "2.1.0", python), QUICK)
+    assert missing(python, tmp_path).tool == "architecture"
+    for unknown in ("12.0", "Ampere"):
+        assert unknown in missing(python, tmp_path, unknown).found
+    say_gcc_limit(nvcc, 1)
+    refused = missing(python, tmp_path, "8.6")
+    assert refused.tool == "host-compiler"
+    assert "gcc up to 1" in refused.found
+
+
+def test_a_cuda_torch_needs_nvcc_unless_cpu_only(python: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    say_torch(python, "2.1.2+cu121", "12.1")
+    for name in ("CUDA_HOME", "CUDA_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(MissingTool) as caught:
+        build_wheel(BuildRequest("mmcv", "2.1.0", python, RECIPE, architectures=("8.6",)), QUICK)
+    assert caught.value.tool == "nvcc"
+    with Index(b"", monkeypatch, "none.tar.gz"), pytest.raises(CannotBuild):
+        build_wheel(BuildRequest("mmcv", "2.1.0", python, RECIPE, cpu_only=True), QUICK)
+
+
+def test_a_compiler_too_old_for_torch(python: str, tmp_path: Path) -> None:
+    tools = find_toolchain(tmp_path, "x")
+    extension = next(Path(python).parent.parent.glob("lib/python*/site-packages/torch")) / "utils" / "cpp_extension.py"
+    extension.parent.mkdir()
+    for standard in (17, 99):
+        extension.write_text(f"cuda_cflags = ['-std=c++{standard}']")
+        with pytest.raises(MissingTool) if standard == 99 else nullcontext() as caught:
+            check_standard(read_target(python), tools, "mmcv 2.1.0")
+    assert caught is not None
+    assert caught.value.tool == "c++-standard"
+
+
+@pytest.mark.parametrize(
+    ("named", "chosen"),
+    [(None, ("8.6", "9.0")), ("", ("8.6", "9.0")), ("8.0;9.0+PTX", ("8.0", "9.0+PTX")), (" 7.5 8.0 ", ("7.5", "8.0"))],
+)
+def test_gpus_to_compile_for(named: str | None, chosen: tuple[str, ...]) -> None:
+    assert architectures_of(named, ["9.0", "8.6", "8.6"]) == chosen
+
+
+@pytest.mark.parametrize(("jobs", "text"), [(1, "75 s"), (2, "40 s"), (100, "5 s")])
+def test_a_time_to_wait_for(jobs: int, text: str) -> None:
+    assert estimate(77, jobs) == text
+    assert estimate(1091, 2) == "9 min"
 
 
 @pytest.mark.parametrize(
@@ -238,7 +335,7 @@ def build(
     files: Mapping[str, str], python: str, monkeypatch: pytest.MonkeyPatch, events: list[BuildEvent]
 ) -> BuiltWheel:
     with Index(sdist(files), monkeypatch):
-        return build_wheel(BuildRequest("mmcv", "9.9", python, jobs=1), QUICK, events.append)
+        return build_wheel(BuildRequest("mmcv", "9.9", python, RECIPE, jobs=1), QUICK, events.append)
 
 
 @pytest.mark.slow
@@ -250,7 +347,7 @@ def test_a_build_and_its_cache(
     assert not built.was_cached
     assert inspect_wheel(built.path, expects_ops=True).problems == ()
     assert Compiled(1, 1) in events
-    assert Stage("compiling 2 files in 2 runs for torch 2.13.0+cpu") in events
+    assert Stage("compiling 2 files in 2 runs for torch 2.13.0+cpu; about 75 s") in events
     again = build(FINE, python, monkeypatch, events)
     assert (again.was_cached, again.sha256, again.seconds) == (True, built.sha256, built.seconds)
     say_torch(python, "2.14.0+cpu", None)  # another torch is another wheel

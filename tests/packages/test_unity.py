@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo_cli.packages.builder import combine_sources
+from zoo_cli.packages.compiling import combine_sources
 from zoo_cli.packages.unity import group_sources, opened, own_names, unit_text
 
 SOURCES = {
@@ -45,6 +45,28 @@ def built(folder: Path, files: list[Path]) -> dict[str, int]:
     subprocess.run(("g++", "-g0", "-o", str(folder / "main"), str(code), *map(str, files)), check=True, timeout=60)
     text = subprocess.run((str(folder / "main"),), capture_output=True, text=True, check=True).stdout
     return {line.split()[0]: int(line.split()[1]) for line in text.splitlines()}
+
+
+def test_headers_of_the_project_count(tmp_path: Path) -> None:
+    """Two headers with one helper or one macro of different meaning keep their users apart; a shared one does not."""
+    files = {
+        "common.h": "#pragma once\nstatic int shared(int a) { return a + 7; }\n",
+        "one.h": "#ifndef ONE\n#define ONE\n#define BLOCK 2\nstatic int helper(int a) { return a * BLOCK; }\n#endif\n",
+        "two.h": "#ifndef TWO\n#define TWO\n#define BLOCK 3\n#endif\n",
+        "one.cpp": '#include "common.h"\n#include "one.h"\nint twice(int a) { return helper(a) + 0 * shared(a); }\n',
+        "two.cpp": '#include "two.h"\nint thrice(int a) { return BLOCK * a; }\n',
+        "late.cpp": '#include "one.h"\nint plain(int a) { return BLOCK * a; }\n',
+        "both.cpp": '#include "common.h"\nint least(int a) { return shared(a); }\n',
+        "rest.cpp": "int most(int a) { return a; }\nint one() { return 1; }\nint two() { return 2; }\n"
+        "int length() { return 3; }\nint other() { return 4; }\n",
+    }
+    (tmp_path / "src").mkdir()
+    for name, text in files.items():
+        (tmp_path / "src" / name).write_text(text)
+    alone = built(tmp_path, sorted((tmp_path / "src").glob("*.cpp")))
+    assert combine_sources(tmp_path, ("src",), 1) == (2, 5)
+    assert built(tmp_path, sorted((tmp_path / "src").glob("*.cpp"))) == alone
+    assert (alone["twice"], alone["thrice"], alone["plain"]) == (10, 15, 10)
 
 
 def test_units_give_the_same_program(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from zoo_cli.catalog.entries import (
     Origin,
     Project,
     Provider,
+    Recipe,
     Toolkit,
     TorchBuild,
     Wall,
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FrameworkRelease", "GpuModel", "GpuReport", "Image", "Matrix", "OpsWheels", "Origin", "Project", "Provider",
-    "Toolkit", "TorchBuild", "Wall", "gpu_models", "images", "project", "project_names", "projects",
-    "projects_providing", "providers", "read_matrix", "system_packages", "torch_sha256",
+    "Recipe", "Toolkit", "TorchBuild", "Wall", "gpu_models", "images", "project", "project_names", "projects",
+    "projects_providing", "providers", "read_matrix", "recipe", "system_packages", "torch_sha256",
 ]  # fmt: skip
 
 PROJECT_COLUMNS = "name, import_name, provider, kind, urls, sdist_url, sdists, aliases, conflicts, origin"
@@ -106,6 +107,18 @@ def project(connection: sqlite3.Connection, name: str) -> Project | None:
     query = f"SELECT {PROJECT_COLUMNS} FROM project WHERE name = ?"  # noqa: S608 - a constant
     row = connection.execute(query, (name,)).fetchone()
     return _project(row, _origins(connection)) if row else None
+
+
+def recipe(connection: sqlite3.Connection, project: str) -> Recipe | None:
+    """How a project is built whose own files do not say enough; None for any other."""
+    row = connection.execute("SELECT * FROM recipe WHERE project = ?", (project,)).fetchone()
+    if row is None:
+        return None
+    name, requires, torch, folders, cuda, variables, switch, seconds, stock, origin = row
+    return Recipe(
+        name, _words(requires), bool(torch), _words(folders), _words(cuda), _mapping(variables), switch, seconds, stock,
+        _origins(connection)[origin],
+    )  # fmt: skip
 
 
 def project_names(connection: sqlite3.Connection) -> tuple[str, ...]:

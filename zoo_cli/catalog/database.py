@@ -22,7 +22,7 @@ from zoo_cli.errors import ExitCode, ZooError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-SCHEMA_VERSION = 3  # of the tables this version of zoo reads
+SCHEMA_VERSION = 4  # of the tables this version of zoo reads
 HERE = Path(__file__).parent
 BUNDLED = HERE / "zoo.db"
 CHECKOUT = HERE.parent.parent

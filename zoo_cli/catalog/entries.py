@@ -209,6 +209,22 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True)
+class Recipe:
+    """What building a project from its source takes, beyond what its own files say."""
+
+    project: str
+    requires: tuple[str, ...]  # build tools; none: what its pyproject.toml names
+    needs_torch: bool  # compiles against the target's torch, and its wheel has ops
+    folders: tuple[str, ...]  # of C++ sources that may be compiled together
+    cuda_folders: tuple[str, ...]  # the same of CUDA sources
+    variables: Mapping[str, str]  # for setup.py
+    cuda_switch: str | None  # the variable that is 1 for a CUDA build, else 0
+    seconds: int | None  # compiler time of the combined build, CPU ops
+    stock_seconds: int | None  # the same of the untouched sources
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
 class Matrix:
     """Every compatibility fact that matters on one platform; versions ascend within each list."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -40,6 +41,7 @@ class Choices:
     cuda: str | None
     torch: str | None
     build: tuple[str, ...]
+    build_stock: tuple[str, ...]
     providers: tuple[str, ...]
     replace: str
     prereleases: bool
@@ -78,7 +80,12 @@ _OPTIONS = (
     ),
     click.option("--cuda", metavar="VARIANT", help="This CUDA only: 11.8 or cu118; or cpu."),
     click.option("--torch", metavar="RANGE", help="Torch releases that will do, e.g. 2.1 or '>=2.0,<2.2'."),
-    click.option("--build", multiple=True, metavar="PROJECT", help="Compile this ops project from its sdist."),
+    click.option(
+        "--build", multiple=True, metavar="PROJECT[==V]", help="Compile this ops project from its sdist, in few runs."
+    ),
+    click.option(
+        "--build-stock", multiple=True, metavar="PROJECT[==V]", help="The same, file by file as it is; far slower."
+    ),
     click.option(
         "--provider",
         "providers",
@@ -127,6 +134,7 @@ def typed(name: str, choices: Choices, flags: Sequence[str] = ()) -> tuple[str, 
         words += ["--mirror", rule]
     for option, values in (
         ("-r", choices.requirements), ("--provider", choices.providers), ("--build", choices.build),
+        ("--build-stock", choices.build_stock),
         ("--relax-assert", choices.relax_asserts),
     ):  # fmt: skip
         words += [word for value in values for word in (option, value)]
@@ -143,6 +151,11 @@ def typed(name: str, choices: Choices, flags: Sequence[str] = ()) -> tuple[str, 
 def names_in(text: str) -> frozenset[str]:
     """The projects that a comma-separated list names."""
     return frozenset(normalise(word.strip()) for word in text.split(",") if word.strip())
+
+
+def project_of(word: str) -> str:
+    """The project of `mmcv` or `mmcv==2.1.0`."""
+    return normalise(re.split(r"[<>=!~\s\[]", word.strip(), maxsplit=1)[0])
 
 
 def _variant(cuda: str | None) -> str | None:
@@ -167,7 +180,7 @@ class Planner:
         from zoo_cli.transfer.health import users_health
         from zoo_cli.transfer.settings import Settings
 
-        self._console, self._catalog, self._choices = console, catalog, choices
+        self._console, self.catalog, self._choices = console, catalog, choices
         self.gone: list[str] = []  # addresses of wheels that their pages do not offer any more
         self.refused: list[tuple[Refused, Finding]] = []  # wheels that were looked into and cannot work
         self.settings = Settings(offline=console.offline, health=users_health(console.environ))
@@ -175,7 +188,8 @@ class Planner:
         publishers = providers(catalog)
         ops = [name for name, project in self.known.items() if project.kind == "ops"]
         others = [each.id for each in publishers.values() if each.kind != "official"]
-        check_choices("--build", map(normalise, choices.build), ops)
+        self._built = tuple(project_of(word) for word in (*choices.build, *choices.build_stock))
+        check_choices("--build", self._built, ops)
         check_choices("--provider", choices.providers, others)
         frameworks = [name for name, project in self.known.items() if project.kind == "framework"]
         check_choices("--relax-assert", map(normalise, choices.relax_asserts), frameworks)
@@ -187,6 +201,7 @@ class Planner:
         choices = self._choices
         self._listed = self._read_requirements()
         words = [*choices.packages, *self._listed.words]
+        words += [word for word in (*choices.build, *choices.build_stock) if project_of(word) != normalise(word)]
         if choices.torch:
             words.append("torch" + (choices.torch if choices.torch[0] in "<>=!~" else f"=={choices.torch}.*"))
         request = Request(
@@ -195,7 +210,7 @@ class Planner:
             cuda=_variant(choices.cuda),
             replace=names_in(choices.replace),
             providers=frozenset(choices.providers),
-            build=frozenset(normalise(word) for word in choices.build),
+            build=frozenset(self._built),
             prereleases=choices.prereleases,
             relax_asserts=frozenset(normalise(word) for word in choices.relax_asserts),
             others=self._listed.others,
@@ -229,7 +244,7 @@ class Planner:
 
         problem, offers = self.problem(machine)
         try:
-            return decide(problem, lambda url: torch_sha256(self._catalog, url), offers), offers
+            return decide(problem, lambda url: torch_sha256(self.catalog, url), offers), offers
         except NoSolution as error:
             error.command = words
             error.refused = tuple(finding for _row, finding in self.refused)
@@ -265,7 +280,7 @@ class Planner:
         """Every compatibility fact of the machine's platform."""
         from zoo_cli.catalog.compat import read_matrix
 
-        return read_matrix(self._catalog, machine.platform)
+        return read_matrix(self.catalog, machine.platform)
 
     def problem(self, machine: Machine) -> tuple[Problem, Offers]:
         """The request on a machine with every fact, and what the named pages offered.
@@ -290,7 +305,7 @@ class Planner:
         here = machine.python
         evidence = read_evidence(here, self.known, cache=cache_path()) if here and not machine.is_described else {}
         sound = sound_projects(Place(machine, here, matrix), self.known, evidence) if here else frozenset[str]()
-        official = official_providers(self._catalog)
+        official = official_providers(self.catalog)
         problem = make_problem(self.request, machine, matrix, self.known, offers, official, sound)
         if self.request.cuda:
             variants = {build.variant for build in problem.facts.matrix.torch}

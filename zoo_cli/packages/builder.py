@@ -1,11 +1,10 @@
-"""Builds a wheel with compiled ops from a project's sdist, for one interpreter and the very torch it has.
+"""Builds a wheel from a project's source, for one interpreter and the very torch it has.
 
-Edge: compilers as child processes, a build directory, the cache of built wheels. What goes wrong elsewhere, and what is
-done here instead: isolation builds against no torch or another one (a build environment of our own sees the target's
-torch, and does not change the target); the newest setuptools has no pkg_resources (a fitting one is put there); pip and
-uv cache by name and version only (our key has torch, compiler, platform and more); a "successful" build has no ops (the
-wheel is inspected before it counts). Sources stay unchanged; files are compiled in few units (see `unity`), and one by
-one if that fails. Building runs the project's setup.py: it is done only when the user asks for it.
+Edge: the cache of built wheels, and the work directories (see `compiling`). What goes wrong elsewhere, and what is done
+here instead: pip and uv cache by name and version only (our key has torch, CUDA, GPUs, compiler, platform and more); a
+"successful" build has no ops (the wheel is inspected before it counts). Sources stay unchanged; files are compiled in
+few units (see `unity`), and one by one if that fails or is asked for. Building runs the project's own code: it is done
+only when the user asks for it.
 """
 
 from __future__ import annotations
@@ -18,48 +17,32 @@ import re
 import shutil
 import tempfile
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_cli.atomic import write_whole
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.packages.executor import Step, StepFailed, find_installer, find_uv, make_environment, run_step
+from zoo_cli.packages import compiling
+from zoo_cli.packages.executor import StepFailed
 from zoo_cli.packages.indexes import PYPI, UserIndex, user_index
-from zoo_cli.packages.toolchain import Target, Toolchain, find_toolchain, read_target
-from zoo_cli.packages.unity import group_sources, unit_text
+from zoo_cli.packages.nvcc import CudaToolkit, find_toolkit
+from zoo_cli.packages.sources import Source, name_of_archive, put_source
+from zoo_cli.packages.toolchain import check_standard, find_toolchain, read_target
 from zoo_cli.packages.wheels import normalise
 from zoo_cli.transfer.events import Event, Noted
-from zoo_cli.trust.archive import unpack_sdist
 from zoo_cli.trust.wheel import WheelReport, inspect_wheel, require_sound, unresolved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from zoo_cli.catalog.entries import Recipe
     from zoo_cli.packages.findlinks import Link
     from zoo_cli.transfer.fetch import Settings
 
-RECIPE_REVISION = 3  # part of the cache key: raise it when the way of building changes what comes out
+REVISION = 4  # part of the cache key: raise it when the way of building changes what comes out
 _FLAGS = "-g0 -O2 -w"  # without debug information: half the time, a twentieth of the size
 _NINJA_LINE = re.compile(r"\[(\d+)/(\d+)\] ")
-# PEP 517 in a process of its own; __legacy__ serves a setup.py without pyproject.toml as well.
-_BUILD = "import sys; from setuptools import build_meta as b; b.__legacy__.build_wheel(sys.argv[1])"
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What building a project takes, beyond what its own files say."""
-
-    folders: tuple[str, ...] = ()  # of C++ sources that may be compiled together; the units go into the first
-    variables: Mapping[str, str] = field(default_factory=dict)
-    requires: tuple[str, ...] = ("setuptools", "wheel", "ninja", "packaging")
-
-
-_MMCV = Recipe(
-    folders=("mmcv/ops/csrc/pytorch", "mmcv/ops/csrc/pytorch/cpu"),
-    variables={"MMCV_WITH_OPS": "1", "FORCE_CUDA": "0"},
-    requires=("setuptools<81", "wheel", "ninja", "packaging"),  # 81 took pkg_resources away, which setup.py imports
-)
-RECIPES = {"mmcv": _MMCV, "mmcv-full": _MMCV, "onedl-mmcv": _MMCV}
 
 
 @dataclass(eq=False)
@@ -111,9 +94,13 @@ class BuildRequest:
     project: str  # normalised
     version: str
     python: str  # the target interpreter, which has torch
+    recipe: Recipe | None = None
+    source: Source | None = None  # None: the sdist on the user's index
     jobs: int | None = None  # compilers at a time; None: what the machine bears
     cpu_only: bool = False  # although the target's torch is built for CUDA
-    again: bool = False  # also when the cache has it
+    architectures: tuple[str, ...] = ()  # compute capabilities to compile for: "8.6"
+    stock: bool = False  # the sources as they are, with no flags of ours
+    again: bool = False  # also when the cache has it, and from the beginning
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +110,7 @@ class BuiltWheel:
     path: Path
     sha256: str
     key: str
-    torch: str  # the full version it was built against
+    torch: str | None  # the full version it was built against
     seconds: float  # the build took, also when it was cached
     was_cached: bool
 
@@ -133,10 +120,12 @@ def build_wheel(
 ) -> BuiltWheel:
     """Builds a wheel, or takes the one that was built from the same things before.
 
+    A build that was cut off goes on where it stood, where its build tool can (ninja).
+
     Raises:
         MissingTool, TargetUnreadable: the machine or the target lacks something.
-        CannotBuild: there is no such sdist, or the target is one zoo does not build for.
-        StepFailed: the compiler or setup.py failed.
+        CannotBuild: there is no such sdist, or its pyproject.toml is none.
+        StepFailed: the compiler or the build backend failed.
         BuiltWrong, UnsoundWheel: the outcome has no ops, or does not match the target's torch.
     """
     return _Build(request, settings, listen).run()
@@ -149,25 +138,38 @@ class _Build:
         from zoo_cli.directories import cache_directory
 
         self.request, self.settings, self.listen = request, settings, listen
-        self.recipe = RECIPES.get(normalise(request.project), Recipe())
+        self.recipe = request.recipe
         self.cache = cache_directory()
+        self.has_ops = self.recipe is not None and self.recipe.needs_torch
+        self.target = read_target(request.python, needs_torch=self.has_ops)
+        needed_for = f"{request.project} {request.version}"
+        self.tools = find_toolchain(self.cache, needed_for)
+        check_standard(self.target, self.tools, needed_for)
+        self.cuda = self._toolkit(needed_for)
 
     def run(self) -> BuiltWheel:
-        target = read_target(self.request.python)
-        if target.torch_cuda and not self.request.cpu_only:
-            reason = (
-                f"the target's torch {target.torch} is built for CUDA {target.torch_cuda}; zoo compiles CPU ops only"
-            )
-            raise CannotBuild(self.request.project, self.request.version, reason)
-        self.cache.mkdir(parents=True, exist_ok=True)
-        tools = find_toolchain(self.cache, f"{self.request.project} {self.request.version}")
         index = user_index()
-        sdist = self._find_sdist(index)
-        key = self._key(target, tools, sdist)
+        sdist = None if self.request.source else self._find_sdist(index)
+        key = self._key(sdist)
         place = self.cache / "built" / key
         if not self.request.again and (kept := read_built(place)):
             return kept
-        return self._build(target, tools, sdist, index, place)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(place.parent)
+        _sweep(self.cache / "building")
+        with compiling.work_place(self.cache, key) as (work, lock):
+            if not self.request.again and (kept := read_built(place)):
+                return kept
+            if self.request.again:
+                _empty(work)
+            built = self._build(sdist, index, place, work, (lock,) if lock is not None else ())
+            shutil.rmtree(work, ignore_errors=True)
+        return built
+
+    def _toolkit(self, needed_for: str) -> CudaToolkit | None:
+        if not self.has_ops or not self.target.torch_cuda or self.request.cpu_only:
+            return None
+        return find_toolkit(self.target, self.tools, self.request.architectures, needed_for, os.environ)
 
     def _find_sdist(self, index: UserIndex) -> Link:
         """The sdist on the user's index, with its digest."""
@@ -185,37 +187,38 @@ class _Build:
                 return link
         raise CannotBuild(project, version, f"{page} lists no .tar.gz of this version")
 
-    def _key(self, target: Target, tools: Toolchain, sdist: Link) -> str:
+    def _key(self, sdist: Link | None) -> str:
+        source, target = self.request.source, self.target
         facts = {
-            "revision": RECIPE_REVISION,
-            "sdist": sdist.sha256,
+            "revision": REVISION,
+            "source": source.digest if source else sdist.sha256 if sdist else None,
+            "editable": source.place if source and source.is_editable else None,
+            "stock": self.request.stock,
+            "recipe": [*self.recipe.requires, *map(list, sorted(self.recipe.variables.items()))] if self.recipe else [],
             "torch": target.torch,
-            "cuda": None if self.request.cpu_only else target.torch_cuda,
+            "cuda": [self.cuda.version, *self.request.architectures] if self.cuda else None,
             "python": target.tag,
             "platform": target.platform,
             "libc": target.libc,
-            "compiler": tools.compiler_version,
+            "compiler": self.tools.compiler_version,
             "flags": _FLAGS,
             "opencv": target.opencv,
         }
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         return f"{normalise(self.request.project)}-{self.request.version}-{digest[:32]}"
 
-    def _build(self, target: Target, tools: Toolchain, sdist: Link, index: UserIndex, place: Path) -> BuiltWheel:
+    def _build(
+        self, sdist: Link | None, index: UserIndex, place: Path, work: Path, held: tuple[int, ...]
+    ) -> BuiltWheel:
         started = time.monotonic()
-        archive = self._fetch(sdist)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(place.parent)
-        with tempfile.TemporaryDirectory(prefix=".building-", dir=place.parent) as folder:
-            work = Path(folder)
-            self.listen(Stage(f"making a build environment that sees torch {target.torch}"))
-            python = self._environment(work / "env", target, index)
-            out = self._compile(work, archive, python, target, tools)
-            self.listen(Stage("inspecting the wheel"))
-            report = self._inspect(out, target)
-            return _keep(report, place, target.torch, time.monotonic() - started)
+        archive = self._fetch(sdist) if sdist else self.request.source
+        assert archive is not None
+        out = self._compile(work, archive, index, held)
+        self.listen(Stage("inspecting the wheel"))
+        report = self._inspect(out)
+        return _keep(report, place, self.target.torch, time.monotonic() - started)
 
-    def _fetch(self, sdist: Link) -> Path:
+    def _fetch(self, sdist: Link) -> Source:
         from zoo_cli.transfer.fetch import Wanted, fetch
         from zoo_cli.transfer.hashes import parse_sha256
         from zoo_cli.transfer.store import Store
@@ -223,98 +226,138 @@ class _Build:
         assert sdist.sha256 is not None
         wanted = Wanted(sdist.filename, (sdist.url,), sdist.size_bytes, parse_sha256(sdist.sha256))
         place = self.cache / "sdists" / sdist.sha256 / sdist.filename
-        return fetch(wanted, place, self.settings, self.listen, store=Store(self.cache), replace=True).path
+        path = fetch(wanted, place, self.settings, self.listen, store=Store(self.cache), replace=True).path
+        return Source("sdist", str(path), sdist.sha256)
 
-    def _environment(self, directory: Path, target: Target, index: UserIndex) -> str:
-        """An environment with the build tools, in which the target's packages are visible behind them."""
-        uv = find_uv()
-        if uv:
-            run_step(
-                Step(
-                    (uv, "venv", "--no-config", "--python", target.python, "--", str(directory)),
-                    {},
-                    "build environment",
-                )
-            )
-        else:
-            make_environment(directory, target.python)
-        python = str(directory / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
-        site = next(iter(sorted(directory.glob("lib/python*/site-packages"))), directory / "Lib" / "site-packages")
-        tools = find_installer(python, version=target.version)
-        step = tools.install_requirements(
-            self.recipe.requires, index=index, only_binary=(":all:",), reason="build tools"
-        )
-        run_step(step)
-        (site / "zoo_target.pth").write_text("\n".join(target.site_packages) + "\n", encoding="utf-8")
-        return python
-
-    def _compile(self, work: Path, archive: Path, python: str, target: Target, tools: Toolchain) -> Path:
-        """The folder with the wheel: compiled in few units, and one by one if that fails."""
-        if self.recipe.folders:
-            source = self._unpack(archive, work / "combined")
-            units, files = combine_sources(source, self.recipe.folders, max(2, tools.jobs(self.request.jobs)))
+    def _compile(self, work: Path, archive: Source, index: UserIndex, held: tuple[int, ...]) -> Path:
+        """The folder with the wheel: compiled in few units, and one by one if that fails or is asked for."""
+        combines = self.recipe is not None and self.recipe.folders and not self.request.stock
+        if combines and not archive.is_editable and not (work / "plain").exists():
+            source, units, files = self._prepare(archive, work / "combined", combine=True)
             if units:
-                self.listen(Stage(f"compiling {files} files in {units} runs for torch {target.torch}"))
+                self.listen(Stage(f"compiling {files} files in {units} runs{self._told()}"))
                 try:
-                    return self._setup(source, work / "out-combined", python, target, tools)
+                    return self._run(source, work, index, held)
                 except StepFailed as error:
                     self.listen(Noted(f"compiling in few runs failed (log: {error.log}); compiling file by file"))
-        source = self._unpack(archive, work / "plain")
-        self.listen(Stage(f"compiling file by file for torch {target.torch}"))
-        return self._setup(source, work / "out-plain", python, target, tools)
+                    shutil.rmtree(work / "combined", ignore_errors=True)
+                    (work / "combined.ready").unlink(missing_ok=True)
+        source = Path(archive.place)
+        if not archive.is_editable:
+            source, _units, _files = self._prepare(archive, work / "plain", combine=False)
+        self.listen(Stage(f"{'compiling file by file' if self.has_ops else 'building'}{self._told()}"))
+        return self._run(source, work, index, held)
 
-    def _unpack(self, archive: Path, directory: Path) -> Path:
-        directory.mkdir()
-        return unpack_sdist(archive, directory)
+    def _told(self) -> str:
+        """For what it is compiled, and how long that takes as far as it is known."""
+        torch = f" for torch {self.target.torch}" if self.has_ops else ""
+        cuda = f", CUDA {self.cuda.version} ({' '.join(self.request.architectures)})" if self.cuda else ""
+        known = (
+            self.recipe and not self.cuda and (self.recipe.stock_seconds if self.request.stock else self.recipe.seconds)
+        )
+        return torch + cuda + (f"; about {estimate(known, self.tools.jobs(self.request.jobs))}" if known else "")
 
-    def _setup(self, source: Path, out: Path, python: str, target: Target, tools: Toolchain) -> Path:
+    def _prepare(self, archive: Source, directory: Path, *, combine: bool) -> tuple[Path, int, int]:
+        """The sources in a directory, with units if they can be combined; those of a build that was cut off."""
+        mark = directory.with_name(f"{directory.name}.ready")
+        try:
+            folder, units, files = json.loads(mark.read_text(encoding="utf-8"))
+            self.listen(Noted("going on with a build that was cut off"))
+            return directory / folder, units, files
+        except (OSError, ValueError):
+            shutil.rmtree(directory, ignore_errors=True)
+        source, units, files = put_source(archive, directory, self.cache / "git"), 0, 0
+        if combine and self.recipe:
+            jobs = max(2, self.tools.jobs(self.request.jobs))
+            units, files = compiling.combine_sources(source, self.recipe.folders, jobs)
+            if self.cuda and self.recipe.cuda_folders:
+                more = compiling.combine_sources(source, self.recipe.cuda_folders, jobs, ".cu")
+                units, files = units + more[0], files + more[1]
+        write_whole(mark, json.dumps([source.relative_to(directory).as_posix(), units, files]).encode())
+        return source, units, files
+
+    def _run(self, source: Path, work: Path, index: UserIndex, held: tuple[int, ...]) -> Path:
+        try:
+            backend = compiling.backend_of(source, self.recipe)
+        except ValueError as exc:
+            raise CannotBuild(self.request.project, self.request.version, str(exc)) from exc
+        if compiling.asks_for_torch(backend.requires) and not self.target.torch:
+            raise CannotBuild(
+                self.request.project, self.request.version, "it is built with torch, and the target has none"
+            )
+        python = compiling.make_build_environment(work, self.target, backend, index)
+        child = compiling.Child(python, source, backend, self._variables(source), held)
+        is_editable = self.request.source is not None and self.request.source.is_editable
+        hook = "build_editable" if is_editable else "build_wheel"
+        compiling.add_build_tools(python, self.target, child.requires(hook), index)
+        out = work / "out"
+        shutil.rmtree(out, ignore_errors=True)
         out.mkdir()
-        flags = flags_for({source.resolve(): ".", target.torch_directory: "torch"})
-        path = os.pathsep.join((str(Path(python).parent), os.environ.get("PATH", os.defpath)))
-        variables = {
-            **self.recipe.variables,
-            "MAX_JOBS": str(tools.jobs(self.request.jobs)),
-            "CFLAGS": flags,
-            "CXXFLAGS": flags,
-            "PATH": path,
-            "CUDA_VISIBLE_DEVICES": "",  # setup.py compiles for CUDA wherever torch sees a GPU
-        }
-        reason = f"compile {self.request.project} {self.request.version}"
-        run_step(Step((python, "-c", _BUILD, str(out)), variables, reason, str(source)), self._hear)
+        child.call(hook, out, f"compile {self.request.project} {self.request.version}", self._hear)
         return out
+
+    def _variables(self, source: Path) -> dict[str, str]:
+        recipe, cuda = self.recipe, self.cuda
+        variables = {"MAX_JOBS": str(self.tools.jobs(self.request.jobs))}
+        if not self.request.stock and self.has_ops:
+            assert self.target.torch_directory is not None
+            flags = compiling.flags_for(_FLAGS, {source.resolve(): ".", self.target.torch_directory: "torch"})
+            variables |= {"CFLAGS": flags, "CXXFLAGS": flags}
+        if recipe:
+            variables |= recipe.variables
+            if recipe.cuda_switch:
+                variables[recipe.cuda_switch] = "1" if cuda else "0"
+        if cuda:
+            return {
+                **variables,
+                "CUDA_HOME": str(cuda.home),
+                "TORCH_CUDA_ARCH_LIST": ";".join(self.request.architectures),
+            }
+        return {**variables, "CUDA_VISIBLE_DEVICES": ""}  # setup.py compiles for CUDA wherever torch sees a GPU
 
     def _hear(self, line: str) -> None:
         if progress := _NINJA_LINE.match(line):
             self.listen(Compiled(int(progress[1]), int(progress[2])))
 
-    def _inspect(self, out: Path, target: Target) -> WheelReport:
+    def _inspect(self, out: Path) -> WheelReport:
         wheels = sorted(out.glob("*.whl"))
         if len(wheels) != 1:
             raise BuiltWrong(self.request.project, self.request.version, f"the build left {len(wheels)} wheels")
-        report = require_sound(inspect_wheel(wheels[0], expects_ops=True))
-        if not any(tag.startswith(f"{target.tag}-") for tag in report.tags):
-            reason = f"the wheel is for {', '.join(report.tags[:3])}, not for {target.tag}"
+        is_editable = self.request.source is not None and self.request.source.is_editable
+        report = require_sound(inspect_wheel(wheels[0], expects_ops=self.has_ops and not is_editable))
+        if normalise(report.name) != self.request.project or report.version != self.request.version:
+            reason = f"the wheel is {report.name} {report.version}"
+            raise BuiltWrong(self.request.project, self.request.version, reason)
+        tag = self.target.tag
+        if report.extensions and not any(each.startswith(f"{tag}-") or "-abi3-" in each for each in report.tags):
+            reason = f"the wheel is for {', '.join(report.tags[:3])}, not for {tag}"
             raise BuiltWrong(self.request.project, self.request.version, reason)
         for extension in report.extensions:
-            missing = unresolved(extension.elf, target.torch_directory / "lib") if extension.elf else ()
+            lib = self.target.torch_directory / "lib" if self.target.torch_directory else None
+            missing = unresolved(extension.elf, lib) if extension.elf and lib else ()
             if missing:
-                reason = f"{extension.path} needs {missing[0]}, which torch {target.torch} does not have"
+                reason = f"{extension.path} needs {missing[0]}, which torch {self.target.torch} does not have"
                 raise BuiltWrong(self.request.project, self.request.version, reason)
         return report
 
 
-def flags_for(names: Mapping[Path, str]) -> str:
-    """Compiler flags that write these directories under other names: asserts name files, ours are private.
+def estimate(seconds: int, jobs: int) -> str:
+    """Compiler seconds as a time to wait for, with so many compilers at a time: "40 s", "9 min"."""
+    wall = seconds / jobs
+    return f"{max(1, round(wall / 5)) * 5} s" if wall < 90 else f"{round(wall / 60)} min"
 
-    A path with a blank is left as it is, since it would not survive setuptools and ninja.
-    """
-    maps = [f"-ffile-prefix-map={path}={name}" for path, name in names.items() if not re.search(r"[\s'\"$]", str(path))]
-    return " ".join((_FLAGS, *maps))
+
+def _empty(directory: Path) -> None:
+    for each in directory.iterdir():
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        else:
+            each.unlink()
 
 
 def _sweep(directory: Path) -> None:
-    """Removes what builds that were killed left behind a day ago or longer."""
-    for left in directory.glob(".*ing-*"):
+    """Removes what builds that were killed left behind, when they have not gone on for a day."""
+    for left in (*directory.glob(".*ing-*"), *(directory.glob("[!.]*") if directory.name == "building" else ())):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > 86_400:
                 shutil.rmtree(left, ignore_errors=True)
@@ -322,34 +365,10 @@ def _sweep(directory: Path) -> None:
 
 def is_sdist_of(filename: str, project: str, version: str) -> bool:
     """Whether a file name is that of the project's `.tar.gz` sdist in that version (PEP 625, and older spellings)."""
-    stem, ending = filename[:-7], filename[-7:]
-    name, _, found = stem.rpartition("-")
-    return ending == ".tar.gz" and normalise(name) == normalise(project) and found == version
+    return filename.endswith(".tar.gz") and name_of_archive(filename) == (normalise(project), version)
 
 
-def combine_sources(source: Path, folders: tuple[str, ...], units: int) -> tuple[int, int]:
-    """Makes a source tree compile its C++ files in few runs; returns how many runs, and of how many files.
-
-    A file gets another ending, so that setup.py's `*.cpp` does not see it, and stays in its folder, so that its own
-    includes are found; a unit in the first folder includes it. Nothing inside a file changes.
-    """
-    texts = {
-        path: path.read_text(encoding="utf-8", errors="replace")
-        for folder in folders
-        for path in sorted((source / folder).glob("*.cpp"))
-    }
-    if not texts:
-        return 0, 0
-    moved = {f"{path.resolve().as_posix()}.inc": text for path, text in texts.items()}
-    for path in texts:
-        path.rename(path.with_name(f"{path.name}.inc"))
-    groups = group_sources(moved, units)
-    for number, group in enumerate(groups):
-        (source / folders[0] / f"zoo_unit_{number}.cpp").write_text(unit_text(group, moved), encoding="utf-8")
-    return len(groups), len(texts)
-
-
-def _keep(report: WheelReport, place: Path, torch: str, seconds: float) -> BuiltWheel:
+def _keep(report: WheelReport, place: Path, torch: str | None, seconds: float) -> BuiltWheel:
     """Puts a wheel with its record into the cache; the folder appears under its name complete or not at all."""
     with tempfile.TemporaryDirectory(prefix=".keeping-", dir=place.parent) as folder:
         fresh = Path(folder) / "new"
@@ -370,7 +389,7 @@ def read_built(place: Path) -> BuiltWheel | None:
         record = json.loads((place / "build.json").read_text(encoding="utf-8"))
         path = place / Path(str(record["path"])).name
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        kept = BuiltWheel(path, digest, place.name, str(record["torch"]), float(record["seconds"]), was_cached=True)
+        kept = BuiltWheel(path, digest, place.name, record["torch"], float(record["seconds"]), was_cached=True)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return kept if record["sha256"] == digest else None

@@ -67,7 +67,7 @@ class MissingTool(ZooError):
     code = "missing-tool"
     exit_code = ExitCode.ENVIRONMENT
 
-    tool: str  # c++ | Python.h | torch | memory | disk
+    tool: str  # c++ | c++-standard | nvcc | host-compiler | architecture | Python.h | torch | memory | disk
     found: str  # what is there instead
     needed_for: str
 
@@ -92,9 +92,9 @@ class Target:
     version: str
     platform: str  # linux-x86_64, as sysconfig says
     libc: str
-    torch: str  # "2.13.0+cpu"
+    torch: str | None  # "2.13.0+cpu"
     torch_cuda: str | None
-    torch_directory: Path
+    torch_directory: Path | None
     site_packages: tuple[str, ...]
     opencv: tuple[str, ...]  # mmcv's setup.py writes the one that is there into its metadata
 
@@ -107,6 +107,7 @@ class Toolchain:
     compiler_version: str  # first line of --version
     cores: int
     memory_bytes: int | None  # free for us; None unknown
+    major: int | None = None  # of the compiler's version
 
     def jobs(self, wanted: int | None = None) -> int:
         """Compilers to run at a time: as asked, else what cores and memory bear."""
@@ -116,18 +117,22 @@ class Toolchain:
         return max(1, min(self.cores, bearable))
 
 
-def read_target(python: str) -> Target:
+def read_target(python: str, *, needs_torch: bool = True) -> Target:
     """The target interpreter with its torch.
+
+    Args:
+        python: its path.
+        needs_torch: whether a target without torch will not do.
 
     Raises:
         TargetUnreadable: it does not answer.
         MissingTool: it has no torch, or no headers to compile against.
     """
-    text = _ask((python, "-I", "-c", _QUESTION))
+    text = ask((python, "-I", "-c", _QUESTION))
     if text is None:
         raise TargetUnreadable(python, "it is not there, or is no Python 3")
     facts = json.loads(text.splitlines()[-1])
-    if not facts["torch"]:
+    if needs_torch and not facts["torch"]:
         raise MissingTool("torch", "not installed", python)
     header = Path(facts["include"]) / "Python.h"
     if not header.is_file():
@@ -138,12 +143,24 @@ def read_target(python: str) -> Target:
         version=facts["version"],
         platform=facts["platform"],
         libc=facts["libc"],
-        torch=str(facts["torch"]),
+        torch=facts["torch"],
         torch_cuda=facts["torch_cuda"],
-        torch_directory=Path(facts["torch_directory"]),
+        torch_directory=Path(facts["torch_directory"]) if facts["torch"] else None,
         site_packages=tuple(facts["path"]),
         opencv=tuple(facts["opencv"]),
     )
+
+
+def check_standard(target: Target, tools: Toolchain, project: str) -> None:
+    """Checks that the compiler speaks the C++ that torch's build extension will ask for.
+
+    Raises:
+        MissingTool: it is too old.
+    """
+    extension = target.torch_directory / "utils" / "cpp_extension.py" if target.torch_directory else None
+    found = re.search(r"-std=c\+\+(\d+)", _read(str(extension), 1_000_000)) if extension else None
+    if found and ask((tools.compiler, f"-std=c++{found[1]}", "-x", "c++", "-dM", "-E", os.devnull)) is None:
+        raise MissingTool("c++-standard", f"{tools.compiler_version}, which has no -std=c++{found[1]}", project)
 
 
 def find_toolchain(work: Path, project: str) -> Toolchain:
@@ -155,7 +172,7 @@ def find_toolchain(work: Path, project: str) -> Toolchain:
     compiler = find_compiler()
     if not compiler:
         raise MissingTool("c++", "none on PATH, and CXX is not set", project)
-    version = (_ask((compiler, "--version")) or "").partition("\n")[0].strip()
+    version = (ask((compiler, "--version")) or "").partition("\n")[0].strip()
     if not version:
         raise MissingTool("c++", f"{compiler} does not run", project)
     memory = free_memory()
@@ -164,7 +181,8 @@ def find_toolchain(work: Path, project: str) -> Toolchain:
     disk = shutil.disk_usage(work).free
     if disk < DISK_BYTES:
         raise MissingTool("disk", f"{disk // 1_000_000} MB free at {work}", project)
-    return Toolchain(compiler, version, usable_cores(), memory)
+    told = re.match(r"\d+", ask((compiler, "-dumpversion")) or "")
+    return Toolchain(compiler, version, usable_cores(), memory, int(told[0]) if told else None)
 
 
 def find_compiler() -> str | None:
@@ -190,15 +208,16 @@ def free_memory() -> int | None:
     return min(free) if free else None
 
 
-def _read(path: str) -> str:
+def _read(path: str, most: int = 65536) -> str:
     try:
-        with Path(path).open(encoding="ascii", errors="replace") as stream:
-            return stream.read(65536)
+        with Path(path).open(encoding="utf-8", errors="replace") as stream:
+            return stream.read(most)
     except OSError:
         return ""
 
 
-def _ask(argv: Sequence[str]) -> str | None:
+def ask(argv: Sequence[str]) -> str | None:
+    """What a program prints; None if it cannot be started, fails, says nothing or takes a minute."""
     try:
         done = subprocess.run(argv, env=clean_environment({}), capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):

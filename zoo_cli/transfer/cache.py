@@ -40,7 +40,8 @@ class Item:
     """One thing in the cache that is kept or given up as a whole.
 
     `kind`: file (in the store), named (a wheel or archive under its own name, not linked with the store), built (a
-    wheel compiled here), configs (config files of one release), unfinished (kept bytes of a transfer), other.
+    wheel compiled here), configs (config files of one release), unfinished (kept bytes of a transfer, a build that was
+    cut off), other.
     """
 
     kind: Kind
@@ -74,6 +75,8 @@ def read_items(root: Path) -> list[Item]:
             named.setdefault((about.st_dev, about.st_ino), []).append(found)
     items = [*_unfinished(root), *_stored(root, named), *(each for group in named.values() for each in group)]
     items += [_folder("built", path) for path in (root / "built").glob("[!.]*")]
+    items += [_folder("unfinished", path) for path in (root / "building").glob("[!.]*")]
+    items += [_folder("other", path) for path in (root / "git").glob("[!.]*")]
     items += [_folder("configs", path) for path in (root / "configs").glob("[!.]*")]
     items += [
         Item("other", path.name, (path,), about.st_size, _used(about))
@@ -161,7 +164,8 @@ def give_up(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
 
 def _remove(item: Item) -> bool:
     """The store's name goes first: what is left after a crash is counted as `named` and given up the next time."""
-    if item.kind == "unfinished" and not is_free(item.paths[0]):
+    first = item.paths[0]  # a build's directory has its lock beside it
+    if item.kind == "unfinished" and not is_free(first.with_name(f".{first.name}.lock") if first.is_dir() else first):
         return False
     try:
         for path in item.paths:

@@ -24,7 +24,7 @@ from zoo_cli.catalog.compiler.tables import SCHEMA, Collector
 
 __all__ = ["SCHEMA_VERSION", "BrokenRow", "compile_index"]
 
-SCHEMA_VERSION = 3  # of the tables; zoo_cli.catalog.database refuses another one
+SCHEMA_VERSION = 4  # of the tables; zoo_cli.catalog.database refuses another one
 SUFFIXES = (".yaml", ".json")
 
 # File format 1.3: bytes 96 to 99 hold the number of the SQLite library that wrote the file last; readers ignore it.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SCHEMA_OF_SOURCES = "1"
 NEEDED = (
     *("projects", "torch", "torch_hashes", "frameworks", "walls", "cuda", "gpus", "gpu_reports", "ops_cpu"),
-    *("ops_mmcv", "images"),
+    *("ops_mmcv", "images", "recipes"),
 )
 
 
@@ -40,6 +40,7 @@ def load_compat(documents: Mapping[str, Row]) -> Collector:
     torch.load_hashes(documents["torch_hashes"], collector)
     frameworks.load_frameworks(documents["frameworks"], collector, projects)
     facts.load_walls(documents["walls"], collector)
+    facts.load_recipes(documents["recipes"], collector)
     facts.load_cuda(documents["cuda"], collector)
     facts.load_gpus(documents["gpus"], collector)
     facts.load_gpu_reports(documents["gpu_reports"], collector, projects)

@@ -18,6 +18,8 @@ from zoo_cli.catalog.compiler.rows import (
 from zoo_cli.catalog.compiler.tables import Collector, Origins, document, words
 
 KINDS = ("torch", "companion", "ops", "engine", "framework", "lite", "tool", "library")
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+_SECONDS = re.compile(r"[1-9][0-9]{0,4}")
 _FOLDER = re.compile(r"[A-Za-z0-9_.+-]+(/[A-Za-z0-9_.+-]+)*")
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9./_-]*:[A-Za-z0-9_.{}-]+(@sha256:[0-9a-f]{64})?")
 CPU_RELEASES = ("mmdet 3.3.0", "mmdet 2.28.2")  # columns of ops_cpu.yaml; `same` means as in the one before
@@ -64,6 +66,37 @@ def _project(row: Row, origins: Origins) -> tuple[str, str, str, str, str, str |
         row.texts("aliases", NAME) if row.has("aliases") else (),
         origins.of(row),
     )
+
+
+def load_recipes(source: Row, collector: Collector) -> None:
+    """How projects are built whose own files do not say enough."""
+    origins = Origins(source, collector)
+    for row in source.rows("recipes"):
+        name = row.text("project", NAME)
+        variables = row.mapping("variables")
+        for variable in variables:
+            if not _VARIABLE.fullmatch(variable):
+                row.broken(f"variables: {variable[:80]!r} is no name of a variable")
+        seconds = (row.optional("seconds", _SECONDS), row.optional("stock_seconds", _SECONDS))
+        values = (
+            name, words(_requirement(row, each) for each in row.texts("requires")), int(row.flag("needs_torch")),
+            *(words(row.texts(key, _FOLDER)) if row.has(key) else "" for key in ("folders", "cuda_folders")),
+            document(variables), row.optional("cuda_switch", _VARIABLE),
+            *(int(each) if each else None for each in seconds), origins.of(row),
+        )  # fmt: skip
+        collector.add("recipe", row, (name,), values)
+
+
+def _requirement(row: Row, text: str) -> str:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        Requirement(text)
+    except InvalidRequirement:
+        row.broken(f"requires: {text[:80]!r} is no requirement")
+    if " " in text:
+        row.broken(f"requires: {text[:80]!r} must have no blanks")
+    return text
 
 
 def load_walls(source: Row, collector: Collector) -> None:

@@ -66,6 +66,10 @@ CREATE TABLE project (
   name TEXT PRIMARY KEY, import_name TEXT NOT NULL, provider TEXT NOT NULL, kind TEXT NOT NULL, urls TEXT NOT NULL,
   sdist_url TEXT, sdists TEXT NOT NULL, aliases TEXT NOT NULL, conflicts TEXT NOT NULL,
   origin INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE recipe (
+  project TEXT PRIMARY KEY, requires TEXT NOT NULL, needs_torch INTEGER NOT NULL, folders TEXT NOT NULL,
+  cuda_folders TEXT NOT NULL, variables TEXT NOT NULL, cuda_switch TEXT, seconds INTEGER, stock_seconds INTEGER,
+  origin INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE project_alias (alias TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
 """
 

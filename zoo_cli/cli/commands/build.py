@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path(), help="Directory for the wheel.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Compilers at a time; by cores and memory by default.")
 @click.option("--cpu-only", is_flag=True, help="CPU ops, although the torch there is built for CUDA.")
-@click.option("--again", is_flag=True, help="Build also what the cache has.")
+@click.option("--stock", is_flag=True, help="The sources as they are: file by file, with their own flags; far slower.")
+@click.option("--again", is_flag=True, help="Build also what the cache has, and from the beginning.")
 @common_options
 @pass_console
 def command(
@@ -34,20 +36,27 @@ def command(
     output: Path,
     jobs: int | None,
     cpu_only: bool,
+    stock: bool,
     again: bool,
 ) -> None:
     """Compile a wheel of an ops package from its sdist.
 
     The wheel is inspected, kept in the cache (by package, torch, compiler and more), and put into the output directory.
-    This runs the project's own setup.py.
+    A build that was cut off goes on where it stood. This runs the project's own setup.py.
     """
-    from zoo_cli.packages.builder import BuildRequest, build_wheel
+    from zoo_cli.catalog.database import open_catalog
+    from zoo_cli.cli.building import build_request
+    from zoo_cli.cli.target import find_target
+    from zoo_cli.packages.builder import build_wheel
     from zoo_cli.transfer.fetch import Settings, Wanted, fetch
     from zoo_cli.transfer.hashes import Sha256
 
     project, version = _exact(requirement)
-    target = _interpreter(console, python)
-    request = BuildRequest(project, version, target, jobs=jobs, cpu_only=cpu_only, again=again)
+    catalog = open_catalog()
+    target = find_target(catalog, console, python=python)
+    assert target.executable is not None
+    request = build_request(catalog, project, version, target.executable, target.machine, console.environ)
+    request = replace(request, jobs=jobs, cpu_only=cpu_only, stock=stock, again=again)
     settings = Settings(offline=console.offline)
     with Progress(console) as progress:
         built = build_wheel(request, settings, BuildProgress(progress))
@@ -65,16 +74,10 @@ def _exact(requirement: str) -> tuple[str, str]:
     return normalise(project.strip()), version.strip()
 
 
-def _interpreter(console: Console, python: str | None) -> str:
-    from zoo_cli.machine.interpreter import default_target, find_interpreter
-
-    return str(find_interpreter(python, console.environ) if python else default_target(console.environ).executable)
-
-
 def _tell(console: Console, built: BuiltWheel, shown: Path, placed: Path) -> None:
     if not console.json:
         how = "taken from the cache" if built.was_cached else f"built in {built.seconds:.0f} s"
-        console.say(f"{built.path.name}: for torch {built.torch}, {how}")
+        console.say(f"{built.path.name}: {f'for torch {built.torch}, ' if built.torch else ''}{how}")
         console.data(str(shown))
         return
     console.document({

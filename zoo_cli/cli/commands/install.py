@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import click
 from zoo_cli.cli import install_view
 from zoo_cli.cli.change import changing, settle
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.planning import Choices, Planner, names_in, planning_options, typed
+from zoo_cli.cli.planning import Choices, Planner, names_in, planning_options, project_of, typed
 from zoo_cli.cli.target import Target, find_target
 from zoo_cli.cli.text import printable
 from zoo_cli.packages import install as flow
@@ -268,10 +268,11 @@ def act(console: Console, plan: Plan, target: Target, given: Circumstances) -> N
     Raises:
         ZooError: `WheelUnfit` before anything is changed; and of `arrive` and `execute`.
     """
+    from zoo_cli.cli.building import build_request
     from zoo_cli.cli.progress import BuildProgress, Progress
     from zoo_cli.directories import cache_directory, state_directory
     from zoo_cli.packages.arrivals import Judge, arrive
-    from zoo_cli.packages.builder import BuildRequest, build_wheel
+    from zoo_cli.packages.builder import build_wheel
     from zoo_cli.packages.supply import Supply
     from zoo_cli.transfer.store import users_store
     from zoo_cli.trust.seen import Seen
@@ -281,6 +282,7 @@ def act(console: Console, plan: Plan, target: Target, given: Circumstances) -> N
     assert here is not None
     flow.check_target(here, given.words)
     started, settings = console.clock(), given.planner.settings
+    stock = frozenset(map(project_of, given.choices.build_stock))
     judge = Judge(target.machine, given.planner.matrix(target.machine), given.planner.known)
     with Progress(console) as progress:
         supply = Supply(users_store(), Seen(state_directory()), given.mirrors, settings, progress)
@@ -289,7 +291,10 @@ def act(console: Console, plan: Plan, target: Target, given: Circumstances) -> N
             journal = journal_of(here, python)
 
             def build(pin: Pin) -> Path:
-                request = BuildRequest(pin.project, pin.version, python)
+                request = build_request(
+                    given.planner.catalog, pin.project, pin.version, python, target.machine, console.environ
+                )
+                request = replace(request, stock=pin.project in stock)
                 return build_wheel(request, settings, BuildProgress(progress)).path
 
             work = flow.Work(

@@ -20,6 +20,23 @@ _TOOL_WAYS = {
         WayOut("Fedora, RHEL", "sudo dnf install gcc-c++"),
         WayOut("In a conda environment", "conda install -c conda-forge cxx-compiler"),
     ),
+    "c++-standard": (
+        WayOut("Debian, Ubuntu", "sudo apt-get install g++-12 && export CXX=g++-12"),
+        WayOut("In a conda environment", "conda install -c conda-forge cxx-compiler"),
+    ),
+    "nvcc": (
+        WayOut("Name the toolkit", "export CUDA_HOME=/usr/local/cuda-X.Y"),
+        WayOut("In a conda environment", "conda install -c nvidia cuda-nvcc cuda-cudart-dev cuda-libraries-dev"),
+        WayOut("Compile the CPU ops only", "zoo build PROJECT==VERSION --cpu-only"),
+    ),
+    "host-compiler": (
+        WayOut("Use an older one", "sudo apt-get install g++-12 && export CXX=g++-12 CC=gcc-12"),
+        WayOut("Compile the CPU ops only", "zoo build PROJECT==VERSION --cpu-only"),
+    ),
+    "architecture": (
+        WayOut("Name the compute capability of the GPU", "export TORCH_CUDA_ARCH_LIST=8.6"),
+        WayOut("Compile the CPU ops only", "zoo build PROJECT==VERSION --cpu-only"),
+    ),
     "Python.h": (
         WayOut("Debian, Ubuntu", "sudo apt-get install python3-dev"),
         WayOut("Fedora, RHEL", "sudo dnf install python3-devel"),
@@ -105,6 +122,10 @@ def _(error: MissingTool) -> Message:
 
 _TOOL_NAMES = {
     "c++": "a C++ compiler",
+    "c++-standard": "a newer C++ compiler",
+    "nvcc": "nvcc of torch's CUDA major",
+    "host-compiler": "a C++ compiler that nvcc takes",
+    "architecture": "to know the GPUs to compile for",
     "Python.h": "Python's headers (Python.h)",
     "memory": "1.4 GB of free memory",
     "disk": "1 GB of free disk",
@@ -122,9 +143,7 @@ def _(error: TargetUnreadable) -> Message:
 
 @describe.register
 def _(error: CannotBuild) -> Message:
-    same = f"zoo build {error.project}=={error.version}"
-    ways = (WayOut("Compile the CPU ops only", f"{same} --cpu-only"),) if "CUDA" in error.reason else ()
-    return Message(f"cannot build {error.project} {error.version}", (error.reason,), ways)
+    return Message(f"cannot build {error.project} {error.version}", (error.reason,))
 
 
 @describe.register

@@ -1,0 +1,118 @@
+"""Builds from real sources with the real torch: going on after a kill, recipes against PyPI, fast against stock."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import Page, Server
+from tests.support.torch_env import torch_python
+
+pytestmark = [pytest.mark.slow, pytest.mark.network]
+
+SETUP = """
+from setuptools import setup
+from torch.utils.cpp_extension import BuildExtension, CppExtension
+ops = CppExtension("onedl_mmcv_ops", [f"part{n}.cpp" for n in range(6)])
+setup(name="onedl-mmcv", version="9.9", ext_modules=[ops], cmdclass={"build_ext": BuildExtension})
+"""
+MODULE = """
+#include <Python.h>
+static PyModuleDef def = {PyModuleDef_HEAD_INIT, "onedl_mmcv_ops", 0, -1, 0};
+PyMODINIT_FUNC PyInit_onedl_mmcv_ops() { return PyModule_Create(&def); }
+"""
+
+
+def environ(tmp_path: Path, **more: str) -> dict[str, str]:
+    places = {"ZOO_CACHE": str(tmp_path / "cache"), "ZOO_STATE": str(tmp_path / "state")}
+    return {**os.environ, **places, **more}
+
+
+def sdist() -> bytes:
+    parts = {f"part{number}.cpp": f"int part{number}() {{ return {number}; }}" for number in range(1, 6)}
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for path, text in {"setup.py": SETUP, "part0.cpp": MODULE, **parts}.items():
+            entry = tarfile.TarInfo(f"onedl_mmcv-9.9/{path}")
+            entry.size = len(text.encode())
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    return gzip.compress(stream.getvalue(), mtime=0)
+
+
+def slow_compiler(tmp_path: Path) -> Path:
+    """A compiler that tells which files it was given, and takes its time."""
+    wrapper = tmp_path / "c++"
+    wrapper.write_text(
+        '#!/bin/sh\nfor word; do case $word in *part?.cpp) basename $word >> "$0.log"; sleep 1;; esac; done\n'
+        'exec /usr/bin/c++ "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    return wrapper
+
+
+@pytest.mark.torch
+def test_a_killed_build_goes_on(tmp_path: Path) -> None:
+    """SIGKILL in the middle: the second run compiles only what was not whole."""
+    content, compiler = sdist(), slow_compiler(tmp_path)
+    name = "onedl_mmcv-9.9.tar.gz"
+    page = Page(f'<a href="../../files/{name}#sha256={hashlib.sha256(content).hexdigest()}">{name}</a>'.encode())
+    words = (sys.executable, "-m", "zoo_cli", "build", "onedl-mmcv==9.9", "--stock", "--jobs", "1")
+    argv = (*words, "--python", torch_python(), "-o", str(tmp_path / "out"))
+    with Server({"/simple/onedl-mmcv/": page, f"/files/{name}": content}) as server:
+        env = environ(
+            tmp_path,
+            CXX=str(compiler),
+            PIP_INDEX_URL=server.url("/simple"),
+            PIP_EXTRA_INDEX_URL="https://pypi.org/simple",
+        )
+        first = subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        assert first.stderr is not None
+        for line in first.stderr:
+            if "compiled 3 of" in line:
+                break
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        first.stderr.close()
+        second = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=300)
+    assert second.returncode == 0, second.stderr
+    assert "going on with a build that was cut off" in second.stderr
+    assert "compiled 1 of 7" not in second.stderr  # six files and the link of a whole build
+    compiled = (tmp_path / "c++.log").read_text().split()
+    assert set(compiled) == {f"part{number}.cpp" for number in range(6)}
+    assert len(compiled) <= 8  # the one or two that the kill fell into, twice
+    assert list((tmp_path / "cache" / "building").glob("[!.]*")) == []
+
+
+@pytest.mark.parametrize(
+    ("requirement", "module", "lacks"),
+    [("chumpy==0.70", "chumpy/ch.py", "pip"), ("xtcocotools==1.14.3", "xtcocotools/_mask", "numpy")],
+)
+def test_recipes_build_what_isolation_does_not(requirement: str, module: str, lacks: str, tmp_path: Path) -> None:
+    import zipfile
+
+    subprocess.run((sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "env")), check=True)
+    python = str(tmp_path / "env" / "bin" / "python")
+    argv = (sys.executable, "-m", "zoo_cli", "build", requirement, "--python", python, "-o", str(tmp_path), "--json")
+    done = subprocess.run(argv, env=environ(tmp_path), capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(json.loads(done.stdout)["path"]) as wheel:
+        assert any(name.startswith(module) for name in wheel.namelist())
+    isolated = (sys.executable, "-m", "uv", "pip", "install", "--python", python, "--no-config", "--no-deps")
+    plain = (*isolated, "--no-binary", ":all:", requirement)  # the reason for its recipe
+    failed = subprocess.run(plain, capture_output=True, text=True, check=False, timeout=300)
+    assert failed.returncode != 0
+    assert f"No module named '{lacks}'" in failed.stderr
+    wheel_path = json.loads(done.stdout)["path"]
+    subprocess.run((*isolated, "--no-index", wheel_path), check=True, capture_output=True)
+    listed = subprocess.run((*isolated[:4], "freeze", "--python", python), capture_output=True, text=True, check=True)
+    assert requirement.partition("=")[0] in listed.stdout

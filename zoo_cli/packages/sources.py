@@ -1,0 +1,193 @@
+"""Where the source of a build comes from: an sdist, a folder, or a commit of a git repository.
+
+Edge: archives, folders, and git as a child process. Nothing of a source runs here. git is asked for one commit of one
+repository: over https, ssh or a local path only, without hooks, submodules, filters of large files, or prompts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.packages.executor import Step, run_step
+from zoo_cli.packages.wheels import normalise
+from zoo_cli.trust.archive import unpack_sdist
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
+_GIT_SCHEMES = ("https", "ssh", "file")
+_LEFT_OUT = frozenset({".git", ".hg", ".svn", ".tox", ".venv", "__pycache__", "build", ".mypy_cache", ".ruff_cache"})
+# Nothing of a repository runs by itself, and git may use no protocol that runs programs (ext::).
+_GIT_SETTINGS = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "submodule.recurse=false")
+_GIT_ENVIRONMENT = {
+    "GIT_ALLOW_PROTOCOL": ":".join(_GIT_SCHEMES), "GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1",
+}  # fmt: skip
+
+
+@dataclass(eq=False)
+class BadSource(ZooError):
+    """What was given as a source of a project is none."""
+
+    code = "bad-source"
+    exit_code = ExitCode.USAGE
+
+    place: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The source of one project at one state."""
+
+    kind: str  # sdist (a file) | folder | git
+    place: str  # path of the file or folder; address of the repository, without a user's password
+    digest: str  # sha256 of the file, or of the folder's files; the commit
+    is_editable: bool = False
+
+    @property
+    def shown(self) -> str:
+        """Where it comes from, with what pins it."""
+        return f"git+{self.place}@{self.digest}" if self.kind == "git" else self.place
+
+
+def is_place(word: str) -> bool:
+    """Whether a word means a source rather than a project: `./dir`, `x-1.0.tar.gz`, `git+https://...`."""
+    return word.startswith(("git+", "./", "../", "/", "~")) or word in (".", "..") or word.endswith(".tar.gz")
+
+
+def find_source(word: str, checkouts: Path, *, is_editable: bool = False) -> Source:
+    """The source that a word means; a repository is fetched, and its branch or tag becomes a commit.
+
+    Args:
+        word: `./folder`, `path/x-1.0.tar.gz`, or `git+https://host/project@ref`.
+        checkouts: directory for what git fetches.
+        is_editable: whether the folder itself is to be used.
+
+    Raises:
+        BadSource: it is not there, or is no source that zoo takes.
+        StepFailed: git could not fetch it.
+    """
+    if word.startswith("git+"):
+        if is_editable:
+            raise BadSource(word, "only a folder of this computer can be installed editable")
+        return _from_git(word, checkouts)
+    path = Path(word).expanduser()
+    if path.is_dir():
+        if not any((path / name).is_file() for name in ("pyproject.toml", "setup.py")):
+            raise BadSource(word, "the folder has neither pyproject.toml nor setup.py")
+        return Source("folder", str(path.resolve()), _digest_of(path), is_editable)
+    if is_editable:
+        raise BadSource(word, "only a folder of this computer can be installed editable")
+    if not path.is_file():
+        raise BadSource(word, "there is no such file or folder")
+    if not path.name.endswith(".tar.gz"):
+        raise BadSource(word, "a source archive is a .tar.gz file (PEP 625)")
+    return Source("sdist", str(path.resolve()), hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def put_source(source: Source, directory: Path, checkouts: Path) -> Path:
+    """Puts the source's files into a new directory, and gives the folder that has its setup.py or pyproject.toml.
+
+    Raises:
+        UnsafeArchive: an archive with entries that lead elsewhere.
+        BadSource: it is not what it was any more.
+    """
+    directory.mkdir()
+    if source.kind == "sdist":
+        return unpack_sdist(Path(source.place), directory)
+    place = _checkout(checkouts, source.place) if source.kind == "git" else Path(source.place)
+    copy = directory / "source"
+    if source.kind == "git":
+        _git(place, "--work-tree", str(_made(copy)), "checkout", "--force", "--detach", source.digest, "--")
+        return copy
+    shutil.copytree(place, copy, symlinks=True, ignore=lambda _folder, names: _LEFT_OUT & set(names))
+    return copy
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def _digest_of(folder: Path) -> str:
+    """One digest of all files of a folder, by name, content and whether they can be run."""
+    total = hashlib.sha256()
+    for path in sorted(_files(folder)):
+        about = path.lstat()
+        total.update(f"{path.relative_to(folder).as_posix()}\0{about.st_size}\0{about.st_mode & 0o100}\0".encode())
+        total.update(str(path.readlink()).encode() if path.is_symlink() else path.read_bytes())
+    return total.hexdigest()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for top, folders, names in os.walk(folder):
+        folders[:] = [each for each in folders if each not in _LEFT_OUT and not each.endswith(".egg-info")]
+        yield from (Path(top) / name for name in names if not name.endswith((".pyc", ".so", ".o")))
+
+
+def _from_git(word: str, checkouts: Path) -> Source:
+    address, reference = _parse_git(word)
+    place = _checkout(checkouts, address)
+    if not (place / "HEAD").is_file():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _run_git("init", "--quiet", "--bare", "--", str(place), about=address)
+    _git(place, "fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--", address, reference)
+    lines = _git(place, "rev-parse", "--verify", "FETCH_HEAD^{commit}")
+    if not lines or not _COMMIT.match(lines[-1]):
+        raise BadSource(word, "git did not tell the commit")
+    return Source("git", address, lines[-1])
+
+
+def _parse_git(word: str) -> tuple[str, str]:
+    """The address and the reference of `git+URL@ref`.
+
+    Raises:
+        BadSource: an address git would not take as one, or one that runs programs (`ext::`).
+    """
+    text = word.removeprefix("git+").partition("#")[0]
+    parts = urlsplit(text)
+    if parts.scheme not in _GIT_SCHEMES:
+        raise BadSource(
+            word, f"a repository's address begins with one of {', '.join(f'git+{s}://' for s in _GIT_SCHEMES)}"
+        )
+    if parts.password:
+        raise BadSource(word, "it holds a password, which git would keep; git's own credential store is the place")
+    path, at, reference = parts.path.rpartition("@")
+    address = parts._replace(path=path if at else parts.path).geturl()
+    reference = unquote(reference) if at else "HEAD"
+    if reference.startswith("-") or not re.fullmatch(r"[\w./+-]+", reference) or ".." in reference:
+        raise BadSource(word, f"{reference!r} is no branch, tag or commit")
+    if (parts.hostname or "").startswith("-") or (parts.username or "").startswith("-"):
+        raise BadSource(word, "a host or user does not begin with '-'")
+    return address, reference
+
+
+def _checkout(checkouts: Path, address: str) -> Path:
+    return checkouts / hashlib.sha256(address.encode()).hexdigest()[:32]
+
+
+def _git(repository: Path, *words: str) -> tuple[str, ...]:
+    return _run_git("--git-dir", str(repository), *words, about=str(repository))
+
+
+def _run_git(*words: str, about: str) -> tuple[str, ...]:
+    git = shutil.which("git")
+    if not git:
+        raise BadSource(about, "git is not on PATH")
+    settings = [word for setting in _GIT_SETTINGS for word in ("-c", setting)]
+    return run_step(Step((git, *settings, *words), _GIT_ENVIRONMENT, "fetch the source with git")).tail
+
+
+def name_of_archive(filename: str) -> tuple[str, str] | None:
+    """Project and version that the name of an sdist says (PEP 625, and older spellings)."""
+    name, dash, version = filename.removesuffix(".tar.gz").rpartition("-")
+    return (normalise(name), version) if dash and name and version else None

@@ -34,6 +34,7 @@ EDGES = {
     "catalog/database.py": "opens zoo.db; in a checkout compares the index with it",
     "catalog/compiler/__init__.py": "reads the index, writes zoo.db",
     "catalog/compiler/sources.py": "reads the files of the index",
+    "catalog/compiler/proposals.py": "proposed rows in the files of the index, tried in a temporary directory",
     "models/newstyle.py": "the names of the standard library, a constant of sys",
     "models/localconfigs.py": "config trees in folders, packages on the import path",
     "models/release.py": "members of a release's wheel, kept in the cache",

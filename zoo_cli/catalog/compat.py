@@ -187,18 +187,18 @@ def _torch(connection: sqlite3.Connection, platform: str, origins: Mapping[int, 
 def _ops(connection: sqlite3.Connection, platform: str, origins: Mapping[int, Origin]) -> tuple[OpsWheels, ...]:
     rows = connection.execute(
         """SELECT project, provider, import_name, version, torch, variant, platform, python_tags, targets, page_url,
-           file_url, origin, sha256 FROM ops_wheels WHERE platform = ? ORDER BY rowid""",
+           file_url, origin, sha256, glibc FROM ops_wheels WHERE platform = ? ORDER BY rowid""",
         (platform,),
     )
     tags = _Tags(origins)
     return tuple(
         OpsWheels(
             name, provider, import_name, version, torch, variant, place, tags[pythons][0], _targets(targets), page_url,
-            file_url, origins[origin], sha256, tags[pythons][1],
+            file_url, origins[origin], sha256, tags[pythons][1], glibc,
         )
         for (
             name, provider, import_name, version, torch, variant, place, pythons, targets, page_url, file_url, origin,
-            sha256,
+            sha256, glibc,
         ) in rows
     )  # fmt: skip
 

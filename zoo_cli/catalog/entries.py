@@ -78,6 +78,7 @@ class OpsWheels:
     origin: Origin
     sha256: str | None = None  # where the provider published it; then the row stands for one file
     tag_origins: Mapping[str, Origin] = field(default_factory=dict)  # where each of those wheels was read
+    glibc: str | None = None  # the lowest it runs on, where the file was read
 
     def url(self, python_tag: str) -> str | None:
         """The address of the wheel for that interpreter tag; None when the file name is not known."""

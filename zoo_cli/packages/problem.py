@@ -70,8 +70,13 @@ class Facts:
 
     @lru_cache(maxsize=64)  # noqa: B019 - lives as long as the facts do
     def ops_rows(self, import_name: str) -> tuple[tuple[OpsWheels, int], ...]:
-        """The rows of an import package that serve a cell, with the cells they serve, newest version first."""
-        rows = ((wheels, self.grid.covered_by(wheels)) for wheels in self._ops_by_import.get(import_name, ()))
+        """The rows of an import package that serve a cell, with the cells they serve, newest version first.
+
+        Wheels of which the file was read, and that need a newer C library, serve none.
+        """
+        known = self._ops_by_import.get(import_name, ())
+        here = (wheels for wheels in known if wheels.glibc is None or _libc_allows(wheels.glibc, self.machine))
+        rows = ((wheels, self.grid.covered_by(wheels)) for wheels in here)
         found = [row for row in rows if row[1]]
         return tuple(sorted(found, key=lambda row: version(row[0].version), reverse=True))
 

@@ -22,6 +22,7 @@ from zoo_cli.catalog.compiler.rows import (
     version,
 )
 from zoo_cli.catalog.compiler.tables import Collector, Origins, filled, words
+from zoo_cli.catalog.entries import fill_tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,6 +51,8 @@ class Wheels:
     sha256: str | None
     file: str | None
     origin: int
+    glibc: str | None
+    page: str | None  # where it has a page of its own, not its layout's
 
 
 @dataclass(slots=True)
@@ -86,7 +89,7 @@ def load_ops(document: Row, collector: Collector, import_names: Mapping[str, str
     for key, group in found.items():
         if key[0] not in import_names:
             group[0].row.broken(f"projects.yaml knows no {key[0]}")
-        for wheels in group:
+        for wheels in _told_by_files(key, group, head):
             _write(key, wheels, head, import_names[key[0]])
 
 
@@ -128,6 +131,8 @@ def _expand(row: Row, head: OpsFile) -> Iterator[tuple[Key, Wheels]]:
         sha256=row.optional("sha256", SHA256),
         file=row.optional("file", URL),
         origin=origin,
+        glibc=row.optional("glibc", DRIVER),
+        page=row.optional("page", URL),
     )
     versions = _versions(row, head.releases.get(project, ()))
     variants = row.texts("variant", NAME)
@@ -175,17 +180,35 @@ def _mark_seen(row: Row, head: OpsFile, found: dict[Key, list[Wheels]]) -> None:
     origin = head.origins.of(row)
     if layout is not None and layout not in head.layouts:
         row.broken(f"no layout is named {layout}")
-    if len(found.get(key, ())) != 1:
+    rows = found.get(key, [])
+    rows = [each for each in rows if not each.file] or rows  # the table's, where files stand beside it
+    if len(rows) != 1:
         row.broken("no row of `wheels` or `extra` has this file")
-    wheels = found[key][0]
+    wheels = rows[0]
     wheels.pythons |= dict.fromkeys(row.texts("tags", PYTHON_TAG), origin)
     wheels.layout = layout or wheels.layout
 
 
-def _write(key: Key, wheels: Wheels, head: OpsFile, import_name: str) -> None:
-    from packaging.version import Version
+def _told_by_files(key: Key, group: list[Wheels], head: OpsFile) -> Iterator[Wheels]:
+    """The rows without the wheels of which another row names the file itself: what was read in it stands there.
 
-    project, provider, platform, torch, variant, number = key
+    That is a row with an exact address, and code targets or a glibc, as `zoo index propose` writes it; a table that
+    lists the same address, or knows its page only, says nothing about that wheel any more.
+    """
+    read = [wheels for wheels in group if wheels.file and (wheels.targets or wheels.glibc)]
+    files = {(tag, wheels.file) for wheels in read for tag in wheels.pythons}
+    for wheels in group:
+        if not wheels.file and files:
+            template = _addresses(key, wheels, head)[1]
+            told = [tag for tag, file in files if template is None or fill_tag(template, tag) == file]
+            wheels.pythons = {tag: number for tag, number in wheels.pythons.items() if tag not in told}
+        if wheels.pythons:
+            yield wheels
+
+
+def _addresses(key: Key, wheels: Wheels, head: OpsFile) -> tuple[str, str | None]:
+    """The page and the address template of a row."""
+    project, _provider, platform, torch, variant, number = key
     layout = head.layouts[wheels.layout]
     tag = layout.platform_tags.get(platform)
     fill = {"project": project, "name": project.replace("-", "_"), "version": number, "torch": torch}
@@ -194,6 +217,14 @@ def _write(key: Key, wheels: Wheels, head: OpsFile, import_name: str) -> None:
         fill.setdefault("platform_tag", tag)
     template = wheels.file or layout.file
     file_url = filled(template, fill) if template and ("platform_tag" in fill or wheels.file) else None
+    return filled(wheels.page or layout.page, fill), file_url
+
+
+def _write(key: Key, wheels: Wheels, head: OpsFile, import_name: str) -> None:
+    from packaging.version import Version
+
+    project, provider, platform, torch, variant, number = key
+    page, file_url = _addresses(key, wheels, head)
     pythons = sorted(wheels.pythons.items(), key=lambda pair: (int(pair[0][2:].rstrip("t")), pair[0]))
     head.collector.add(
         "ops_wheels",
@@ -202,11 +233,11 @@ def _write(key: Key, wheels: Wheels, head: OpsFile, import_name: str) -> None:
         (
             *(platform, project, provider, import_name, number, torch, variant),
             *(words(f"{name}={number}" for name, number in pythons), wheels.targets),
-            *(filled(layout.page, fill), file_url, wheels.sha256, wheels.origin),
+            *(page, file_url, wheels.sha256, wheels.origin, wheels.glibc),
         ),
         (platform, project, provider, Version(torch), variant, Version(number)),
     )
-    left = [text for text in (filled(layout.page, fill), file_url or "") if "{" in _without_tags(text)]
+    left = [text for text in (page, file_url or "") if "{" in _without_tags(text)]
     if left:
         wheels.row.broken(f"an address has a place nothing fills: {left[0]}")
 

@@ -29,7 +29,7 @@ CREATE INDEX torch_build_platform ON torch_build (platform);
 CREATE TABLE ops_wheels (
   platform TEXT NOT NULL, project TEXT NOT NULL, provider TEXT NOT NULL, import_name TEXT NOT NULL,
   version TEXT NOT NULL, torch TEXT NOT NULL, variant TEXT NOT NULL, python_tags TEXT NOT NULL, targets TEXT,
-  page_url TEXT NOT NULL, file_url TEXT, sha256 TEXT, origin INTEGER NOT NULL);
+  page_url TEXT NOT NULL, file_url TEXT, sha256 TEXT, origin INTEGER NOT NULL, glibc TEXT);
 CREATE INDEX ops_wheels_platform ON ops_wheels (platform, project);
 CREATE TABLE framework_release (
   project TEXT NOT NULL, version TEXT NOT NULL, import_name TEXT NOT NULL, provider TEXT NOT NULL,

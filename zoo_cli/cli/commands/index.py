@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo_cli.cli.commands.index_propose import propose_command
 from zoo_cli.cli.commands.index_releases import releases_command
 from zoo_cli.cli.commands.index_verify import verify_command
 from zoo_cli.cli.options import common_options, pass_console
@@ -31,6 +32,7 @@ def command() -> None:
 
 command.add_command(verify_command)
 command.add_command(releases_command)
+command.add_command(propose_command)
 
 
 @command.command("build", epilog="Example: zoo index build mmdet==3.3.0 mmdet==2.28.2 --dry-run")

@@ -151,10 +151,10 @@ def _model(entry: Entry, notes: Notes, metafile: str, tree: ConfigPaths) -> list
 
 def _name(entry: Entry, notes: Notes) -> str | None:
     asked = entry.text("Name")
-    if asked is None:
+    name = unquote(re.sub(r"(\.py)+$", "", asked or "")).strip()
+    if not name:
         notes.add("no-name", "a model without a name is left out", blocks=True)
         return None
-    name = unquote(re.sub(r"(\.py)+$", "", asked))
     notes.subject = name
     if name != asked:
         notes.add("odd-name", f"name {asked!r} read as {name!r}")

@@ -14,7 +14,6 @@ from __future__ import annotations
 import posixpath
 import tempfile
 import zipfile
-import zlib
 from base64 import urlsafe_b64encode
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from zoo_cli.models.upstream import ReleaseFile as UpstreamFile
 from zoo_cli.transfer.failures import Failed
 from zoo_cli.transfer.fetch import RemoteFile, Wanted, fetch
 from zoo_cli.transfer.hashes import parse_sha256
+from zoo_cli.trust.archive import DAMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,6 @@ MAX_MEMBERS = 50_000
 MAX_MEMBER_BYTES = 1_000_000
 MAX_SDIST_BYTES = 64 * 1024 * 1024
 MAX_WHEEL_BYTES = 512 * 1024 * 1024
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
 
 
 @dataclass(eq=False)
@@ -172,7 +171,7 @@ class Release:
         try:
             with archive.open(member) as file:
                 body = file.read(MAX_MEMBER_BYTES + 1)
-        except _DAMAGE as exc:
+        except DAMAGE as exc:
             raise BadWheel(self.wheel.name, name, str(exc)[:200]) from exc
         if len(body) > MAX_MEMBER_BYTES:
             raise BadWheel(self.wheel.name, name, f"it is larger than {MAX_MEMBER_BYTES} bytes")
@@ -203,7 +202,7 @@ class Release:
         remote = self._open.enter_context(RemoteFile((url,), self._settings, max_bytes=MAX_WHEEL_BYTES))
         try:
             archive = self._open.enter_context(zipfile.ZipFile(cast("BinaryIO", remote)))
-        except _DAMAGE as exc:
+        except DAMAGE as exc:
             raise BadWheel(self.wheel.name, "", str(exc)[:200]) from exc
         if len(archive.namelist()) > MAX_MEMBERS:
             raise BadWheel(self.wheel.name, "", f"it has more than {MAX_MEMBERS} files")

@@ -21,6 +21,7 @@ from zoo_cli.transfer.fetch import fetch, read_document
 from zoo_cli.transfer.hashes import parse_sha256
 from zoo_cli.transfer.sources import Mirrors, Wanted
 from zoo_cli.transfer.store import Store
+from zoo_cli.trust.archive import DAMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -200,7 +201,7 @@ class Tree:
         try:
             self._file = zipfile.ZipFile(path) if path.suffix == ".whl" else tarfile.open(path, "r:gz")  # noqa: SIM115
             self._members = dict(self._list())
-        except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, ValueError) as exc:
+        except DAMAGE as exc:
             raise BadRelease(release.project, release.version, release.name, str(exc)) from exc
         root = self._root()
         self.release = replace(release, config_root=root, record_sha256=self._record_digest())
@@ -222,7 +223,7 @@ class Tree:
         try:
             with self._open(member) as file:
                 body: bytes = file.read(MAX_MEMBER_BYTES + 1)
-        except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, RuntimeError, NotImplementedError) as exc:
+        except DAMAGE as exc:
             raise BadRelease(self.release.project, self.release.version, path, str(exc)) from exc
         if len(body) > MAX_MEMBER_BYTES:
             raise BadRelease(self.release.project, self.release.version, path, f"over {MAX_MEMBER_BYTES} bytes")

@@ -137,6 +137,8 @@ def _link(anchor: Mapping[str, str], base: str, page: str) -> Link | None:
     filename = unquote(parts.path.rpartition("/")[2])
     if parts.scheme not in _SCHEMES or len(address) > MAX_ADDRESS or not is_file_name(filename):
         return None
+    if parts.scheme == "file" and not page.startswith("file:"):  # only a page of this computer names files of it
+        return None
     digest = _HASH.search(parts.fragment)
     return Link(
         filename=filename,

@@ -8,9 +8,12 @@ Python 3.11.7 by a farm of links longer than PATH_MAX, so links are refused alto
 
 from __future__ import annotations
 
+import lzma
 import re
+import struct
 import tarfile
 import unicodedata
+import zipfile
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,6 +27,15 @@ if TYPE_CHECKING:
 
 MAX_ENTRIES = 100_000
 MAX_SDIST = 2 << 30  # bytes unpacked
+DAMAGE = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError,
+    NotImplementedError, OverflowError, RuntimeError, ValueError, IndexError,
+)  # fmt: skip
+"""All that zipfile and tarfile raise for damaged and hostile archives.
+
+RuntimeError: an encrypted member; NotImplementedError: an unknown compression; ValueError: an offset before the file's
+beginning, a name with a NUL; IndexError: an entry without a name.
+"""
 _CHUNK = 1 << 20
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?\Z", re.IGNORECASE)
 

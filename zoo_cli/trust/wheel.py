@@ -15,13 +15,12 @@ import io
 import re
 import tempfile
 import zipfile
-import zlib
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.trust.archive import MAX_ENTRIES, collisions, name_problem
+from zoo_cli.trust.archive import DAMAGE, MAX_ENTRIES, collisions, name_problem
 from zoo_cli.trust.binary import Binary, read_binary
 from zoo_cli.trust.elf import Elf, missing_symbols, read_elf
 
@@ -162,8 +161,7 @@ def inspect_wheel(path: Path, *, expects_ops: bool = False) -> WheelReport:
             digest, size = _digest(stream)
             with zipfile.ZipFile(stream) as archive:
                 return _Inspection(path, archive, digest, size).report(expects_ops=expects_ops)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as exc:
-        # RuntimeError: an encrypted member; NotImplementedError: an unknown compression.
+    except DAMAGE as exc:
         raise UnreadableWheel(str(path), str(exc) or type(exc).__name__) from exc
 
 
@@ -186,7 +184,7 @@ def look_into(name: str, stream: IO[bytes], reads: Callable[[str], bool] | None 
         with zipfile.ZipFile(stream) as archive:
             wanted = reads or (lambda path: not is_vendored(path))
             return _Inspection(Path(name), archive, "", stream.seek(0, 2), wanted).report(expects_ops=False)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as exc:
+    except DAMAGE as exc:
         raise UnreadableWheel(name, str(exc) or type(exc).__name__) from exc
 
 

@@ -133,7 +133,7 @@ def run(argv: Sequence[str]) -> int:
     except click.UsageError as error:
         return _usage(console, error, argv)
     except (KeyboardInterrupt, click.Abort):
-        console.err.write("\nStopped. What was fetched is kept; the same command goes on from there.\n")
+        console.complain("\nStopped. What was fetched is kept; the same command goes on from there.")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         # The reader of our stdout went away (`zoo list | head`): the rest is of no use to anybody.
@@ -152,7 +152,11 @@ def _usage(console: Console, error: click.UsageError, argv: Sequence[str]) -> in
     if console.json or "--json" in argv:
         console.document({"ok": False, "error": {"code": "usage", "what": error.format_message()}})
     else:
-        error.show(file=console.err)
+        from io import StringIO
+
+        text = StringIO()
+        error.show(file=text)
+        console.complain(text.getvalue().rstrip("\n"))
     return ExitCode.USAGE
 
 
@@ -165,7 +169,7 @@ def show_error(console: Console, error: ZooError) -> None:
         console.document({"ok": False, "error": {"code": error.code, **_document(message), "facts": error.fields()}})
         return
     for line in error_lines(console, error.code, message):
-        console.err.write(line + "\n")
+        console.complain(line)
 
 
 def error_lines(console: Console, code: str, message: Message) -> list[str]:
@@ -217,8 +221,6 @@ def _bug(console: Console, error: Exception) -> int:
     if console.json:
         console.document({"ok": False, "error": {"code": "bug", "what": what}})
     else:
-        console.err.write(f"{console.paint('error[bug]', 'red')}: {what}\n  {printable(str(error), 300)}\n\n")
-        console.err.write(
-            "See all of it: run the same command with ZOO_DEBUG=1\nReport it with:  zoo check-env --json\n"
-        )
+        console.complain(f"{console.paint('error[bug]', 'red')}: {what}\n  {printable(str(error), 300)}\n")
+        console.complain("See all of it: run the same command with ZOO_DEBUG=1\nReport it with:  zoo check-env --json")
     return ExitCode.FAILED

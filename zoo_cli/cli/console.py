@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from zoo_cli.cli.text import columns, printable
+from zoo_cli.cli.text import columns, harmless, harmless_json, printable
 
 _COLOURS = {"green": "32", "yellow": "33", "red": "31", "cyan": "36", "bold": "1"}
 
@@ -93,24 +93,27 @@ class Console:
 
     def data(self, line: str = "") -> None:
         """One line of the answer, on stdout."""
-        self.out.write(line + "\n")
+        self.out.write(harmless(line) + "\n")
 
     def say(self, line: str = "") -> None:
         """One line of talk, on stderr; nothing with --quiet."""
         if not self.quiet:
-            self.err.write(line + "\n")
-            self.err.flush()
+            self.complain(line)
+
+    def complain(self, line: str = "") -> None:
+        """One line of an error, on stderr, also with --quiet."""
+        self.err.write(harmless(line) + "\n")
+        self.err.flush()
 
     def warn(self, line: str) -> None:
         """One warning, on stderr, also with --quiet."""
-        self.err.write(f"{self.paint('warning', 'yellow')}: {printable(line)}\n")
-        self.err.flush()
+        self.complain(f"{self.paint('warning', 'yellow')}: {printable(line)}")
 
     def document(self, value: dict[str, object]) -> None:
         """The one JSON document of a run with --json."""
         import json
 
-        self.out.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+        self.out.write(harmless_json(json.dumps(value, ensure_ascii=False, default=str)) + "\n")
 
     def table(
         self, header: tuple[str, ...], rows: list[tuple[str, ...]], *, right: frozenset[int] = frozenset()
@@ -125,6 +128,6 @@ class Console:
 
     def ask(self, question: str) -> bool:
         """A yes/no question on stderr; no is the default."""
-        self.err.write(f"{question} [y/N] ")
+        self.err.write(f"{harmless(question)} [y/N] ")
         self.err.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")

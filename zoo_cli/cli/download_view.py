@@ -176,11 +176,11 @@ def tell_failures(console: Console, failures: Sequence[PickFailed], came: int) -
     for failure in failures:
         message = message_for(failure.error)
         mark = console.paint("FAIL", "red")
-        console.err.write(f"{mark}  {printable(failure.pick.asked_as)}: {printable(message.what)}")
-        console.err.write(f" [{failure.error.code}]\n")
+        what = f"{printable(failure.pick.asked_as)}: {printable(message.what)} [{failure.error.code}]"
+        console.complain(f"{mark}  {what}")
         for fact in message.facts[:3]:
-            console.err.write(f"      {printable(fact)}\n")
-    console.err.write(f"\n{came} of {counted(came + len(failures), 'model')} came, {len(failures)} did not.\n")
+            console.complain(f"      {printable(fact)}")
+    console.complain(f"\n{came} of {counted(came + len(failures), 'model')} came, {len(failures)} did not.")
 
 
 def document_of(receipt: Receipt, dest: Path, links: dict[str, tuple[Linked, ...]]) -> dict[str, object]:

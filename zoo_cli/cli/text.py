@@ -6,24 +6,45 @@ is shown. Width follows Unicode's East Asian Width (UAX 11): wide and fullwidth 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_BIDI = frozenset(map(chr, [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]))
+_OURS = re.compile(r"(\x1b\[(?:[01]|3[1-6])m|\n|\t)")  # what lines of zoo's own are made of
+_WORKFLOW = re.compile(r"^(\s*)::(?=\S)", re.MULTILINE)  # GitHub: a command at the beginning of a line
+_LOGGING = re.compile(r"##(?=vso\[|\[)", re.IGNORECASE)  # Azure, older runners of GitHub: anywhere
+_JSON_UNSAFE = re.compile("[\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 
 
 def printable(text: str, limit: int = 4000) -> str:
     """The text with control, bidirectional and line-separator characters shown as escapes, at most `limit` long."""
     if text.isascii() and text.isprintable():
         return text if len(text) <= limit else text[:limit] + "..."
-    parts = [
-        char if char.isprintable() and char not in _BIDI else char.encode("unicode_escape").decode("ascii")
-        for char in text[:limit]
-    ]
+    # Unicode's format characters (bidirectional controls, zero-width letters) are not printable for Python either.
+    parts = [char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text[:limit]]
     return "".join(parts) + ("..." if len(text) > limit else "")
+
+
+def harmless(text: str) -> str:
+    """What is about to be shown, with zoo's own colours and line ends kept and nothing that a reader could obey.
+
+    The last gate, behind `printable`: no control sequence, and no line that a CI system takes for a command
+    (`::set-env`, `##vso[`; GitHub's workflow commands, Azure's logging commands).
+    """
+    if not text.isprintable():
+        text = "".join(part if _OURS.fullmatch(part) else printable(part, len(part)) for part in _OURS.split(text))
+    if "::" in text:
+        text = _WORKFLOW.sub(r"\1: :", text)
+    return _LOGGING.sub("# #", text) if "##" in text else text
+
+
+def harmless_json(text: str) -> str:
+    """A JSON document that says the same in letters that no terminal, log or CI system obeys."""
+    text = _JSON_UNSAFE.sub(lambda hit: f"\\u{ord(hit[0]):04x}", text)
+    return _LOGGING.sub(r"\\u0023#", text) if "##" in text else text
 
 
 def width(text: str) -> int:

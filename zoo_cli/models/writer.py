@@ -30,6 +30,7 @@ _WIDTH = 120  # columns up to which numbers are filled
 _VARIABLE = re.compile(r"\{(?=\{\s*(?:file[A-Z]\w*|_base_\.[\w.]+)\s*\}\})")
 _ANY_VARIABLE = re.compile(_VARIABLE.pattern + r"|\{(?=\{['\"]?\s*\$)")
 _OWN_NAMES = frozenset({"dict", "set", "frozenset", "range", "float"})  # names that the file itself calls
+_LOGGING = re.compile(r"##(?=vso\[|\[)", re.IGNORECASE)  # of Azure and older runners of GitHub, anywhere in a line
 
 
 @dataclass(eq=False)
@@ -241,6 +242,10 @@ class _Style:
 
 
 def _text(value: str, variable: re.Pattern[str]) -> str:
-    """A string literal; `{{ fileDirname }}` and its like are broken up, for mmengine fills them in anywhere."""
-    cuts = [0, *(found.end() for found in variable.finditer(value)), len(value)]
+    """A string literal; broken up where mmengine would fill in `{{ fileDirname }}`, or a CI system obey `##vso[`."""
+    marks = [
+        *(found.end() for found in variable.finditer(value)),
+        *(each.start() + 1 for each in _LOGGING.finditer(value)),
+    ]
+    cuts = [0, *sorted(marks), len(value)]
     return " ".join(repr(value[start:end]) for start, end in itertools.pairwise(cuts)) if len(cuts) > 2 else repr(value)

@@ -78,6 +78,7 @@ EDGES = {
     "packages/journal.py": "the journal of an environment and its lock",
     "packages/executor.py": "uv and pip as child processes, their logs",
     "packages/environments.py": "directories of new environments and the lock on them",
+    "packages/wheelhouse.py": "the pages of a directory with wheels",
     "packages/smoke.py": "a child of the target interpreter",
     "packages/ops_child.py": "runs inside the target interpreter",
     "packages/builder.py": "the cache of built wheels and the clock",

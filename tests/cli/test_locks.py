@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
+import os
 import subprocess
 import sys
+import tarfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.changing import content
 from tests.support.cli import zoo
+from tests.support.server import Exchange, Page, Server, Status, honest
 from tests.support.wheels import write_wheel
 from zoo_cli.packages.lockfile import Lock, LockedFile, LockedPackage
 from zoo_cli.packages.locking import read_lock, write_lock
@@ -139,6 +145,73 @@ def test_what_is_no_lock_is_one_clear_error(tmp_path: Path, words: tuple[str, ..
     (tmp_path / "pylock.bad.toml").write_bytes(b"\xff")
     ran = zoo(tmp_path, *words)
     assert (ran.code, "error[bad-lock]" in ran.err, told in ran.err) == (2, True, True)
+
+
+def keyed(exchange: Exchange) -> None:
+    """Serves who knows the password, and nobody else."""
+    known = "Basic " + base64.b64encode(b"me:word").decode()
+    (honest if exchange.request.headers.get("authorization") == known else Status(401))(exchange)
+
+
+def test_a_private_index_needs_its_password_where_the_lock_is_used(python: Path, tmp_path: Path) -> None:
+    wheel = write_wheel(tmp_path / "site", "first", "1.0")
+    with Server({f"/{wheel.name}": wheel.read_bytes()}) as server:
+        server.always(f"/{wheel.name}", keyed)
+        file = LockedFile(wheel.name, server.url(f"/{wheel.name}"), digest_of(wheel))
+        lock = Lock(
+            f"=={PYTHON}.*", f"python_version == '{PYTHON}'", (LockedPackage("first", "1.0", (file,)),), ("first",)
+        )
+        write_lock(lock, tmp_path / "pylock.toml", "")
+        refused = zoo(tmp_path, "sync", "pylock.toml", "--python", python)
+        assert (refused.code, "401" in refused.err) == (5, True), refused.err
+        index = server.url("/simple/").replace("://", "://me:word@")
+        synced = zoo(tmp_path, "sync", "pylock.toml", "--python", python, "-v", UV_DEFAULT_INDEX=index)
+    assert synced.code == 0, synced.err
+    assert "word" not in synced.err + synced.out + (tmp_path / "pylock.toml").read_text()
+
+
+def test_a_package_without_wheels_is_named_with_a_way_out(tmp_path: Path) -> None:
+    """A lock asks uv; here for a project whose only file on the index is an sdist."""
+    body = io.BytesIO()
+    with tarfile.open(fileobj=body, mode="w:gz") as archive:
+        about = b"Metadata-Version: 2.1\nName: onlysrc\nVersion: 1.0\n"
+        member = tarfile.TarInfo("onlysrc-1.0/PKG-INFO")
+        member.size = len(about)
+        archive.addfile(member, io.BytesIO(about))
+    torch = {"torch/version.py": "__version__ = '2.6.0+cpu'\ncuda = None\nhip = None\n"}
+    tag = f"cp{PYTHON.replace('.', '')}"
+    wheel = write_wheel(tmp_path / "t", "torch", "2.6.0+cpu", f"{tag}-{tag}-linux_x86_64", files=torch)
+    engine = write_wheel(tmp_path / "e", "mmengine", "0.10.7")
+    tools = write_wheel(tmp_path / "s", "setuptools", "80.0")
+    pages: dict[str, bytes | Page | Path] = {
+        f"/whl/cpu/{wheel.name}": wheel.read_bytes(),
+        "/whl/cpu/torch/": Page(f'<a href="../{wheel.name.replace("+", "%2B")}">{wheel.name}</a>'.encode()),
+        "/simple/setuptools/": Page(f'<a href="{tools.name}">{tools.name}</a>'.encode()),
+        f"/simple/setuptools/{tools.name}": tools.read_bytes(),
+        "/simple/mmengine/": Page(f'<a href="{engine.name}">{engine.name}</a>'.encode()),
+        f"/simple/mmengine/{engine.name}": engine.read_bytes(),
+        "/simple/onlysrc/": Page(b'<a href="onlysrc-1.0.tar.gz">onlysrc-1.0.tar.gz</a>'),
+        "/simple/onlysrc/onlysrc-1.0.tar.gz": body.getvalue(),
+    }
+    (tmp_path / "more.txt").write_text("onlysrc\n")
+    with Server(pages) as server:
+        mirror = f"https://download.pytorch.org={server.url('/')}"
+        stack = ("mmengine==0.10.7", "torch==2.6.0", "--device", "cpu", "--mirror", mirror, "-r", "more.txt")
+        words = (*stack, "--python", sys.executable)
+        environ: dict[str, Any] = {
+            "UV_DEFAULT_INDEX": server.url("/simple/"),
+            "UV_CACHE_DIR": str(tmp_path / "uv"),
+            "PIP_CONFIG_FILE": os.devnull,
+        }
+        ran = zoo(tmp_path, "lock", *words, **environ)
+        assert (ran.code, "error[cannot-lock]" in ran.err) == (2, True), ran.err
+        assert "python -m pip wheel --no-deps -w wheels onlysrc" in ran.err
+        built = write_wheel(tmp_path / "wheels", "onlysrc", "1.0")
+        ran = zoo(tmp_path, "lock", *words, "--find-links", "wheels", **environ)
+    assert ran.code == 0, ran.err
+    package = read_lock(tmp_path / "pylock.zoo.toml").package("onlysrc")
+    assert package
+    assert [(each.name, each.sha256) for each in package.wheels] == [(built.name, digest_of(built))]
 
 
 def test_what_is_compiled_here_cannot_be_locked(tmp_path: Path) -> None:

@@ -113,3 +113,30 @@ def test_what_could_change_a_plan_is_taken_away() -> None:
         {"PIP_PRE", "PIP_REQUIREMENT", "UV_TORCH_BACKEND", "UV_PRERELEASE", "PYTHONPATH", "VIRTUAL_ENV"}
     )
     assert cleaned["PIP_CONFIG_FILE"] == os.devnull
+
+
+@pytest.mark.parametrize(
+    ("url", "whole"),
+    [
+        ("https://host/files/a.whl", "https://me:word@host/files/a.whl"),
+        ("https://HOST/a.whl", "https://me:word@HOST/a.whl"),
+        ("https://key@other:8443/a.whl", "https://key@other:8443/a.whl"),
+        ("https://other:8443/a.whl", "https://second@other:8443/a.whl"),
+        ("https://other/a.whl", "https://other/a.whl"),
+        ("http://host/a.whl", "http://host/a.whl"),
+        ("https://host.evil/a.whl", "https://host.evil/a.whl"),
+        ("file:///a.whl", "file:///a.whl"),
+    ],
+)
+def test_credentials_go_to_the_origin_of_their_index_only(url: str, whole: str) -> None:
+    index = UserIndex("https://me:word@host/simple/", ("https://second@other:8443/simple",))
+    assert index.with_credentials(url) == whole
+
+
+def test_without_network_there_is_no_index() -> None:
+    index = UserIndex("https://host/simple", only=("/w",))
+    assert (index.words("pip"), index.variables("pip")) == (["--no-index", "--find-links", "/w"], {})
+    assert index.words("uv") == ["--offline", "--no-index", "--find-links", "/w"]
+    assert UserIndex(only=()).words("uv") == ["--offline"]  # what uv has cached
+    assert UserIndex(only=()).words("pip") == ["--no-index"]
+    assert UserIndex().words("uv") == []

@@ -54,19 +54,19 @@ def show(console: Console, plan: Plan, target: Target, offers: Offers) -> None:
             console.say(f"  not taken: {printable(f'{wheel.filename}: {why}')}")
 
 
-def _commands(plan: Plan, target: Target) -> list[tuple[str, ...]]:
+def _commands(plan: Plan, target: Target, only: tuple[str, ...] | None) -> list[tuple[str, ...]]:
     from zoo_cli.packages.executor import Installer, find_uv
 
     python = target.executable or str((target.environment or Path("env")) / "bin/python")
     installer = Installer("uv", ("uv",), python) if find_uv() else Installer("pip", (python, "-m", "pip"), python)
-    return [step.argv for step in flow.commands(plan, installer)]
+    return [step.argv for step in flow.commands(plan, installer, only)]
 
 
-def tell_dry_run(console: Console, plan: Plan, target: Target) -> None:
-    """What would happen, and the commands that do it without zoo."""
+def tell_dry_run(console: Console, plan: Plan, target: Target, only: tuple[str, ...] | None = None) -> None:
+    """What would happen, and the commands that do it without zoo; `only` as in `flow.commands`."""
     from zoo_cli.machine.document import machine_to_json
 
-    commands = _commands(plan, target)
+    commands = _commands(plan, target, only)
     if console.json:
         document = plan_view.plan_document(plan, commands)
         console.document(

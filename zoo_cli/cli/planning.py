@@ -228,6 +228,18 @@ class Planner:
             self._console.warn(f"{option} is left out: zoo knows where torch and compiled ops come from")
         return listed
 
+    @property
+    def local_places(self) -> tuple[str, ...]:
+        """The directories among the places that the user named: they may hold ordinary packages, too."""
+        from zoo_cli.packages.pages import local_directories
+
+        return local_directories((*self._choices.find_links, *self._listed.places))
+
+    @property
+    def only(self) -> tuple[str, ...] | None:
+        """Where ordinary packages come from without network; None where there is one."""
+        return self.local_places if self._console.offline else None
+
     def plan(self, machine: Machine, words: tuple[str, ...]) -> tuple[Plan, Offers]:
         """The plan for a machine, and what the named pages offered.
 
@@ -291,7 +303,7 @@ class Planner:
         from zoo_cli.catalog.compat import official_providers
         from zoo_cli.directories import cache_path
         from zoo_cli.packages.compiled import Place, sound_projects
-        from zoo_cli.packages.decide import make_problem, rows_without, without_refused, without_wheel
+        from zoo_cli.packages.decide import as_offered, make_problem, rows_without, without_refused, without_wheel
         from zoo_cli.packages.extensions import read_evidence
 
         matrix = self.matrix(machine)
@@ -302,6 +314,8 @@ class Planner:
         self.request = keep_installed(self.request, names_in(self._choices.keep), machine, self.known)
         offers = self._read_pages(machine, matrix)
         offers = replace(offers, rows=rows_without(offers.rows, refused))
+        if self._console.offline:
+            matrix = as_offered(matrix, offers)
         here = machine.python
         evidence = read_evidence(here, self.known, cache=cache_path()) if here and not machine.is_described else {}
         sound = sound_projects(Place(machine, here, matrix), self.known, evidence) if here else frozenset[str]()

@@ -1,4 +1,4 @@
-"""A stack planned and locked, as `zoo lock`, `zoo bundle` and `zoo mirror sync` do it: as if nothing were installed."""
+"""A stack planned and locked as if nothing were installed: for `zoo lock`, bundles, mirrors and wheelhouses."""
 
 from __future__ import annotations
 
@@ -79,4 +79,4 @@ def lock_stack(
     with Progress(console) as progress:
         supply = Supply(users_store(), Seen(state_directory()), mirrors, stack.planner.settings, progress)
         toolkits = read_matrix(catalog, stack.machine.platform).toolkits
-        return make_lock(stack.plan, stack.machine, supply, toolkits, say), supply
+        return make_lock(stack.plan, stack.machine, supply, toolkits, say, stack.planner.local_places), supply

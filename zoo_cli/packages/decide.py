@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from zoo_cli.catalog.entries import OpsWheels, Origin, TorchBuild
 from zoo_cli.packages.explain import explain, translate
@@ -95,6 +96,19 @@ def _from_page(pin: Pin, offers: Offers) -> Pin:
     return replace(
         pin, urls=(link.url,), sha256=link.sha256 or pin.sha256, evidence="seen", source=link.page, date="now"
     )
+
+
+def as_offered(matrix: Matrix, offers: Offers) -> Matrix:
+    """The facts without network: where the named places have torch, what they have and nothing else can be fetched."""
+    if not offers.torch_links:
+        return matrix
+    return replace(matrix, torch=tuple(filter(None, (_offered(each, offers) for each in matrix.torch))), ops=())
+
+
+def _offered(build: TorchBuild, offers: Offers) -> TorchBuild | None:
+    names = {tag: unquote((build.url(tag) or "").rpartition("/")[2]) for tag in build.python_tags}
+    kept = tuple(tag for tag in build.python_tags if names[tag] in offers.torch_links)
+    return replace(build, python_tags=kept) if kept else None
 
 
 def without_wheel(matrix: Matrix, address: str) -> Matrix:

@@ -145,7 +145,7 @@ class Installer:
             no_deps: leave dependencies out.
             reason: for the plan.
         """
-        words = list(self._install())
+        words = [*self._install(), *index.words(self.kind)]
         for project in only_binary:
             words += ["--only-binary", project]
         if constraints:

@@ -44,9 +44,33 @@ class UserIndex:
         False  # extra_urls count as much as index_url, as pip has it; for uv the first with a project wins
     )
     source: str = "PyPI"  # where it was read, for the plan
+    only: tuple[str, ...] | None = None  # without network: these directories, and for uv what it has cached
+
+    def with_credentials(self, url: str) -> str:
+        """An address of one of these indexes' hosts with the credentials that the index's own address has.
+
+        Locks and pages name files without them. The origin must be the same: scheme, host and port.
+        """
+        parts = urlsplit(url)
+        if parts.username is None and parts.scheme in ("http", "https"):
+            for index in (self.index_url or "", *self.extra_urls):
+                known, _, host = urlsplit(index).netloc.rpartition("@")
+                if known and (urlsplit(index).scheme, host.lower()) == (parts.scheme, parts.netloc.lower()):
+                    return parts._replace(netloc=f"{known}@{parts.netloc}").geturl()
+        return url
+
+    def words(self, kind: str) -> list[str]:
+        """The options that keep an installer off the network; none where it may use it."""
+        if self.only is None:
+            return []
+        places = [word for place in self.only for word in ("--find-links", place)]
+        alone = ["--no-index", *places] if places or kind == "pip" else []
+        return ["--offline", *alone] if kind == "uv" else alone
 
     def variables(self, kind: str) -> dict[str, str]:
         """The environment variables that tell it to an installer (`uv` or `pip`)."""
+        if self.only:
+            return {}
         return self._for_uv() if kind == "uv" else self._for_pip()
 
     def _for_pip(self) -> dict[str, str]:

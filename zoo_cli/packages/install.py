@@ -7,7 +7,7 @@ sees them; ordinary dependencies are left to uv or pip under the plan's bounds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -105,13 +105,13 @@ def check_target(python: Interpreter, words: tuple[str, ...]) -> None:
         raise NotWritable(python.executable, python.site_packages, words)
 
 
-def commands(plan: Plan, installer: Installer) -> tuple[Step, ...]:
-    """The steps of a plan as they would be typed: addresses instead of files that zoo has fetched."""
-    return tuple(_steps(plan, installer, plan.requirements()))
+def commands(plan: Plan, installer: Installer, only: tuple[str, ...] | None = None) -> tuple[Step, ...]:
+    """The steps of a plan as they would be typed: addresses instead of files that zoo has fetched.
 
-
-def _steps(plan: Plan, installer: Installer, requirements: tuple[str, ...]) -> list[Step]:
-    return [*installer.prepare, *_leaving(plan, installer), *_arriving(plan, installer, requirements)]
+    `only`: the directories that everything comes from where there is no network.
+    """
+    arriving = _arriving(plan, installer, plan.requirements(), only=only)
+    return (*installer.prepare, *_leaving(plan, installer), *arriving)
 
 
 def _leaving(plan: Plan, installer: Installer) -> list[Step]:
@@ -129,12 +129,13 @@ def _arriving(
     requirements: tuple[str, ...],
     reason: str = "install the plan",
     constraints: Path | None = None,
+    only: tuple[str, ...] | None = None,
 ) -> list[Step]:
     words = (*requirements, *plan.constraints())
     if not words:
         return []
     binary = sorted({"torch", *(pin.project for pin in plan.pins if pin.kind == "wheel")})
-    index = user_index(prefix=installer.prefix)
+    index = replace(user_index(prefix=installer.prefix), only=only)
     return [
         installer.install_requirements(words, index=index, constraints=constraints, only_binary=binary, reason=reason)
     ]
@@ -154,6 +155,7 @@ class Work:
     say: Callable[[str], None]  # lines of child processes
     clock: Callable[[], float]
     build: Callable[[Pin], Path]  # compiles a wheel; called for pins of kind `build`
+    only: tuple[str, ...] | None = None  # without network: the directories that everything comes from
 
 
 def execute(plan: Plan, arrived: Sequence[Arrival], work: Work) -> Receipt:
@@ -185,7 +187,7 @@ def _change(plan: Plan, work: Work, files: Mapping[str, Path], lock: int) -> tup
     if builds:
         # A build needs its torch in place: the target's own is what it compiles against.
         first = tuple(word for word in local if word.startswith(("torch @", "torch==", "numpy", "setuptools")))
-        steps += _arriving(plan, installer, first, "install torch to build against")
+        steps += _arriving(plan, installer, first, "install torch to build against", only=work.only)
     for step in steps:
         _run(step, installer, work, lock)
     for pin in builds:
@@ -203,7 +205,7 @@ def _finish(plan: Plan, work: Work, installer: Installer, requirements: tuple[st
         StepFailed: anything else.
     """
     with constraints_file(plan.limits) as bounds:
-        steps = _arriving(plan, installer, requirements, constraints=bounds)
+        steps = _arriving(plan, installer, requirements, constraints=bounds, only=work.only)
         for step in steps:
             try:
                 _run(step, installer, work, lock)

@@ -6,6 +6,7 @@ by its address and digest; everything else is what uv resolves under the plan's 
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from zoo_cli.atomic import write_whole
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.packages.executor import NoInstaller, Step, constraints_file, find_uv, run_step
+from zoo_cli.packages.executor import NoInstaller, Step, StepFailed, constraints_file, find_uv, run_step
 from zoo_cli.packages.indexes import user_index
 from zoo_cli.packages.lockfile import (
     FILE_NAME,
@@ -57,7 +58,7 @@ class CannotLock(ZooError):
 
     project: str
     version: str
-    reason: str  # built: it is compiled here, and has no address
+    reason: str  # built: it is compiled here, and has no address; sdist-only: nobody published a wheel that fits
 
 
 def find_locks(folder: Path) -> tuple[Path, ...]:
@@ -109,7 +110,12 @@ def write_lock(lock: Lock, path: Path, created_by: str) -> None:
 
 
 def make_lock(
-    plan: Plan, machine: Machine, supply: Supply, toolkits: tuple[Toolkit, ...], say: Callable[[str], None] | None
+    plan: Plan,
+    machine: Machine,
+    supply: Supply,
+    toolkits: tuple[Toolkit, ...],
+    say: Callable[[str], None] | None,
+    places: Sequence[str] = (),
 ) -> Lock:
     """The plan with everything it needs, as a lock; wheels whose digest nobody published are fetched to learn it.
 
@@ -119,6 +125,7 @@ def make_lock(
         supply: where wheels come from.
         toolkits: CUDA toolkits with the drivers they need.
         say: told the lines of uv.
+        places: local directories that hold ordinary packages, too.
 
     Raises:
         CannotLock: something is compiled here.
@@ -131,7 +138,7 @@ def make_lock(
     assert machine.python is not None
     files = {pin.project: (pin, _located(pin, supply)) for pin in supply.confirmed(plan, machine).fetched}
     words = plan.requirements(lambda pin: files[pin.project][1][0])
-    resolved = _resolve(words, plan.limits, machine, say)
+    resolved = _resolve(words, plan.limits, machine, say, places)
     ours = tuple(
         LockedPackage(project, pin.version, (file,), None, None, pin.evidence, pin.source)
         for project, (pin, (_place, file)) in files.items()
@@ -166,7 +173,13 @@ def _located(pin: Pin, supply: Supply) -> tuple[str, LockedFile]:
     return path.as_uri(), LockedFile(pin.file_name, url, str(sha256), size)
 
 
-def _resolve(words: Sequence[str], limits: Sequence[str], machine: Machine, say: Callable[[str], None] | None) -> Lock:
+def _resolve(
+    words: Sequence[str],
+    limits: Sequence[str],
+    machine: Machine,
+    say: Callable[[str], None] | None,
+    places: Sequence[str],
+) -> Lock:
     """What uv makes of the words under the limits for the machine's interpreter, described or there."""
     uv = find_uv()
     python = machine.python
@@ -181,10 +194,17 @@ def _resolve(words: Sequence[str], limits: Sequence[str], machine: Machine, say:
             if machine.is_described
             else ("--python", python.executable)
         )
-        how = ["--format", "pylock.toml", "--only-binary", ":all:", "--no-header", "--quiet", "-o", str(answer)]
+        links = [word for place in places for word in ("--find-links", place)]
+        how = [*links, "--format", "pylock.toml", "--only-binary", ":all:", "--no-header", "--quiet", "-o", str(answer)]
         how += ["--constraints", str(bounds)]
         argv = (uv, "pip", "compile", "--no-config", *target, *how, "--", str(wanted))
-        run_step(Step(argv, user_index(prefix=python.prefix).variables("uv"), "resolve the dependencies"), say)
+        step = Step(argv, user_index(prefix=python.prefix).variables("uv"), "resolve the dependencies")
+        try:
+            run_step(step, say)
+        except StepFailed as failed:
+            if found := re.search(r"Wheels are required for `([\w.-]+)`", "\n".join(failed.lines)):  # uv's own words
+                raise CannotLock(found[1], "", "sdist-only") from failed
+            raise
         document = _tables(answer.read_bytes(), "uv's answer")
     return from_document({**document, "packages": [_named(each) for each in document["packages"]]}, "uv's answer")
 

@@ -81,7 +81,8 @@ def read_offers(
         elif project.kind == "ops":
             row = _row(link, found, project, machine, keep_torch, day)
             (rejected if isinstance(row, Rejected) else rows).append(row)  # type: ignore[arg-type]
-    return Offers(tuple(rows), torch_links, tuple(rejected))
+    taken = {unquote(row.file_url.rpartition("/")[2]) for row in rows if row.file_url}  # by another page of theirs
+    return Offers(tuple(rows), torch_links, tuple(each for each in rejected if each.filename not in taken))
 
 
 def _project_of(link: Link, projects: Mapping[str, Project]) -> Project | None:

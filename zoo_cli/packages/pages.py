@@ -102,6 +102,12 @@ def read_project(addresses: Sequence[str], settings: Settings) -> tuple[Link, ..
     return read_links(document.body, document.url, document.content_type or "")
 
 
+def local_directories(places: Sequence[str]) -> tuple[str, ...]:
+    """Those of the places that are directories of this computer, as absolute paths."""
+    found = [_local_path(place) for place in places if not _is_address(place)]
+    return tuple(dict.fromkeys(str(path.resolve()) for path in found if path.is_dir()))
+
+
 def _pages_of(place: str, wanted: Sequence[tuple[str, str]]) -> Iterator[str]:
     if _is_address(place):
         parse_address(place)  # one that cannot be read is the user's slip, no dead page

@@ -148,7 +148,7 @@ class Supply:
 
         url = pin.urls[0]
         if url.startswith("file:"):
-            return Path(unquote(urlsplit(url).path))
+            return _checked(Path(unquote(urlsplit(url).path)), pin)
         digest = parse_sha256(pin.sha256) if pin.sha256 else self.seen.digest_of(url)
         kind: Kind = "package-index" if pin.kind == "registry" else "wheels"
         received = self.file(pin.file_name, pin.urls, digest, pin.size_bytes, kind)
@@ -162,8 +162,9 @@ class Supply:
         digest: Sha256 | None,
         size_bytes: int | None = None,
         kind: Kind = "wheels",
+        place: Path | None = None,
     ) -> Received:
-        """A wheel by its addresses and, where it is known, its digest.
+        """A wheel by its addresses and, where it is known, its digest; in the cache, or at another place.
 
         Raises:
             ZooError: of the transfer.
@@ -171,9 +172,22 @@ class Supply:
         from zoo_cli.transfer.fetch import fetch
         from zoo_cli.transfer.sources import Wanted
 
-        wanted = Wanted(name, self.mirrors.all_addresses(urls, kind), size_bytes, digest)
-        place = wheel_place(self.store.root, urls[0])
+        addresses = map(user_index().with_credentials, self.mirrors.all_addresses(urls, kind))
+        wanted = Wanted(name, tuple(addresses), size_bytes, digest)
+        place = place or wheel_place(self.store.root, urls[0])
         return fetch(wanted, place, self.settings, self.listen, store=self.store, replace=True)
+
+
+def _checked(path: Path, pin: Pin) -> Path:
+    """A file of this computer, after comparing it with the digest that its page promises."""
+    from zoo_cli.transfer.failures import HashMismatch
+    from zoo_cli.transfer.store import digest_of
+
+    if pin.sha256:
+        _size, received = digest_of(path)
+        if received != pin.sha256:
+            raise HashMismatch(pin.urls[0], path.name, pin.sha256, received, "agreed")
+    return path
 
 
 def _wanted(pin: Pin, plan: Plan, machine: Machine) -> WheelTarget:

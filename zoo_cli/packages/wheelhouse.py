@@ -1,4 +1,4 @@
-"""An environment in a bundle: its lock as one section of the manifest, and every wheel of it.
+"""An environment in a bundle or a directory: its lock as one section of the manifest, and every wheel of it.
 
 Flow. The lock is the one that `zoo lock` would write, with one wheel a package: the one that fits the machine it was
 made for. Out of a bundle it is read as strictly as any lock, and each wheel is inspected before an installer sees it.
@@ -7,15 +7,22 @@ made for. Out of a bundle it is read as strictly as any lock, and each wheel is 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from html import escape
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
+from zoo_cli.atomic import write_whole
 from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.packages.export import head
+from zoo_cli.packages.findlinks import page_address
 from zoo_cli.packages.lockfile import BadLock, Lock, LockedPackage, from_document, to_document
 from zoo_cli.packages.sync import decide_sync
+from zoo_cli.transfer.failures import DestinationUnusable
 from zoo_cli.transfer.hashes import parse_sha256
 from zoo_cli.trust.bundle import BadBundle
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from zoo_cli.machine.facts import Machine
@@ -53,6 +60,51 @@ def environment_section(
         files[wheel.sha256] = received.path
         packages.append(_only(arrival.package, wheel, received.size_bytes))
     return to_document(replace(lock, packages=tuple(packages)), created_by), files
+
+
+def write_wheelhouse(lock: Lock, machine: Machine, supply: Supply, directory: Path) -> tuple[LockedFile, ...]:
+    """Every wheel of the lock for the machine in a directory, verified, with pages and requirements; gives the wheels.
+
+    The wheels lie side by side, as pip and uv want them for `--no-index --find-links DIR`. `index.html` lists them with
+    their digests (PEP 503); a page in upstream's layout lists those with compiled ops, since only its address tells
+    which torch they were built for. What else is in the directory stays, and is not listed.
+
+    Raises:
+        LockDoesNotFit: There is no wheel of a package for the machine.
+        DestinationUnusable: The directory cannot be written.
+        ZooError: Of the transfer.
+    """
+    arrivals = decide_sync(lock, machine, str(directory)).arrivals
+    wheels = []
+    for arrival in arrivals:
+        wheel = arrival.wheel
+        place, digest = directory / wheel.name, parse_sha256(wheel.sha256)
+        received = supply.file(wheel.name, (wheel.url,), digest, wheel.size_bytes, place=place)
+        wheels.append(wheel._replace(size_bytes=received.size_bytes))
+    torch = lock.package("torch")
+    told = [arrival.wheel for arrival in arrivals if arrival.package.evidence]
+    if torch and lock.variant:
+        page = directory / page_address("", lock.variant, torch.version).lstrip("/")
+        _write(page, _page(told, "../../"))
+    _write(directory / "index.html", _page(wheels, ""))
+    pins = [f"{each.package.project}=={each.package.version} --hash=sha256:{each.wheel.sha256}" for each in arrivals]
+    _write(directory / "requirements.txt", "".join(f"{line}\n" for line in (*head(lock), *pins)))
+    return tuple(wheels)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text.encode())
+    except OSError as exc:
+        raise DestinationUnusable(str(path), exc.strerror or str(exc)) from exc
+
+
+def _page(wheels: Sequence[LockedFile], above: str) -> str:
+    """A find-links page of wheels that lie `above` it, each with its digest."""
+    lines = [f'<a href="{above}{quote(each.name)}#sha256={each.sha256}">{escape(each.name)}</a><br>' for each in wheels]
+    before = ("<!DOCTYPE html>", "<html><head><title>Links for wheels</title></head><body>")
+    return "\n".join([*before, *lines, "</body></html>", ""])
 
 
 def _only(package: LockedPackage, wheel: LockedFile, size_bytes: int) -> LockedPackage:

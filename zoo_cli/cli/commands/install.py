@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from zoo_cli.packages.explain import NoSolution
 from zoo_cli.packages.journal import journal_of
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Mapping
 
     from zoo_cli.cli.console import Console
@@ -42,6 +44,12 @@ if TYPE_CHECKING:
     help="Install the environment of a bundle (zoo bundle --with-env); no network.",
 )
 @click.option(
+    "--download-only",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Install nothing: put every wheel into this directory, for --offline --find-links DIR.",
+)
+@click.option(
     "--python",
     "python",
     metavar="PATH|VERSION",
@@ -58,7 +66,7 @@ if TYPE_CHECKING:
     "--machine",
     "described",
     metavar="FACTS|FILE",
-    help="Plan for another machine (see zoo help machine); needs --dry-run.",
+    help="Plan for another machine (see zoo help machine); needs --dry-run or --download-only.",
 )
 @planning_options
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
@@ -76,6 +84,7 @@ def command(
     yes: bool,
     no_rollback: bool,
     from_bundle: Path | None,
+    download_only: Path | None,
     **options: object,
 ) -> None:
     """Install packages with the torch and compiled ops that work together on this machine."""
@@ -87,12 +96,17 @@ def command(
             raise click.UsageError("--from-bundle installs what is in it; leave PACKAGE, -r and --machine out.")
         _from_bundle(console, from_bundle, python, environment, dry_run=dry_run, yes=yes, no_rollback=no_rollback)
         return
-    if described and not dry_run:
-        raise click.UsageError("--machine describes another machine, so it needs --dry-run.")
+    if described and not dry_run and not download_only:
+        raise click.UsageError("--machine describes another machine, so it needs --dry-run or --download-only.")
     choices = Choices(**options)  # type: ignore[arg-type]
     if not choices.packages and not choices.requirements:
         raise click.UsageError("Missing argument 'PACKAGE...', a requirements file with -r, or --from-bundle FILE.")
     catalog = open_catalog()
+    if download_only:
+        if environment:
+            raise click.UsageError("--download-only installs nothing; leave --env out.")
+        _download(console, catalog, choices, download_only, python=python, described=described, dry_run=dry_run)
+        return
     planner = Planner(console, catalog, choices)
     target = find_target(catalog, console, python=python, environment=environment, described=described)
     if not dry_run and _settled(console, target, yes=yes):
@@ -105,7 +119,7 @@ def command(
     planned = planner.plan(target.machine, words)
     if dry_run or mirrors is None:
         install_view.show(console, planned[0], target, planned[1])
-        install_view.tell_dry_run(console, planned[0], target)
+        install_view.tell_dry_run(console, planned[0], target, planner.only)
         return
     given = Circumstances(mirrors, planner, choices, words, installed, yes, no_rollback)
     confirmed: tuple[Plan, Offers] | None = _confirmed(console, target, planned, given)
@@ -199,6 +213,41 @@ def _from_bundle(
             return lambda wheel: unpacked_wheel(bundle, wheel, cache)
 
         apply_lock(console, open_catalog(), {str(path): lock_of(bundle)}, how, fetcher)
+
+
+def _download(
+    console: Console,
+    catalog: sqlite3.Connection,
+    choices: Choices,
+    directory: Path,
+    *,
+    python: str | None,
+    described: str | None,
+    dry_run: bool,
+) -> None:
+    """Every wheel of the plan, and of what it needs, in a directory."""
+    from zoo_cli.cli.progress import Progress
+    from zoo_cli.cli.stack_lock import lock_stack, plan_stack
+    from zoo_cli.cli.text import human_bytes
+    from zoo_cli.packages.wheelhouse import write_wheelhouse
+    from zoo_cli.transfer.mirrors import load_mirrors
+
+    words = typed("install", choices)
+    stack = plan_stack(console, catalog, choices, words, python=python, described=described)
+    if dry_run:
+        install_view.tell_dry_run(console, stack.plan, stack.target)
+        return
+    lock, supply = lock_stack(console, catalog, stack, load_mirrors(choices.mirrors))
+    with Progress(console) as progress:
+        written = write_wheelhouse(lock, stack.machine, replace(supply, listen=progress), directory)
+    if console.json:
+        rows = [{"file": each.name, "sha256": each.sha256, "size_bytes": each.size_bytes} for each in written]
+        console.document({"ok": True, "command": "install", "directory": str(directory), "files": rows})
+        return
+    size = human_bytes(sum(each.size_bytes or 0 for each in written))
+    there = shlex.join(["zoo", "install", *choices.packages, "--offline", "--find-links", str(directory)])
+    console.say(f"{len(written)} wheels, {size}. There: {printable(there)}")
+    console.data(str(directory))
 
 
 def _settled(console: Console, target: Target, *, yes: bool) -> bool:
@@ -310,6 +359,7 @@ def act(console: Console, plan: Plan, target: Target, given: Circumstances) -> N
                 say=progress.hear,
                 clock=console.clock,
                 build=build,
+                only=given.planner.only,
             )
             receipt = flow.execute(plan, arrived, work)
     install_view.tell(console, receipt)

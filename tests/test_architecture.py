@@ -87,6 +87,7 @@ EDGES = {
     "packages/sources.py": "sdists, folders, and git as a child process",
     "packages/toolchain.py": "looks for compilers, headers, memory and disk",
     "trust/scanning.py": "opens checkpoints to scan",
+    "trust/quarantine.py": "keeps refused files in the cache directory",
     "trust/seen.py": "the record of first-seen digests in the state directory",
     "trust/bundle.py": "reads and writes bundles, puts their files in place",
     "trust/archive.py": "unpacks sdists",

@@ -14,7 +14,7 @@ from zoo_cli.models.config_errors import (
     ConfigTooLarge,
     OtherPackage,
 )
-from zoo_cli.models.download import CheckpointChanged
+from zoo_cli.models.download import CheckpointChanged, SourcesDisagree
 from zoo_cli.models.outlook import VeryLarge
 from zoo_cli.models.release import BadWheel
 from zoo_cli.models.selection import NothingMatches, NothingToFetch, NotInRelease, NotNarrowed, SameDestination
@@ -40,6 +40,7 @@ ERRORS: list[ZooError] = [
     NothingMatches(None, "open-mmlab://x*", None),
     NotNarrowed("net_r50"),
     VeryLarge(3, 10**12, 10**9),
+    SourcesDisagree("a.pth", "https://a.example/a.pth", "0" * 64, "https://b.example/a.pth", "1" * 64, "/q/a.refused"),
     CheckpointChanged("a.pth", "https://x.example/a.pth", "0" * 64, "1" * 64, "/state/my digests.txt"),
 ]
 

@@ -60,7 +60,9 @@ def _asked(connection: sqlite3.Connection, names: tuple[str, ...], configs: tupl
     return names
 
 
-def make_access(console: Console, connection: sqlite3.Connection, mirrors: Mirrors, policy: Policy) -> Access:
+def make_access(
+    console: Console, connection: sqlite3.Connection, mirrors: Mirrors, policy: Policy, *, cross_check: bool = False
+) -> Access:
     """What a download of this user may use."""
     from zoo_cli.catalog.models import releases
     from zoo_cli.directories import CacheUnusable, cache_directory, state_directory
@@ -76,7 +78,8 @@ def make_access(console: Console, connection: sqlite3.Connection, mirrors: Mirro
         console.warn(f"nothing is kept between runs: {error.path}: {error.reason}")
         cache = None
     settings = Settings(offline=console.offline, health=users_health(console.environ))
-    return Access(mirrors, settings, cache, Seen(state_directory()), users_store(), policy, releases(connection))
+    seen, store = Seen(state_directory()), users_store()
+    return Access(mirrors, settings, cache, seen, store, policy, releases(connection), cross_check)
 
 
 def fetch_models(

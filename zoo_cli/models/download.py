@@ -22,6 +22,8 @@ from zoo_cli.transfer.failures import AllSourcesFailed, Failed, HashMismatch
 from zoo_cli.transfer.fetch import Received, Wanted, fetch
 from zoo_cli.transfer.hashes import parse_sha256, prefix_in_name
 from zoo_cli.transfer.parallel import Shared, together
+from zoo_cli.transfer.second import operator_of, second_opinion
+from zoo_cli.trust.quarantine import Quarantine, withdraw
 from zoo_cli.trust.screening import Screening
 from zoo_cli.trust.verdict import NOTHING_TRUSTED, Policy, Verdict
 
@@ -53,6 +55,21 @@ class CheckpointChanged(ZooError):
     expected: str
     received: str
     record: str  # the file that remembers
+
+
+@dataclass(eq=False)
+class SourcesDisagree(ZooError):
+    """Two operators send different files under one name, so at least one of them is wrong."""
+
+    code = "sources-disagree"
+    exit_code = ExitCode.INTEGRITY
+
+    file: str
+    one: str  # an address, or the path of the file that is here
+    sha256: str  # what it sent
+    other: str
+    other_sha256: str
+    quarantine: str | None  # where the file that came is kept, to be looked into
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +119,8 @@ class Receipt:
 class Access:
     """What a download may use: rules, limits, cache of configs, record of digests, store (None: none), trust.
 
-    `releases` are those of the index, for configs that are built on other packages.
+    `releases` are those of the index, for configs that are built on other packages. `cross_check`: every file whose
+    digest no index states is asked of a second operator, too.
     """
 
     mirrors: Mirrors
@@ -112,6 +130,12 @@ class Access:
     store: Store | None = None
     policy: Policy = NOTHING_TRUSTED
     releases: tuple[IndexRelease, ...] = ()
+    cross_check: bool = False
+
+    @property
+    def quarantine(self) -> Quarantine | None:
+        """Where refused files are kept."""
+        return Quarantine(self.cache) if self.cache else None
 
 
 def execute(
@@ -302,7 +326,7 @@ def fetch_model_file(
     """
     url = file.urls[0]
     seen = access.seen.digest_of(url) if access.seen and not file.sha256 else None
-    screening = Screening(file.name, access.policy) if file.role != "log" else None
+    screening = Screening(file.name, access.policy, access.quarantine) if file.role != "log" else None
     wanted = Wanted(
         name=file.name,
         urls=addresses_of(file, access.mirrors),
@@ -318,6 +342,8 @@ def fetch_model_file(
         if seen is None or mismatch is None or access.seen is None:
             raise
         raise CheckpointChanged(file.name, url, seen, mismatch.received, str(access.seen.path)) from error
+    if access.cross_check:
+        received = _cross_checked(file, received, wanted, access, listen)
     if access.seen and not file.sha256 and not access.seen.record(url, received.sha256):
         listen(Noted(f"{file.name}: its digest could not be written to {access.seen.path}"))
     verdict = screening.verdict if screening else None
@@ -325,6 +351,29 @@ def fetch_model_file(
         names = ", ".join((*verdict.trusted, *(each.what for each in verdict.findings[:5])))
         listen(Noted(f"{file.name}: whoever loads it runs code of {names}"))
     return ReceivedFile(**{each.name: getattr(received, each.name) for each in fields(Received)}, verdict=verdict)
+
+
+def _cross_checked(file: ModelFile, received: Received, wanted: Wanted, access: Access, listen: Listener) -> Received:
+    """The file with the level `agreed`, when two operators send it; as it was, when no second one can be asked.
+
+    Raises:
+        SourcesDisagree: Another operator sends another file.
+    """
+    is_new = not (received.already_here or received.from_cache)
+    heard, origin = (operator_of(received.url) if is_new else None), received.url if is_new else str(received.path)
+    for _ in range(1 if heard else 2):  # who sent a file that was here before is not known
+        opinion = second_opinion(file.name, wanted.urls, heard, received.size_bytes, access.settings, listen)
+        if opinion is None:
+            return received
+        if opinion.sha256 != received.sha256:
+            found = SourcesDisagree(file.name, origin, received.sha256, opinion.url, opinion.sha256, None)
+            if not received.already_here:
+                reason = {"code": found.code, **found.fields()}
+                found.quarantine = str(withdraw(received.path, reason, access.quarantine) or "") or None
+            raise found
+        heard = operator_of(opinion.url)
+    listen(Noted(f"{file.name}: {heard} sends the same sha256"))
+    return replace(received, evidence="agreed") if received.evidence in ("prefix", "none") else received
 
 
 def _prefix(file: ModelFile) -> str | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-Kind = Literal["file", "named", "built", "configs", "unfinished", "other"]
+Kind = Literal["file", "named", "built", "configs", "unfinished", "refused", "other"]
 State = Literal["ok", "damaged", "unreadable"]
 
 _NAMED = ("wheels", "sdists", "releases")  # files under names of their own
@@ -41,7 +41,7 @@ class Item:
 
     `kind`: file (in the store), named (a wheel or archive under its own name, not linked with the store), built (a
     wheel compiled here), configs (config files of one release), unfinished (kept bytes of a transfer, a build that was
-    cut off), other.
+    cut off), refused (in quarantine, with the reason beside it), other.
     """
 
     kind: Kind
@@ -78,6 +78,10 @@ def read_items(root: Path) -> list[Item]:
     items += [_folder("unfinished", path) for path in (root / "building").glob("[!.]*")]
     items += [_folder("other", path) for path in (root / "git").glob("[!.]*")]
     items += [_folder("configs", path) for path in (root / "configs").glob("[!.]*")]
+    items += [
+        Item("refused", path.name, (path, path.with_suffix(".json")), about.st_size, _used(about))
+        for path, about in _plain(sorted((root / "quarantine").glob("*.refused")))
+    ]
     items += [
         Item("other", path.name, (path,), about.st_size, _used(about))
         for path, about in _plain(root.glob("index-*.db"))

@@ -11,6 +11,8 @@ from zoo_cli.trust.verdict import CheckpointRefused, Policy, Verdict
 if TYPE_CHECKING:
     from typing import BinaryIO
 
+    from zoo_cli.trust.quarantine import Quarantine
+
 
 class Screening:
     """Judges one checkpoint; `verdict` is that on the complete file, once it was seen.
@@ -18,10 +20,11 @@ class Screening:
     Args:
         name: Of the file, to show.
         policy: What the user trusts.
+        quarantine: Where a complete file that is refused is kept; nowhere when None.
     """
 
-    def __init__(self, name: str, policy: Policy | None = None) -> None:
-        self._name, self._policy = name, policy or Policy()
+    def __init__(self, name: str, policy: Policy | None = None, quarantine: Quarantine | None = None) -> None:
+        self._name, self._policy, self._quarantine = name, policy or Policy(), quarantine
         self.verdict: Verdict | None = None
 
     def beginning(self, data: bytes) -> None:
@@ -42,5 +45,9 @@ class Screening:
         """
         verdict = scan_checkpoint(file, file.seek(0, io.SEEK_END), self._policy)
         if verdict.is_refused:
-            raise CheckpointRefused(self._name, verdict)
+            refusal = CheckpointRefused(self._name, verdict)
+            if self._quarantine and not refusal.may_be_kept:  # one that waits for another decision stays where it is
+                kept = self._quarantine.keep(file, {"code": refusal.code, **refusal.fields()})
+                refusal.quarantine = str(kept) if kept else None
+            raise refusal
         self.verdict = verdict

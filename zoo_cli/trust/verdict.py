@@ -108,10 +108,11 @@ class CheckpointRefused(Refused):
     file: str
     verdict: Verdict
     early: bool = False  # refused by its beginning, while it was being fetched
+    quarantine: str | None = None  # where the complete file is kept, to be looked into
 
     def fields(self) -> dict[str, object]:
         """The facts, the verdict as a document."""
-        return {"file": self.file, "early": self.early, **self.verdict.document()}
+        return {"file": self.file, "early": self.early, "quarantine": self.quarantine, **self.verdict.document()}
 
     @property
     def may_be_kept(self) -> bool:

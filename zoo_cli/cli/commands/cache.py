@@ -22,6 +22,7 @@ _KINDS = {
     "built": "wheels compiled here",
     "configs": "configs of releases",
     "unfinished": "begun and not finished",
+    "refused": "refused files in quarantine",
     "other": "compiled indexes",
 }
 

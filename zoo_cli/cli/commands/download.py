@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from zoo_cli.models.selection import Selection
     from zoo_cli.trust.verdict import Policy
 
-_NOT_FROM_BUNDLE = ("filter_", "configs", "release", "config_only", "weights_only", "logs", "link_caches")
+_NOT_FROM_BUNDLE = (
+    "filter_",
+    "configs",
+    "release",
+    "config_only",
+    "weights_only",
+    "logs",
+    "link_caches",
+    "cross_check",
+)
 
 
 @click.command(
@@ -54,6 +63,7 @@ _NOT_FROM_BUNDLE = ("filter_", "configs", "release", "config_only", "weights_onl
 @click.option("--no-receipt", is_flag=True, help="Write no receipt beside the files; zoo verify then knows nothing.")
 @click.option("--force", is_flag=True, help="Replace other files of the same names.")
 @trust_option
+@click.option("--cross-check", is_flag=True, help="Ask a second host for each file, too: both must send the same.")
 @click.option("-j", "--jobs", type=click.IntRange(1, 32), default=4, help="Files at once. [default: 4]")
 @click.option(
     "--mirror", "mirror_options", metavar="FROM=TO", multiple=True, help="Try TO for addresses with FROM first."
@@ -89,7 +99,7 @@ def command(
     if given["only_list"]:
         view.show_list(console, selection)
         return
-    access = make_access(console, connection, mirrors, policy)
+    access = make_access(console, connection, mirrors, policy, cross_check=given["cross_check"])
     if given["dry_run"]:
         outlook = look_ahead(selection, dest, access, given["jobs"])
         view.show_plan(console, selection, outlook, mirrors)

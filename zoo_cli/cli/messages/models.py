@@ -20,7 +20,7 @@ from zoo_cli.models.config_errors import (
     OtherPackage,
 )
 from zoo_cli.models.convert import ConversionFailed
-from zoo_cli.models.download import CheckpointChanged
+from zoo_cli.models.download import CheckpointChanged, SourcesDisagree
 from zoo_cli.models.figures import BadExpectation
 from zoo_cli.models.indexfiles import CannotKeepIndex
 from zoo_cli.models.keeping import NoReceipt
@@ -295,3 +295,21 @@ def conversion_failed(error: ConversionFailed) -> Message:
         ways = (WayOut("Name the key that holds them", same_command("--part", "state_dict")),)
     facts = (*error.details, f"python  {error.python}")
     return Message(f"{error.file} was not converted: {_NOT_CONVERTED[error.reason]}", facts, ways)
+
+
+@describe.register
+def sources_disagree(error: SourcesDisagree) -> Message:
+    """Two operators, two files."""
+    kept = (f"kept      {error.quarantine}, where nothing loads it",) if error.quarantine else ()
+    facts = (
+        f"from      {error.one}",
+        f"          sha256 {error.sha256}",
+        f"from      {error.other}",
+        f"          sha256 {error.other_sha256}",
+        *kept,
+    )
+    ways = (
+        WayOut("One of them is damaged, older, or was replaced: ask upstream which is theirs, and load neither"),
+        WayOut("See which hosts are asked, in which order", "zoo mirror"),
+    )
+    return Message(f"two hosts send different files as {error.file}", facts, ways)

@@ -74,7 +74,8 @@ def _(error: BadBinary) -> Message:
 def _(error: CheckpointRefused) -> Message:
     verdict = error.verdict
     early = ("refused by its first bytes; the rest was not fetched",) if error.early else ()
-    facts = (*finding_lines(verdict), *early)
+    kept = (f"kept in {error.quarantine}, where nothing loads it",) if error.quarantine else ()
+    facts = (*finding_lines(verdict), *early, *kept)
     if error.may_be_kept:
         names = sorted({finding.what for finding in verdict.findings if finding.level == "unknown"})
         words = [word for name in names for word in ("--trust-global", name)]

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.cli import ROOT, Ran, zoo
+from tests.support.cli import ROOT, Ran, environment
 from tests.support.server import Page, Server, Status
 from tests.support.wheels import write_wheel
 from zoo_cli.catalog.compat import projects
@@ -57,7 +57,8 @@ class World:
         """The engine of the stack on the first index."""
         self.publish("/simple/mmengine/", self.wheel("mmengine", "0.10.7", requires=requires))
 
-    def install(self, *words: str) -> Ran:
+    def install(self, *words: str, cwd: Path | None = None, **more: str) -> Ran:
+        """Installs the stack as a user would: by the program, in a directory."""
         hidden = self.home / "no-uv"
         environ: dict[str, Any] = {
             "PIP_INDEX_URL": self.server.url("/simple/"),
@@ -72,7 +73,19 @@ class World:
             environ |= {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{hidden}:{ROOT}"}
         mirror = f"https://download.pytorch.org={self.server.url('/')}"
         stack = ("mmengine==0.10.7", "torch==2.6.0", "--device", "cpu", "--mirror", mirror)
-        return zoo(self.home, "install", *stack, "--python", self.python, *words, **environ)
+        argv: list[str | Path] = [
+            Path(sys.executable).with_name("zoo"),
+            "install",
+            *stack,
+            "--python",
+            self.python,
+            *words,
+        ]
+        done = subprocess.run(
+            argv, cwd=cwd or self.home, env=environment(self.home, **environ, **more), capture_output=True, timeout=300,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def installed(self) -> dict[str, str]:
         """The version and origin of each project that is there."""
@@ -162,6 +175,58 @@ def test_a_companion_that_is_needed_comes_from_the_page_of_its_torch(world: Worl
     ran = world.install()
     assert ran.code == 0, ran.err
     assert world.installed()["torchvision"] == "0.21.0+cpu bound"
+
+
+def hostile_directory(folder: Path, evil: str) -> dict[str, str]:
+    """Everything that pip, uv and Python would take from a directory they are started in; and variables beside it.
+
+    Each piece of code leaves a file called `ran-...`.
+    """
+    folder.mkdir()
+    ran = "import pathlib\npathlib.Path({!r}).touch()\n"
+    for name in (
+        "sitecustomize",
+        "usercustomize",
+        "click",
+        "packaging",
+        "torch",
+        "pip",
+        "uv",
+        "encodings_",
+        "json",
+        "zoo_cli",
+    ):
+        (folder / f"{name}.py").write_text(ran.format(str(folder / f"ran-{name}")))
+    (folder / "x.pth").write_text(f"import pathlib; pathlib.Path({str(folder / 'ran-pth')!r}).touch()\n")
+    for name in ("pip.conf", "pip.ini", ".pip.conf"):
+        (folder / name).write_text(f"[global]\nindex-url = {evil}\nextra-index-url = {evil}\npre = true\n")
+    (folder / "uv.toml").write_text(f'index-url = "{evil}"\n[pip]\nindex-url = "{evil}"\nprerelease = "allow"\n')
+    (folder / "pyproject.toml").write_text(f'[[tool.uv.index]]\nurl = "{evil}"\ndefault = true\n')
+    (folder / ".env").write_text(f"UV_INDEX_URL={evil}\n")
+    (folder / "mirrors.yaml").write_text("this: is no mirrors file of anybody's\n")
+    (folder / "evil.txt").write_text("mmengine==99.1\n")
+    named = str(folder / "evil.txt")
+    return {
+        "UV_CONFIG_FILE": str(folder / "uv.toml"), "UV_CONSTRAINT": named, "UV_OVERRIDE": named,
+        "PIP_CONSTRAINT": named, "PIP_REQUIREMENT": named, "PIP_PRE": "1", "UV_PRERELEASE": "allow",
+        "PIP_TARGET": str(folder / "target"), "UV_TORCH_BACKEND": "cu121", "PIP_NO_BINARY": ":all:",
+        "UV_NO_BINARY": "1", "PIP_USER": "1", "PYTHONSTARTUP": str(folder / "click.py"), "UV_SYSTEM_PYTHON": "1",
+        "PIP_PYTHON": "/nowhere", "UV_PYTHON": "/nowhere", "UV_ENV_FILE": str(folder / ".env"),
+        "UV_INSTALL_DIR": str(folder),
+    }  # fmt: skip
+
+
+def test_the_directory_and_the_environment_add_no_source_and_no_code(world: World) -> None:
+    folder = world.home / "project"
+    variables = hostile_directory(folder, world.server.url("/evil/"))
+    subprocess.run([sys.executable, "-c", "import click"], cwd=folder, check=True)
+    assert [each.name for each in folder.glob("ran-*")] == ["ran-click"]  # Python itself would run it
+    (folder / "ran-click").unlink()
+    ran = world.install(cwd=folder, **variables)
+    assert ran.code == 0, ran.err + ran.out
+    assert world.installed() == {"mmengine": "0.10.7 bound", "torch": "2.6.0+cpu bound"}
+    assert not list(folder.glob("ran-*"))
+    assert not [each.path for each in world.server.requests if each.path.startswith("/evil/mmengine")]
 
 
 def test_limits_keep_what_is_there_and_refuse_what_is_not() -> None:

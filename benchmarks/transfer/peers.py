@@ -5,20 +5,27 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-LIBRARIES = ("requests", "aiohttp", "huggingface_hub")
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+# setuptools: openmim imports pkg_resources, which later ones do not have
+LIBRARIES = ("requests", "aiohttp", "huggingface_hub", "openmim", "setuptools<81")
 
 
 def environment(folder: Path) -> str:
     """A Python with the peers that are libraries, made once under benchmarks/work."""
-    python = folder / "peers" / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder / "peers")], check=True)
+    place = folder / "peers"
+    python, mark, wanted = place / "bin" / "python", place / "made-of", "\n".join(LIBRARIES)
+    if not mark.exists() or mark.read_text() != wanted:
+        shutil.rmtree(place, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
         subprocess.run([str(python), "-m", "pip", "install", "-q", *LIBRARIES], check=True, stderr=subprocess.DEVNULL)
+        mark.write_text(wanted)
     return str(python)
 
 
@@ -36,6 +43,8 @@ def one_file(url: str, out: Path, digest: str, python: str, ca: Path | None = No
     if ca:
         aria.append(f"--ca-certificate={ca}")
     library = [python, str(Path(__file__)), "--"]
+    from tests.support.torch_env import torch_python
+
     return {
         "curl + openssl": shell(f"curl -sSf {curl_ca} -o '{out}' {url}", out, digest),
         "zoo fetch": [sys.executable, "-m", "zoo_cli", "fetch", url, "-o", str(out), "--sha256", digest, "-q"],
@@ -43,7 +52,8 @@ def one_file(url: str, out: Path, digest: str, python: str, ca: Path | None = No
         "aria2c -x16 -k1M": [*aria, "-k1M", url],
         "wget + openssl": shell(f"wget -q {wget_ca} -O '{out}' {url}", out, digest),
         "requests": [*library, "requests", url, str(out), digest],
-        "torch.hub's way": [*library, "hub", url, str(out), digest],
+        "torch.hub": [torch_python(), *library[1:], "hub", url, str(out), digest],
+        "mim": [*library, "mim", url, str(out), digest],
         "huggingface_hub": [*library, "hf", url, str(out), digest],
     }
 
@@ -92,21 +102,17 @@ def by_requests(url: str, out: str, digest: str) -> None:
 
 
 def by_hub(url: str, out: str, digest: str) -> None:
-    """As torch.hub.download_url_to_file does it (torch 2.13): urllib, 128 KiB blocks, hashed in line, then moved."""
-    import hashlib
-    import shutil
-    import tempfile
-    import urllib.request
+    """torch.hub itself, with the import of torch that everyone who calls it pays."""
+    from torch.hub import download_url_to_file
 
-    found = hashlib.sha256()
-    with tempfile.NamedTemporaryFile(delete=False, dir=Path(out).parent) as file:
-        with urllib.request.urlopen(url) as answer:
-            while block := answer.read(128 * 1024):
-                file.write(block)
-                found.update(block)
-        file.close()
-        assert found.hexdigest() == digest
-        shutil.move(file.name, out)
+    download_url_to_file(url, out, hash_prefix=digest, progress=False)
+
+
+def by_mim(url: str, out: str, digest: str) -> None:
+    """What `mim download` calls for each checkpoint, with mim's own import; the command itself gives no digest."""
+    from mim.utils import download_from_file  # type: ignore[import-not-found]
+
+    download_from_file(url, out, hash_prefix=digest)
 
 
 def by_hf(url: str, out: str, digest: str) -> None:
@@ -169,7 +175,14 @@ def by_requests_threads(path: str, out: str, threads: str) -> None:
         list(pool.map(one, rows_of(path)))
 
 
-WAYS = {"requests": by_requests, "hub": by_hub, "hf": by_hf, "aiohttp": by_aiohttp, "requests8": by_requests_threads}
+WAYS = {
+    "requests": by_requests,
+    "hub": by_hub,
+    "mim": by_mim,
+    "hf": by_hf,
+    "aiohttp": by_aiohttp,
+    "requests8": by_requests_threads,
+}
 
 if __name__ == "__main__":
     WAYS[sys.argv[2]](*sys.argv[3:])

@@ -1,7 +1,7 @@
-"""What serves: nginx from Debian for plain http, https and a long path; a paced server for limited connections.
+"""What serves: nginx from Debian for plain http and https; a paced server for limited connections.
 
-The long path is a network namespace behind a veth pair with `tc netem`: 25 ms each way, 1 Gbit/s. All of it ends with
-the `with`. nginx, aria2, openssl and iproute2 come from the distribution where they are missing (as root).
+All of it ends with the `with`. nginx, aria2, openssl and iproute2 come from the distribution where they are missing (as
+root).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TOOLS = {
     "curl": "curl",
     "wget": "wget",
     "openssl": "openssl",
-    "tc": "iproute2",
+    "ip": "iproute2",
 }
 SO_MAX_PACING_RATE = 47
 
@@ -170,45 +170,6 @@ def _answer(connection: socket.socket, fd: int, size: int, head: str) -> None:
         return
     while first < after:
         first += os.sendfile(connection.fileno(), fd, first, min(after - first, 1 << 20))
-
-
-def has_netem() -> bool:
-    """Whether the kernel can delay packets; tried on a device that is removed again."""
-    name = f"zbn{os.getpid() % 60000}"
-    if subprocess.run(["ip", "link", "add", name, "type", "dummy"], check=False, capture_output=True).returncode:
-        return False
-    try:
-        words = ["tc", "qdisc", "add", "dev", name, "root", "netem", "delay", "1ms"]
-        return not subprocess.run(words, check=False, capture_output=True).returncode
-    finally:
-        subprocess.run(["ip", "link", "del", name], check=False)
-
-
-@contextmanager
-def long_way(delay_ms: int, rate: str) -> Iterator[tuple[str, list[str]]]:
-    """A network behind a long path: the address of this side, and the words that run a command on the other."""
-    name, tag = f"zoo-{os.getpid()}", os.getpid() % 60000
-    ours, theirs = f"zb{tag}a", f"zb{tag}b"
-    net = f"10.{200 + tag % 50}.{tag % 250}"
-
-    def ip(*words: str) -> None:
-        subprocess.run(["ip", *words], check=True)
-
-    def shape(*words: str) -> None:
-        subprocess.run([*words, "root", "netem", "delay", f"{delay_ms}ms", "rate", rate, "limit", "20000"], check=True)
-
-    ip("netns", "add", name)
-    try:
-        ip("link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", name)
-        ip("addr", "add", f"{net}.1/24", "dev", ours)
-        ip("link", "set", ours, "up")
-        ip("-n", name, "addr", "add", f"{net}.2/24", "dev", theirs)
-        ip("-n", name, "link", "set", theirs, "up")
-        shape("tc", "qdisc", "add", "dev", ours)
-        shape("ip", "netns", "exec", name, "tc", "qdisc", "add", "dev", theirs)
-        yield f"{net}.1", ["ip", "netns", "exec", name]
-    finally:
-        ip("netns", "del", name)
 
 
 if __name__ == "__main__":

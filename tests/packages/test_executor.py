@@ -125,6 +125,17 @@ def test_odd_output_is_taken() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="process groups")
+def test_what_a_child_says_is_logged_as_plain_text(state: Path) -> None:
+    words = "\x1b]0;title\x07\x1b[2Jgone \u202e https://me:pass@host/?token=abc"
+    seen: list[str] = []
+    done = run_step(Step((sys.executable, "-I", "-X", "utf8", "-c", f"print({words!r})")), seen.append)
+    assert done.log is not None and state in done.log.parents
+    for text in (done.log.read_text(encoding="utf-8"), *done.tail, *seen):
+        assert text.replace("\n", "").isprintable()
+        assert "pass@" not in text and "abc" not in text
+    assert "\\x1b[2Jgone" in done.tail[0]
+
+
 def test_ctrl_c_ends_the_child_and_its_children(tmp_path: Path) -> None:
     """A real Ctrl-C into a real zoo process whose step has a child of its own."""
     marks = tmp_path / "pids"

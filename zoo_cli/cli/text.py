@@ -10,6 +10,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from zoo_cli.plaintext import printable as printable  # one function for all that is shown and logged
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -17,15 +19,6 @@ _OURS = re.compile(r"(\x1b\[(?:[01]|3[1-6])m|\n|\t)")  # what lines of zoo's own
 _WORKFLOW = re.compile(r"^(\s*)::(?=\S)", re.MULTILINE)  # GitHub: a command at the beginning of a line
 _LOGGING = re.compile(r"##(?=vso\[|\[)", re.IGNORECASE)  # Azure, older runners of GitHub: anywhere
 _JSON_UNSAFE = re.compile("[\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
-
-
-def printable(text: str, limit: int = 4000) -> str:
-    """The text with control, bidirectional and line-separator characters shown as escapes, at most `limit` long."""
-    if text.isascii() and text.isprintable():
-        return text if len(text) <= limit else text[:limit] + "..."
-    # Unicode's format characters (bidirectional controls, zero-width letters) are not printable for Python either.
-    parts = [char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text[:limit]]
-    return "".join(parts) + ("..." if len(text) > limit else "")
 
 
 def harmless(text: str) -> str:

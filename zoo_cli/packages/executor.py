@@ -29,6 +29,8 @@ from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.indexes import UserIndex, clean_environment
 from zoo_cli.packages.request import check_choices
 from zoo_cli.packages.trees import OWN
+from zoo_cli.plaintext import printable
+from zoo_cli.transfer.addresses import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,12 +39,12 @@ if TYPE_CHECKING:
 
 _TAIL = 200  # lines kept for an error
 _MAX_LOGS = 200
+_MAX_LINE = 20_000  # characters
 _numbers = itertools.count(1)  # steps of this process, for the names of their logs
 _TELLING = re.compile(
     r"error|no module named|no solution|not found|could not|cannot|failed|conflict|constraint|because|requires",
     re.IGNORECASE,
 )
-_CREDENTIALS = re.compile(r"(://)[^/@\s]+@")
 
 
 @dataclass(eq=False)
@@ -275,7 +277,7 @@ def run_step(step: Step, listen: LineListener | None = None, *, held: tuple[int,
         stream = stack.enter_context(log.open("w", encoding="utf-8")) if log else None
 
         def take(line: str) -> None:
-            line = _CREDENTIALS.sub(r"\1***@", line.rstrip())
+            line = _logged(line.rstrip())
             tail.append(line)
             if stream:
                 stream.write(line + "\n")
@@ -283,12 +285,17 @@ def run_step(step: Step, listen: LineListener | None = None, *, held: tuple[int,
                 listen(line)
 
         if stream:
-            stream.write("$ " + _CREDENTIALS.sub(r"\1***@", step.command) + "\n")
+            stream.write("$ " + _logged(step.command) + "\n")
         code = _run(step, take, held)
     done = Done(code, tuple(tail), time.monotonic() - started, log)
     if code:
         raise StepFailed(step.reason, step.command, code, telling(done.tail), str(log) if log else None)
     return done
+
+
+def _logged(line: str) -> str:
+    """A line of a child's output as it is kept and shown: nobody's password, and nothing that a terminal obeys."""
+    return printable(redacted(line).replace("\t", "  "), _MAX_LINE)
 
 
 def _log_path() -> Path | None:

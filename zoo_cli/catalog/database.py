@@ -1,5 +1,8 @@
 """Opening `zoo.db`: the one that came with the wheel, or in a checkout one compiled from index/ when it is needed.
 
+A signed index that `zoo index update` put in place goes before it, unless what came with the wheel is newer, or this
+zoo reads other tables than it has.
+
 An edge. The database is opened read-only and immutable, so opening costs no lock and no write. In a checkout the
 sources are compared with a stamp (names, sizes and times of the index files and of the compiler), which costs a few
 `stat` calls; yaml and the compiler are imported only when something has to be compiled. `ZOO_INDEX` names another
@@ -16,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_cli.catalog.current import Current, index_home, read_current
 from zoo_cli.directories import cache_path
 from zoo_cli.errors import ExitCode, ZooError
 
@@ -47,7 +51,8 @@ def open_catalog(path: Path | None = None, environ: Mapping[str, str] | None = N
     """The database of facts, read-only.
 
     Args:
-        path: A database file or an index directory; by default ZOO_INDEX, else the bundled one.
+        path: A database file or an index directory; by default ZOO_INDEX, else the newer one of the signed and the
+            bundled index.
         environ: The environment; by default that of the process.
 
     Raises:
@@ -59,14 +64,51 @@ def open_catalog(path: Path | None = None, environ: Mapping[str, str] | None = N
     variable = "ZOO_INDEX" if named else None
     wanted = Path(named) if named else path
     if wanted is None:
-        file = (
-            _fresh(CHECKOUT / "index", BUNDLED, environ, None) if (CHECKOUT / "hatch_build.py").is_file() else BUNDLED
-        )
-    elif wanted.is_dir():
+        return _newest(environ)[0]
+    if wanted.is_dir():
         file = _fresh(wanted, cache_path(environ) / f"index-{_name_of(wanted)}.db", environ, variable)
     else:
         file = wanted
     return _opened(file, variable)
+
+
+def signed_in_use(environ: Mapping[str, str] | None = None) -> Current | None:
+    """The signed index that `open_catalog` opens by default; None when it opens another."""
+    environ = os.environ if environ is None else environ
+    if environ.get("ZOO_INDEX") or read_current(index_home(environ)) is None:
+        return None
+    connection, current = _newest(environ)
+    connection.close()
+    return current
+
+
+def open_bundled(environ: Mapping[str, str] | None = None) -> sqlite3.Connection:
+    """The database that came with zoo; in a checkout the one of its index/.
+
+    Raises:
+        CatalogUnusable, BrokenRow: As `open_catalog`.
+    """
+    environ = os.environ if environ is None else environ
+    if not (CHECKOUT / "hatch_build.py").is_file():
+        return _opened(BUNDLED, None)
+    return _opened(_fresh(CHECKOUT / "index", BUNDLED, environ, None), None)
+
+
+def _newest(environ: Mapping[str, str]) -> tuple[sqlite3.Connection, Current | None]:
+    """The signed index where it is at least as new as the bundled one, else that; in a checkout where it is newer."""
+    bundled = open_bundled(environ)
+    current = read_current(index_home(environ))
+    if current is None:
+        return bundled, None
+    date, is_checkout = index_date(bundled), (CHECKOUT / "hatch_build.py").is_file()
+    if current.date < date or (is_checkout and current.date == date):
+        return bundled, None
+    try:
+        signed = _opened(current.file, None)
+    except CatalogUnusable:  # the tables of another zoo: the bundled index always fits
+        return bundled, None
+    bundled.close()
+    return signed, current
 
 
 def index_date(connection: sqlite3.Connection) -> str:

@@ -47,7 +47,7 @@ COMMANDS = {
     "scan": ("scan", "Is there code in checkpoints? Files, directories, addresses."),
     "convert": ("convert", "Rewrite a checkpoint as safetensors, which cannot hold code."),
     "build": ("build", "Compile a wheel of an ops package from its sdist."),
-    "index": ("index", "Build and inspect the index (maintainers)."),
+    "index": ("index", "The signed index: update it, whom to trust for it; build it (maintainers)."),
     "help": ("help_", "Topics: filters, machine, mirrors, environment, exit-codes."),
 }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo_cli.cli.fetching import exit_code_of, fetch_models, make_access, make_wish
+from zoo_cli.cli.freshness import heed_expiry, stale_option
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.trusting import policy_of, trust_option
 from zoo_cli.errors import ExitCode
@@ -69,6 +70,7 @@ _NOT_FROM_BUNDLE = (
     "--mirror", "mirror_options", metavar="FROM=TO", multiple=True, help="Try TO for addresses with FROM first."
 )
 @click.option("--list", "only_list", is_flag=True, help="Show which models and files that means; ask nobody.")
+@stale_option
 @click.option("--dry-run", is_flag=True, help="Show what would be fetched, its size and the room for it, and stop.")
 @click.option("--yes", "-y", is_flag=True, help="Fetch more than 50 GB without asking.")
 @common_options
@@ -95,6 +97,7 @@ def command(
         return
     mirrors = load_mirrors(mirror_options)
     connection = open_catalog()
+    heed_expiry(console, fetches=not given["only_list"] and not given["dry_run"], allowed=given["allow_stale_index"])
     selection = select(connection, make_wish(connection, names, given))
     if given["only_list"]:
         view.show_list(console, selection)

@@ -30,6 +30,7 @@ ENVIRONMENT = (
     ("ZOO_CUDA", "newest CUDA of the user-mode driver to assume"),
     ("ZOO_SM", "compute capability to assume: 8.6, or one for each GPU: 8.6,6.1"),
     ("ZOO_GLIBC", "glibc version to assume"),
+    ("ZOO_SIGNING_PASSPHRASE", "of the keys that zoo index key, sign and publish use"),
     ("ZOO_DEBUG", "1: show the traceback of an error"),
     ("NO_COLOR, FORCE_COLOR", "colour off, colour on; --color goes before both"),
     ("HTTP_PROXY, HTTPS_PROXY, NO_PROXY", "proxies, as everywhere"),

@@ -1,4 +1,4 @@
-"""`zoo index`: what maintainers do with the index: build a release's document, count, look at upstream's oddities."""
+"""`zoo index`: its sub-commands; building the index and looking at upstream's oddities (maintainers)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import click
 
 from zoo_cli.cli.commands.index_propose import propose_command
 from zoo_cli.cli.commands.index_releases import releases_command
+from zoo_cli.cli.commands.index_signing import key_command, publish_command, rotate_command, sign_command
+from zoo_cli.cli.commands.index_trust import trust_group
+from zoo_cli.cli.commands.index_update import status_command, update_command
 from zoo_cli.cli.commands.index_verify import verify_command
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.releases import index_directory, parse_release, sources_of
@@ -25,14 +28,21 @@ if TYPE_CHECKING:
 _SHOWN_PROBLEMS = 10
 
 
-@click.group("index", epilog="Example: zoo index build mmdet==3.3.0 --dry-run")
+@click.group("index", epilog="Example: zoo index update")
 def command() -> None:
-    """Build and inspect the index (maintainers)."""
+    """Update the index, whom to trust for it; build, inspect and sign it (maintainers)."""
 
 
+<<<<<<< HEAD
 command.add_command(verify_command)
 command.add_command(releases_command)
 command.add_command(propose_command)
+=======
+for _each in (update_command, status_command, trust_group, verify_command, releases_command):
+    command.add_command(_each)
+for _each in (key_command, rotate_command, sign_command, publish_command):
+    command.add_command(_each)
+>>>>>>> b62744d (A signed index: TUF with the compiled index as its target, roots, updates, and the holders' commands)
 
 
 @command.command("build", epilog="Example: zoo index build mmdet==3.3.0 mmdet==2.28.2 --dry-run")

@@ -11,6 +11,7 @@ import click
 
 from zoo_cli.cli import install_view
 from zoo_cli.cli.change import changing, settle
+from zoo_cli.cli.freshness import heed_expiry, stale_option
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.planning import Choices, Planner, names_in, planning_options, project_of, typed
 from zoo_cli.cli.target import Target, find_target
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     help="Plan for another machine (see zoo help machine); needs --dry-run or --download-only.",
 )
 @planning_options
+@stale_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option("--yes", "-y", is_flag=True, help="Replace installed packages without asking.")
 @click.option("--no-rollback", is_flag=True, help="Leave what a failed install did, to look into it.")
@@ -83,6 +85,7 @@ def command(
     dry_run: bool,
     yes: bool,
     no_rollback: bool,
+    allow_stale_index: bool,
     from_bundle: Path | None,
     download_only: Path | None,
     **options: object,
@@ -102,11 +105,15 @@ def command(
     if not choices.packages and not choices.requirements:
         raise click.UsageError("Missing argument 'PACKAGE...', a requirements file with -r, or --from-bundle FILE.")
     catalog = open_catalog()
+<<<<<<< HEAD
     if download_only:
         if environment:
             raise click.UsageError("--download-only installs nothing; leave --env out.")
         _download(console, catalog, choices, download_only, python=python, described=described, dry_run=dry_run)
         return
+=======
+    heed_expiry(console, fetches=not dry_run, allowed=allow_stale_index)
+>>>>>>> b62744d (A signed index: TUF with the compiled index as its target, roots, updates, and the holders' commands)
     planner = Planner(console, catalog, choices)
     target = find_target(catalog, console, python=python, environment=environment, described=described)
     if not dry_run and _settled(console, target, yes=yes):

@@ -9,6 +9,7 @@ import click
 from zoo_cli.catalog.database import open_catalog
 from zoo_cli.catalog.filters import FIELDS
 from zoo_cli.catalog.listing import Query, UnknownColumn, known_column, list_models
+from zoo_cli.cli.freshness import heed_expiry
 from zoo_cli.cli.list_view import (
     chosen_columns,
     closing,
@@ -85,6 +86,7 @@ def command(
     _check_options(console, given)
     chosen = _words(given["columns_"])
     catalog = open_catalog()
+    heed_expiry(console)
     try:
         if wants_backbones:
             _show_backbones(console, catalog, given["name"])

@@ -28,10 +28,12 @@ def command(console: Console, model: str) -> None:
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.catalog.details import details_of
     from zoo_cli.catalog.models import find_models
+    from zoo_cli.cli.freshness import heed_expiry
     from zoo_cli.cli.model_view import model_document, sections, show_sections
     from zoo_cli.cli.text import printable
 
     catalog = open_catalog()
+    heed_expiry(console)
     try:
         if "://" in model and not model.startswith(("http://", "https://")):
             from zoo_cli.catalog.extras import find_backbone

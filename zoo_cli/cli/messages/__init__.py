@@ -38,7 +38,11 @@ def describe(error: ZooError) -> Message:
 
 
 # Rooms whose sentences stand in more than one module.
-_MODULES = {"packages": ("packages", "decisions", "changes", "locks"), "directories": ("transfer",)}
+_MODULES = {
+    "packages": ("packages", "decisions", "changes", "locks"),
+    "trust": ("trust", "signatures"),
+    "directories": ("transfer",),
+}
 
 
 def message_for(error: ZooError) -> Message:

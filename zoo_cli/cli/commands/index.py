@@ -33,16 +33,10 @@ def command() -> None:
     """Update the index, whom to trust for it; build, inspect and sign it (maintainers)."""
 
 
-<<<<<<< HEAD
-command.add_command(verify_command)
-command.add_command(releases_command)
-command.add_command(propose_command)
-=======
-for _each in (update_command, status_command, trust_group, verify_command, releases_command):
+for _each in (update_command, status_command, trust_group, verify_command, releases_command, propose_command):
     command.add_command(_each)
 for _each in (key_command, rotate_command, sign_command, publish_command):
     command.add_command(_each)
->>>>>>> b62744d (A signed index: TUF with the compiled index as its target, roots, updates, and the holders' commands)
 
 
 @command.command("build", epilog="Example: zoo index build mmdet==3.3.0 mmdet==2.28.2 --dry-run")

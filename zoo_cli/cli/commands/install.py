@@ -105,15 +105,12 @@ def command(
     if not choices.packages and not choices.requirements:
         raise click.UsageError("Missing argument 'PACKAGE...', a requirements file with -r, or --from-bundle FILE.")
     catalog = open_catalog()
-<<<<<<< HEAD
+    heed_expiry(console, fetches=not dry_run, allowed=allow_stale_index)
     if download_only:
         if environment:
             raise click.UsageError("--download-only installs nothing; leave --env out.")
         _download(console, catalog, choices, download_only, python=python, described=described, dry_run=dry_run)
         return
-=======
-    heed_expiry(console, fetches=not dry_run, allowed=allow_stale_index)
->>>>>>> b62744d (A signed index: TUF with the compiled index as its target, roots, updates, and the holders' commands)
     planner = Planner(console, catalog, choices)
     target = find_target(catalog, console, python=python, environment=environment, described=described)
     if not dry_run and _settled(console, target, yes=yes):

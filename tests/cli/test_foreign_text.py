@@ -15,6 +15,8 @@ from tests.support.pickles import lookup, pickle
 from tests.support.server import Page, Server
 from tests.support.wheels import write_wheel
 from zoo_cli.cli.text import harmless, harmless_json, printable
+from zoo_cli.mirror.manifest import Held
+from zoo_cli.mirror.pages import make_pages
 
 EVIL = "\x1b[2J\x1b]0;x\x07\x9b31m\u202e\u2066\u200b\r\n::set-env name=A::b\n##vso[task.setvariable v=A]b\n##[error]x"
 # What a line of zoo's own may hold beside printable letters, and nothing else.
@@ -91,6 +93,17 @@ def test_what_a_server_says(place: Path) -> None:
         page = ("--find-links", server.url("/page/"))
         require_harmless(zoo(place, "install", "mmcv", "--dry-run", *page, "-v"))
         require_harmless(zoo(place, "fetch", server.url("/x.pth"), "--dest", "out"))
+
+
+def test_pages_of_a_mirror_hold_no_markup_of_others() -> None:
+    name = "<img src=x onerror=alert(1)>\"'&-1.0-py3-none-any.whl"
+    held = Held(f"host/<b>/{name}", "wheel", "ab" * 32, 1, requires_python='>=3"><script>', pages=True)
+    pages = [body.decode() for path, body in make_pages([held]).items() if path.endswith(".html")]
+    assert len(pages) == 5
+    for page in pages:
+        tags: list[str] = re.findall(r"<(\w+)", page)
+        assert set(tags) <= {"html", "head", "meta", "title", "body", "a", "br"}, page
+        assert not re.search(r"\son\w+=|<!--", re.sub(r">[^<]*<", "><", page)), page
 
 
 @given(st.text())

@@ -62,7 +62,7 @@ def _index(wheels: Sequence[Held], metadata: Mapping[str, str]) -> dict[str, byt
     projects: dict[str, list[Held]] = defaultdict(list)
     for each in wheels:
         projects[project_of(each.name)].append(each)
-    rows = [f'<a href="{name}/">{name}</a><br>' for name in sorted(projects)]
+    rows = [f'<a href="{quote(name)}/">{html.escape(name)}</a><br>' for name in sorted(projects)]
     listed = {"meta": {"api-version": _API}, "projects": [{"name": name} for name in sorted(projects)]}
     pages = {
         "simple/index.html": _page("Simple index", rows), "simple/index.json": _json(listed),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from zoo_cli.cli.findings_view import sentence
 from zoo_cli.machine.facts import Machine, TorchFacts
 from zoo_cli.packages.arrivals import libraries_in, refusal_here
 from zoo_cli.packages.compiled import Place
+from zoo_cli.packages.lockfile import Lock, LockedFile, LockedPackage
+from zoo_cli.packages.locking import write_lock
 from zoo_cli.trust.wheel import inspect_wheel
 
 LINUX = f"{TAG}-{TAG}-linux_x86_64"
@@ -222,3 +225,25 @@ def test_ops_that_do_not_run_name_the_constraint_and_the_next_stack(site: Site, 
     again = zoo(site.loopback.home, "install", *words, "--dry-run", "--json")
     pins = {pin["name"]: pin["version"] for pin in again.document["plan"]}
     assert (pins["torch"], pins["mmcv"]) == ("2.6.0+cpu", "2.0.1")
+
+
+@pytest.mark.parametrize("is_good", [True, False])
+def test_a_lock_with_a_wheel_that_cannot_work_changes_nothing(
+    site: Site, compiled: Compiled, tmp_path: Path, is_good: bool
+) -> None:
+    """`zoo sync` asks the same judges, against the torch of the lock."""
+    ops = compiled.wheel(tmp_path / "locked", "2.1.0", compiled.good if is_good else compiled.foreign)
+    wheels = [compiled.torch(tmp_path / "locked"), ops]
+    packages = []
+    for path in wheels:
+        name, version = path.name.split("-")[:2]
+        file = LockedFile(path.name, path.as_uri(), hashlib.sha256(path.read_bytes()).hexdigest())
+        packages.append(LockedPackage(name, version, (file,)))
+    minor = f"3.{sys.version_info.minor}"
+    lock = Lock(f"=={minor}.*", f"python_version == '{minor}'", tuple(packages), ("mmcv",), variant="cpu")
+    write_lock(lock, tmp_path / "pylock.toml", "")
+    ran = zoo(tmp_path, "sync", tmp_path / "pylock.toml", "--python", site.python)
+    expected = (4, "ops-broken") if is_good else (3, "wheel-unfit")  # torch here is a stand-in
+    assert (ran.code, f"error[{expected[1]}]" in ran.err) == (expected[0], True), ran.err
+    assert is_good or "built for another torch: 1 symbol(s) that torch 2.6.0+cpu lacks" in ran.err
+    assert site.loopback.installed(site.python) == []

@@ -13,13 +13,14 @@ from zoo_cli.cli.text import printable
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from zoo_cli.catalog.entries import Project
     from zoo_cli.cli.console import Console
     from zoo_cli.cli.progress import Progress
     from zoo_cli.cli.target import Target
+    from zoo_cli.packages.arrivals import Judge
     from zoo_cli.packages.lockfile import Lock, LockedFile, LockedPackage
     from zoo_cli.packages.sync import Sync
 
@@ -73,7 +74,7 @@ def apply_lock(
             _show(console, decided)
             if decided.arrivals or decided.leaving:
                 _consent(console, decided, how)
-                _apply(console, catalog, decided, target, how, fetcher)
+                _apply(console, catalog, decided, lock.variant, target, how, fetcher)
     _tell(console, decided, how)
 
 
@@ -105,23 +106,25 @@ def _decided(lock: Lock, target: Target, how: Applying) -> Sync:
 
 
 def _apply(
-    console: Console, catalog: sqlite3.Connection, decided: Sync, target: Target, how: Applying,
+    console: Console, catalog: sqlite3.Connection, decided: Sync, variant: str, target: Target, how: Applying,
     fetcher: Callable[[Progress], Callable[[LockedFile], Path]],
 ) -> None:  # fmt: skip
-    from zoo_cli.catalog.compat import projects
+    from zoo_cli.catalog.compat import projects, read_matrix
     from zoo_cli.cli.progress import Progress
+    from zoo_cli.packages.arrivals import Judge
     from zoo_cli.packages.journal import journal_of
     from zoo_cli.packages.sync import Work, sync
 
     here = target.machine.python
     assert here is not None
     known, journal = projects(catalog), journal_of(here)
+    judge = Judge(target.machine, read_matrix(catalog, target.machine.platform), known)
     expected = journal.distributions()
     with Progress(console) as progress:
         work = Work(
             begin=lambda: changing(console, journal, how.words, expected=expected, rollback=not how.no_rollback),
             fetch=fetcher(progress),
-            inspect=lambda package, path: _inspect(known, package, path),
+            inspect=lambda files: _inspect(judge, variant, files),
             check=lambda names: _check(known, here.executable, names, how.words),
             tell=progress.step,
             say=progress.hear,
@@ -129,11 +132,21 @@ def _apply(
         sync(decided, here, work)
 
 
-def _inspect(known: dict[str, Project], package: LockedPackage, path: Path) -> None:
+def _inspect(judge: Judge, variant: str, files: Sequence[tuple[LockedPackage, Path]]) -> None:
+    """Every wheel must be what it says, and those with compiled code must be able to work here."""
+    from zoo_cli.packages.arrivals import JUDGED, require_locked_fit
+    from zoo_cli.packages.plan import Because, Pin
     from zoo_cli.trust.wheel import inspect_wheel, require_sound
 
-    project = known.get(package.project)
-    require_sound(inspect_wheel(path, expects_ops=project is not None and project.kind == "ops"))
+    judged = []
+    for package, path in files:
+        report = require_sound(inspect_wheel(path))
+        project = judge.projects.get(package.project)
+        if project and project.kind in JUDGED:
+            urls = (path.as_uri(),)
+            pin = Pin(package.project, package.version, "wheel", "install", Because("asked"), "seen", urls=urls)
+            judged.append((pin, report))
+    require_locked_fit(judge, variant, judged)
 
 
 def _check(known: dict[str, Project], python: str, names: Collection[str], words: tuple[str, ...]) -> None:

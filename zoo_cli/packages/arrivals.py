@@ -19,7 +19,7 @@ from zoo_cli.packages.findings import FAIL, Finding
 from zoo_cli.packages.wheels import normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from zoo_cli.catalog.entries import Matrix, Project
@@ -92,11 +92,43 @@ class Judge(NamedTuple):
         """The target as it will be, with the plan's torch."""
         build, keeps = plan.stack.cell.torch, {pin.project for pin in plan.pins if pin.action == "keep"}
         if "torch" not in keeps:
-            variant = build.variant
-            hip = variant.removeprefix("rocm") if variant.startswith("rocm") else None
-            torch = TorchFacts(build.version + build.local, variant_to_cuda(variant), hip, build.index_url)
+            torch = _torch_to_be(build.version + build.local, build.variant, build.index_url)
             python = replace(python, torch=torch)
         return Place(self.machine, python, self.matrix)
+
+
+def _torch_to_be(version: str, variant: str, source: str) -> TorchFacts:
+    """A torch that will be installed, as its own version file will tell."""
+    hip = variant.removeprefix("rocm") if variant.startswith("rocm") else None
+    return TorchFacts(version, variant_to_cuda(variant), hip, source)
+
+
+def require_locked_fit(judge: Judge, variant: str, wheels: Sequence[tuple[Pin, WheelReport]]) -> None:
+    """Judges the wheels of a lock that arrive together.
+
+    Args:
+        judge: what is known of the target.
+        variant: of the lock's torch: cu121, cpu.
+        wheels: each with its place in the lock.
+
+    Raises:
+        WheelUnfit: one of them cannot work.
+    """
+    python = judge.machine.python
+    if python is None:
+        return
+    arriving = next(((pin, report) for pin, report in wheels if pin.project == "torch"), None)
+    if arriving:
+        libraries = libraries_in(arriving[1]) if arriving[1].has_ops else None
+        python = replace(python, torch=_torch_to_be(arriving[0].version, variant, arriving[0].source))
+    else:
+        from zoo_cli.packages.extensions import read_torch_libraries
+
+        libraries = read_torch_libraries(python)
+    place = Place(judge.machine, python, judge.matrix)
+    for pin, report in wheels:
+        if finding := refusal_here(place, judge.projects, report, libraries):
+            raise WheelUnfit(pin, finding)
 
 
 def refusal_here(

@@ -16,7 +16,7 @@ from zoo_cli.packages.versions import version as parsed
 from zoo_cli.packages.wheels import parse_wheel_name, tags_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -250,7 +250,7 @@ class Work:
 
     begin: Callable[[], AbstractContextManager[int]]  # the change in the environment's journal
     fetch: Callable[[LockedFile], Path]  # the file of that digest
-    inspect: Callable[[LockedPackage, Path], None]  # raises when the wheel is unsound
+    inspect: Callable[[Sequence[tuple[LockedPackage, Path]]], None]  # raises when one is unsound or cannot work here
     check: Callable[[Collection[str]], None]  # raises when compiled ops among the projects do not work
     tell: Callable[[str], None]  # what is being done now
     say: Callable[[str], None]  # lines of child processes
@@ -263,8 +263,7 @@ def sync(decided: Sync, python: Interpreter, work: Work) -> tuple[Step, ...]:
         ZooError: of transfer, inspection, journal, installer or the check of the ops; the environment is as it was.
     """
     files = [(each.package, work.fetch(each.wheel)) for each in decided.arrivals]
-    for package, path in files:
-        work.inspect(package, path)
+    work.inspect(files)
     installer = find_installer(python.executable, version=python.version)
     steps = [*installer.prepare]
     if decided.replaced:

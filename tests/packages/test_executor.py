@@ -109,7 +109,7 @@ def test_a_failure_tells_the_lines_that_matter(installer: Installer, tmp_path: P
 def test_what_python_cannot_start_is_an_error() -> None:
     with pytest.raises(StepFailed) as caught:
         run_step(Step(("no-such-program-of-zoo",), reason="try"))
-    assert caught.value.returncode == -1
+    assert caught.value.returncode == 127
 
 
 def test_a_state_directory_that_cannot_be_made_stops_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

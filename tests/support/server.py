@@ -451,6 +451,11 @@ class Server:
         """Every request for the path, after those of `misbehave`, gets this behaviour."""
         self._always[path] = behaviour
 
+    def behave(self) -> None:
+        """Forgets every behaviour that was asked for and has not come to pass."""
+        self._next.clear()
+        self._always.clear()
+
     def requests_for(self, path: str) -> list[Request]:
         """What was asked for the path, in order."""
         return [each for each in self.requests if urlsplit(each.path).path == path]

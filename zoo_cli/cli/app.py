@@ -127,6 +127,7 @@ def root(context: click.Context) -> None:
 def run(argv: Sequence[str]) -> int:
     """Runs one command line; every end of it is an exit code."""
     console = Console()
+    _let_go_in_order()
     try:
         # Not standalone: click gives an Exit back as its code instead of raising it.
         code = root.main(args=list(argv), prog_name="zoo", standalone_mode=False, obj=console)
@@ -146,6 +147,19 @@ def run(argv: Sequence[str]) -> int:
     except Exception as error:
         return _bug(console, error)
     return code if isinstance(code, int) else ExitCode.FINE
+
+
+def _let_go_in_order() -> None:
+    """SIGTERM and a terminal that closes are like Ctrl-C: children end, what was half done is brought back."""
+    import signal
+
+    def stop(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # `nohup` ignores it on purpose
+            signal.signal(number, stop)
 
 
 def _usage(console: Console, error: click.UsageError, argv: Sequence[str]) -> int:

@@ -66,7 +66,7 @@ class StepFailed(ZooError):
 
     reason: str  # what the step was for
     command: str  # as a shell line
-    returncode: int
+    returncode: int  # below zero: ended by that signal; 127: it could not be started
     lines: tuple[str, ...]  # the few that tell
     log: str | None
 
@@ -327,7 +327,7 @@ def _run(step: Step, take: LineListener, held: tuple[int, ...]) -> int:
             start_new_session=True,  # Ctrl-C reaches us alone; we end the whole group below
         )
     except OSError as exc:
-        raise StepFailed(step.reason, step.command, -1, (f"{exc.strerror}: {exc.filename}",), None) from exc
+        raise StepFailed(step.reason, step.command, 127, (f"{exc.strerror}: {exc.filename}",), None) from exc
     with child:
         try:
             assert child.stdout is not None

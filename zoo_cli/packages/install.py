@@ -169,7 +169,7 @@ def execute(plan: Plan, arrived: Sequence[Arrival], work: Work) -> Receipt:
     Raises:
         ZooError: of the journal, the installer, a build, or `OpsBroken` when the ops do not run afterwards.
     """
-    files = {each.project: each.path for each in arrived}
+    files = {each.project: _exactly(each) for each in arrived}
     with work.begin() as lock:
         steps, built = _change(plan, work, files, lock)
         ops = _check(plan, work)
@@ -177,12 +177,18 @@ def execute(plan: Plan, arrived: Sequence[Arrival], work: Work) -> Receipt:
     return Receipt(plan, work.python, steps, reports, ops, work.clock() - work.started)
 
 
-def _change(plan: Plan, work: Work, files: Mapping[str, Path], lock: int) -> tuple[tuple[Step, ...], list[WheelReport]]:
+def _exactly(arrived: Arrival) -> str:
+    """The address of a file with the digest of what was inspected: no installer takes other bytes that came since."""
+    digest = f"#sha256={arrived.report.sha256}" if arrived.report else ""
+    return arrived.path.as_uri() + digest
+
+
+def _change(plan: Plan, work: Work, files: Mapping[str, str], lock: int) -> tuple[tuple[Step, ...], list[WheelReport]]:
     """Runs every step of the plan; gives them, and what the inspection of compiled wheels found."""
     reports = []
     installer = find_installer(work.python, version=work.python_version)
     steps = [*installer.prepare, *_leaving(plan, installer)]
-    local = plan.requirements(lambda pin: files[pin.project].as_uri())
+    local = plan.requirements(lambda pin: files[pin.project])
     builds = [pin for pin in plan.pins if pin.kind == "build"]
     if builds:
         # A build needs its torch in place: the target's own is what it compiles against.

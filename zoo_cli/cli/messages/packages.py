@@ -50,12 +50,13 @@ _TOOL_WAYS = {
 def _(error: StepFailed) -> Message:
     ways = [WayOut("See all of its output", f"cat {shlex.quote(error.log)}")] if error.log else []
     what = f"could not {error.reason}" if error.reason else "a command failed"
-    code = (
-        f"could not start: {error.command}"
-        if error.returncode < 0
-        else f"exit code {error.returncode}: {error.command}"
-    )
-    return Message(what, (code, *error.lines), tuple(ways))
+    return Message(what, (f"{_ending(error)}: {error.command}", *error.lines), tuple(ways))
+
+
+def _ending(error: StepFailed) -> str:
+    if error.returncode == 127:
+        return "could not start"
+    return f"ended by signal {-error.returncode}" if error.returncode < 0 else f"exit code {error.returncode}"
 
 
 @describe.register

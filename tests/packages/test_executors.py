@@ -7,6 +7,7 @@ are a small cut of it every day and all of it among the slow tests.
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -41,3 +42,18 @@ def test_what_is_refused_is_told_where_nothing_else_is_left(place: Place) -> Non
     ran = place.install(python, "mmcv==2.1.4")
     assert (ran.code, "error[unsound-wheel]" in ran.err, "record-mismatch" in ran.err) == (6, True, True), ran.err
     assert place.versions(python) == before
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_every_executor_on_every_python_with_every_setuptools(capsys: pytest.CaptureFixture[str]) -> None:
+    """The complete matrix: about four minutes of two processors; prints its tables."""
+    from tests.support import executors
+
+    with executors.matrix() as made:
+        cells = list(made.all())
+    with capsys.disabled():
+        sys.stdout.write("\n" + executors.cells_table(cells) + "\n")
+    assert [cell for cell in cells if not cell.is_good] == []
+    assert {cell.executor for cell in cells if cell.result == "ok"} == set(executors.EXECUTORS)
+    assert {cell.setuptools for cell in cells if cell.result == "ok"} == set(executors.SETUPTOOLS)

@@ -41,7 +41,7 @@ def _platforms(stack: TinyStack, folder: Path) -> None:
 
 
 def _other_cuda(stack: TinyStack, folder: Path) -> None:
-    stack.mmcv(folder, "2.1.0+pt26cu124")
+    stack.mmcv(folder, "2.1.0+cu124")
 
 
 def _other_torch(stack: TinyStack, folder: Path) -> None:

@@ -20,8 +20,9 @@ from zoo_cli.packages.executor import find_uv
 class Place:
     """A site with decoys for this Python, and environments with a torch to install into."""
 
-    def __init__(self, root: Path, server: Server, page: str, torch: Path) -> None:
-        self.root, self.server, self.page, self._torch = root, server, server.url(page), torch
+    def __init__(self, site: DecoySite, server: Server, page: str, torch: Path) -> None:
+        root = site.root.parent
+        self.root, self.site, self.server, self.page, self.torch = root, site, server, server.url(page), torch
         self.variables = {
             "UV_DEFAULT_INDEX": server.url("/simple/"),
             "PIP_INDEX_URL": server.url("/simple/"),
@@ -35,12 +36,15 @@ class Place:
         assert uv is not None
         python = self.root / name / "bin/python"
         subprocess.run([uv, "venv", "-q", *words, "--python", sys.executable, self.root / name], check=True)
-        subprocess.run([uv, "pip", "install", "-q", "--no-index", "--python", python, self._torch], check=True)
+        subprocess.run([uv, "pip", "install", "-q", "--no-index", "--python", python, self.torch], check=True)
         return python
 
     def install(self, python: Path, *words: str, **more: str) -> Ran:
         place = ("--python", python, "--find-links", self.page)
         return zoo(self.root, "install", *words, *place, timeout=120, **{**self.variables, **more})
+
+    def undo(self, python: Path) -> Ran:
+        return zoo(self.root, "undo", "--python", python)
 
     @staticmethod
     def versions(python: Path) -> dict[str, str]:
@@ -59,4 +63,4 @@ def decoy_place(root: Path, decoys: Iterable[str] = ()) -> Iterator[Place]:
     tools = write_wheel(root / "made", "setuptools", "81.0.0", files={"pkg_resources/__init__.py": ""})
     site.publish(*pure_wheels(root / "made"), tools)
     with Server(root=site.root) as server:
-        yield Place(root, server, page, stack.torch(root / "made", "2.6.0+cpu"))
+        yield Place(site, server, page, stack.torch(root / "made", "2.6.0+cpu"))

@@ -43,6 +43,7 @@ def show(console: Console, plan: Plan, target: Target, offers: Offers) -> None:
     if console.verbose:
         for line in plan_view.wall_lines(plan):
             console.say(line)
+    _tell_conda(console, plan)
     not_taken = (*offers.rejected, *unsuited(offers, plan.stack.cell.torch.version, plan.variant))
     if not_taken:
         counts = Counter(wheel.code for wheel in not_taken)
@@ -52,6 +53,18 @@ def show(console: Console, plan: Plan, target: Target, offers: Offers) -> None:
         for wheel in not_taken:
             why = f"{wheel.code} ({wheel.found}; wanted {wheel.wanted})"
             console.say(f"  not taken: {printable(f'{wheel.filename}: {why}')}")
+
+
+def _tell_conda(console: Console, plan: Plan) -> None:
+    """What of conda's own packages stays, and what goes from under it."""
+    going = sorted({change[0] for change in plan.changes} & plan.conda)
+    if going:
+        console.warn(f"conda installed {', '.join(going)}; its own records will be wrong about what replaces them")
+    if staying := len(plan.conda) - len(going):
+        which = "1 package that conda installed stays as it is"
+        if staying > 1:
+            which = f"{staying} packages that conda installed stay as they are"
+        console.say(f"{which}; --replace NAME lets one go")
 
 
 def _commands(plan: Plan, target: Target, only: tuple[str, ...] | None) -> list[tuple[str, ...]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,10 +17,13 @@ from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.machine.facts import Interpreter
 from zoo_cli.machine.files import is_there, is_writable, names_in
 from zoo_cli.machine.installed import read_installed
+from zoo_cli.machine.metadata import normalized_name
 from zoo_cli.machine.question import FLAGS, MARKER, SCRIPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from zoo_cli.machine.facts import Distribution
 
 TIMEOUT_SECONDS = 20.0
 OLDEST = (2, 7)
@@ -172,7 +175,7 @@ def read_interpreter(
         externally_managed=str(marker) if not facts["is_virtual"] and is_there(marker) else None,
         site_packages=facts["purelib"],
         is_writable=is_writable(purelib),
-        distributions=installed.distributions,
+        distributions=_told_by_conda(installed.distributions, prefix),
         torch=installed.torch,
         base_prefix=facts["base_prefix"],
         platlib=facts["platlib"],
@@ -180,6 +183,19 @@ def read_interpreter(
         site_directories=tuple(map(str, directories)),
         problems=installed.problems,
         origin=origin,
+    )
+
+
+def _told_by_conda(distributions: tuple[Distribution, ...], prefix: Path) -> tuple[Distribution, ...]:
+    """The distributions, `installer` conda for those in its records (`conda-meta/NAME-VERSION-BUILD.json`).
+
+    Its own packages often say so themselves; those that setuptools wrote without a wheel do not.
+    """
+    names = [name.removesuffix(".json").rsplit("-", 2) for name in names_in(prefix / "conda-meta", 10_000)]
+    owned = {(normalized_name(parts[0]), parts[1]) for parts in names if len(parts) == 3}
+    return tuple(
+        replace(each, installer="conda") if not each.installer and (each.name, each.version) in owned else each
+        for each in distributions
     )
 
 

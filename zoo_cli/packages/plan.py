@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from zoo_cli.catalog.entries import OpsWheels
 from zoo_cli.machine.cuda import Coverage
-from zoo_cli.packages.binding import companion_limit, limits
+from zoo_cli.packages.binding import BOUND_KINDS, companion_limit, limits
 from zoo_cli.packages.grid import is_cuda, python_of
 from zoo_cli.packages.problem import INSTALLED, OFFICIAL, USER_PAGE, Problem
 from zoo_cli.packages.request import spell_extras
@@ -118,6 +118,7 @@ class Plan:
     stack: Stack = field(repr=False)
     others: tuple[str, ...] = ()  # requirements for the installer as they stand
     limits: tuple[str, ...] = ()  # constraints that keep projects of the index out that are not in the plan
+    conda: frozenset[str] = frozenset()  # installed distributions that are conda's
 
     @property
     def fetched(self) -> tuple[Pin, ...]:
@@ -139,8 +140,8 @@ class Plan:
 
     @property
     def harms(self) -> tuple[tuple[str, str, str], ...]:
-        """The changes that other programs in the environment may feel; build tools are not among them."""
-        return tuple(change for change in self.changes if change[0] not in BUILD_TOOLS)
+        """The changes that others may feel; build tools are not among them, unless conda put them there."""
+        return tuple(change for change in self.changes if change[0] not in BUILD_TOOLS or change[0] in self.conda)
 
     @property
     def is_done(self) -> bool:
@@ -201,8 +202,29 @@ def make_plan(problem: Problem, stack: Stack, torch_digest: Callable[[str], str 
         python=stack.cell.python,
         stack=stack,
         others=problem.request.others,
-        limits=_limits(problem, stack, frozenset(pin.project for pin in pins)),
+        limits=(*_limits(problem, stack, frozenset(pin.project for pin in pins)), *_condas(problem, stack, pins)),
+        conda=frozenset(_conda_owned(problem)),
     )
+
+
+def _conda_owned(problem: Problem) -> dict[str, str]:
+    """What conda installed: name -> version. Its files are in conda's records, which no other installer keeps true."""
+    python = problem.machine.python
+    here = python.distributions if python and python.is_conda else ()
+    return {each.name: each.version for each in here if each.installer == "conda"}
+
+
+def _condas(problem: Problem, stack: Stack, pins: tuple[Pin, ...]) -> tuple[str, ...]:
+    """Keeps every package of conda as it is that neither the plan nor the user lets go."""
+    going = {pin.project for pin in pins} | {each.name for each in _removals(problem, stack)}
+    going |= {bound.project for bound in _bounds(problem, stack)} | problem.request.replace
+    kept = sorted(_conda_owned(problem).items())
+    return tuple(f"{name}=={version}" for name, version in kept if name not in going and name not in _bound(problem))
+
+
+def _bound(problem: Problem) -> frozenset[str]:
+    """Projects of the index, which `_limits` speaks of."""
+    return frozenset(name for name, each in problem.facts.projects.items() if each.kind in BOUND_KINDS)
 
 
 def _limits(problem: Problem, stack: Stack, planned: frozenset[str]) -> tuple[str, ...]:

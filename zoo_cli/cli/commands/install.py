@@ -73,6 +73,9 @@ if TYPE_CHECKING:
 @stale_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option("--yes", "-y", is_flag=True, help="Replace installed packages without asking.")
+@click.option(
+    "--upgrade", "-U", is_flag=True, help="Replace the installed frameworks and ops without asking; torch stays."
+)
 @click.option("--no-rollback", is_flag=True, help="Leave what a failed install did, to look into it.")
 @common_options
 @pass_console
@@ -84,6 +87,7 @@ def command(
     described: str | None,
     dry_run: bool,
     yes: bool,
+    upgrade: bool,
     no_rollback: bool,
     allow_stale_index: bool,
     from_bundle: Path | None,
@@ -115,7 +119,8 @@ def command(
     target = find_target(catalog, console, python=python, environment=environment, described=described)
     if not dry_run and _settled(console, target, yes=yes):
         target = find_target(catalog, console, python=python, environment=environment, described=described)
-    flags = [flag for flag, is_given in (("--dry-run", dry_run), ("--no-rollback", no_rollback)) if is_given]
+    given_flags = (("--dry-run", dry_run), ("--upgrade", upgrade), ("--no-rollback", no_rollback))
+    flags = [flag for flag, is_given in given_flags if is_given]
     words = typed("install", choices, flags)
     mirrors = load_mirrors(choices.mirrors) if choices.mirrors or not dry_run else None
     here = target.machine.python
@@ -125,7 +130,7 @@ def command(
         install_view.show(console, planned[0], target, planned[1])
         install_view.tell_dry_run(console, planned[0], target, planner.only)
         return
-    given = Circumstances(mirrors, planner, choices, words, installed, yes, no_rollback)
+    given = Circumstances(mirrors, planner, choices, words, installed, yes, upgrade, no_rollback)
     confirmed: tuple[Plan, Offers] | None = _confirmed(console, target, planned, given)
     while confirmed:
         confirmed = _carry_out(console, target, confirmed, given)
@@ -141,6 +146,7 @@ class Circumstances:
     words: tuple[str, ...]  # the command as typed
     installed: Mapping[str, str] | None  # the distributions planned with; None for a new environment
     yes: bool
+    upgrade: bool
     no_rollback: bool
 
 
@@ -159,7 +165,7 @@ def _carry_out(
     if plan.is_done:
         install_view.tell_done(console, plan, target)
         return None
-    consent(console, plan, given.choices, given.words, yes=given.yes)
+    consent(console, plan, given)
     try:
         act(console, plan, target, given)
     except WheelUnfit as unfit:
@@ -298,9 +304,10 @@ def _confirmed(
                 raise gone from None
 
 
-def consent(console: Console, plan: Plan, choices: Choices, words: tuple[str, ...], *, yes: bool) -> None:
-    """Asks before something installed is replaced, unless that was allowed by name or with --yes."""
-    allowed = names_in(choices.replace)
+def consent(console: Console, plan: Plan, given: Circumstances) -> None:
+    """Asks before something installed is replaced, unless that was allowed by name, with --upgrade or with --yes."""
+    words, yes = given.words, given.yes
+    allowed = names_in(given.choices.replace) | (upgraded(plan) if given.upgrade else frozenset())
     changes = tuple(change for change in plan.harms if change[0] not in allowed)
     if not changes or yes:
         return
@@ -313,6 +320,12 @@ def consent(console: Console, plan: Plan, choices: Choices, words: tuple[str, ..
     if not console.ask(question):
         console.say("Nothing changed.")
         raise click.exceptions.Exit(1)
+
+
+def upgraded(plan: Plan) -> frozenset[str]:
+    """What --upgrade lets go: the frameworks and ops of the plan, but nothing that conda installed."""
+    ours = {*plan.stack.frameworks, *(ops.project for ops in plan.stack.ops)}
+    return frozenset(ours) - plan.conda
 
 
 def act(console: Console, plan: Plan, target: Target, given: Circumstances) -> None:

@@ -20,6 +20,7 @@ from zoo_cli.packages.executor import (
     NoInstaller,
     Step,
     StepFailed,
+    _signals_later,
     find_installer,
     find_uv,
     make_environment,
@@ -239,3 +240,12 @@ def test_each_step_has_a_log_of_its_own_and_old_ones_go(state: Path) -> None:
     logs = {run_step(Step((sys.executable, "-c", f"print({number})"))).log for number in range(3)}
     assert sorted(path.read_text().splitlines()[1] for path in logs if path) == ["0", "1", "2"]
     assert len(list((state / "logs").iterdir())) <= 203
+
+
+def test_a_signal_while_a_child_is_started_comes_when_it_can_be_ended() -> None:
+    reached = []
+    with pytest.raises(KeyboardInterrupt), _signals_later():
+        signal.raise_signal(signal.SIGINT)
+        reached.append("the end")
+    assert reached
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -155,7 +155,7 @@ class Faults:
         done = subprocess.run(
             argv, env={**environ, **ours}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300
         )
-        assert kill_at == 0 or done.returncode in (-signal.SIGKILL, 0)
+        assert kill_at == 0 or done.returncode in (-signal.SIGKILL, 0), done.stderr
         return done
 
     @property

@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -312,8 +313,25 @@ def _log_path() -> Path | None:
 
 
 def _run(step: Step, take: LineListener, held: tuple[int, ...]) -> int:
+    child = None
     try:
-        child = subprocess.Popen(
+        with _signals_later():  # none may come between the start and the `try` that ends the child
+            child = _start(step, held)
+        assert child.stdout is not None
+        for line in child.stdout:
+            take(line)
+        return child.wait()
+    finally:  # Ctrl-C, or a listener that fails
+        if child is not None:
+            if child.poll() is None:
+                end_group(child)
+            assert child.stdout is not None
+            child.stdout.close()
+
+
+def _start(step: Step, held: tuple[int, ...]) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(
             step.argv,
             env=clean_environment(step.env),
             cwd=step.cwd,
@@ -324,19 +342,32 @@ def _run(step: Step, take: LineListener, held: tuple[int, ...]) -> int:
             encoding="utf-8",
             errors="replace",
             pass_fds=held if os.name == "posix" else (),
-            start_new_session=True,  # Ctrl-C reaches us alone; we end the whole group below
+            start_new_session=True,  # Ctrl-C reaches us alone; we end the whole group
         )
     except OSError as exc:
         raise StepFailed(step.reason, step.command, 127, (f"{exc.strerror}: {exc.filename}",), None) from exc
-    with child:
-        try:
-            assert child.stdout is not None
-            for line in child.stdout:
-                take(line)
-            return child.wait()
-        finally:  # Ctrl-C, or a listener that fails
-            if child.poll() is None:
-                end_group(child)
+
+
+@contextlib.contextmanager
+def _signals_later() -> Iterator[None]:
+    """Signals that would interrupt the work inside are kept, and come when it is done."""
+    if threading.current_thread() is not threading.main_thread():  # only there do handlers run
+        yield
+        return
+    came: list[int] = []
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    former = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names}
+    for number, handler in former.items():
+        if callable(handler):
+            signal.signal(number, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            if callable(handler):
+                signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def end_group(child: subprocess.Popen[str]) -> None:

@@ -90,12 +90,18 @@ class Matrix:
         tools = [f"setuptools=={setuptools}.*", *([f"pip=={version}.*"] if version else [])]
         interpreter, why = self.environment(f"{python}-{executor.replace(' ', '')}-{setuptools}", python, *tools)
         if not why and kind == "pip":
-            asked = run([str(interpreter), "-I", "-m", "pip", "--version"], check=False)
-            why = asked.stderr.strip().splitlines()[-1] if asked.returncode else ""
+            why = self.control(interpreter)
         if why:
             return Cell(python, executor, setuptools, f"impossible: {why}")
         ran = self.zoo(interpreter, kind)
         return Cell(python, executor, setuptools, self.judge(ran, interpreter, kind))
+
+    def control(self, interpreter: Path) -> str:
+        """Why this pip cannot install even one file on this Python; "" where it can."""
+        torch = next(self.root.glob(f"made/{interpreter.parent.parent.name.split('-')[0]}/torch-*.whl"))
+        alone = ("--no-index", "--no-deps", "--force-reinstall", str(torch))
+        done = run([str(interpreter), "-I", "-m", "pip", "install", *alone], check=False)
+        return f"its plain install fails: {done.stderr.strip().splitlines()[-1]}" if done.returncode else ""
 
     def zoo(self, interpreter: Path, kind: str) -> Ran:
         home = self.root / "homes" / interpreter.parent.parent.name
@@ -177,7 +183,7 @@ class Peers:
 
     def row(self, decoy: str) -> list[str]:
         """What each tool does when the page has this decoy beside the right wheel."""
-        name = re.sub(r"\W+", "-", decoy)
+        name = re.sub(r"\W+", "-", decoy or "none")
         site = DecoySite(self._made.root / "site" / name, [self._made.stacks["3.11"]])
         page = f"/{name}" + site.write("cpu", "2.6", [decoy] if decoy else [])
         return [self._one(tool, page, f"/{name}", f"{name}-{tool.split()[0]}") for tool in self.TOOLS]

@@ -231,7 +231,10 @@ def test_where_hard_links_are_refused_everything_is_copied(world: World) -> None
     assert content(world.prefix) == before
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", pytest.param("SIGHUP", marks=pytest.mark.slow)])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGINT", marks=SLOW), pytest.param("SIGHUP", marks=SLOW)])
 def test_a_signal_ends_the_child_and_brings_back_what_was(world: World, name: str) -> None:
     before = content(world.prefix)
     mark = world.home / "pid"

@@ -60,7 +60,7 @@ def test_upgrades_and_requirements_files(place: Place, tmp_path: Path) -> None:
     ("words", "expected"),
     [
         (("mmcv-full",), {"mmcv-full": "1.7.2"}),
-        (("mmdet<3",), {"mmdet": "2.28.", "mmcv-full": "1.7."}),
+        pytest.param(("mmdet<3",), {"mmdet": "2.28.", "mmcv-full": "1.7."}, marks=pytest.mark.slow),
         (
             ("mmdet", "mmpose", "mmsegmentation", "mmpretrain"),
             {"mmdet": "3.3.0", "mmpretrain": "1.2.0", "mmcv": "2.1."},

@@ -210,7 +210,7 @@ class Peers:
         place = self._made.root / "envs" / name
         shutil.rmtree(place, ignore_errors=True)
         place.parent.mkdir(exist_ok=True)
-        run(["cp", "-a", str(self._mim), str(place)])
+        run(["cp", "-al", str(self._mim), str(place)])  # pip replaces files, and writes into none
         stack = self._made.stacks["3.11"]
         torch = stack.torch(self._made.root / "made/3.11", DEFAULT_TORCH)
         pip_install(place / "bin/python", "--no-index", str(torch))

@@ -52,7 +52,7 @@ EDGES = {
     "models/indexfiles.py": "the index directory of the maintainers",
     "mirror/tree.py": "the directory of a mirror and its lock",
     "mirror/s3.py": "a bucket, and the staging directory",
-    "mirror/sync.py": "the clock: a manifest every few seconds",
+    "mirror/sync.py": "the clock: how often the manifest is written",
     "mirror/serve.py": "sockets, threads, signals, the directory that is served",
     "packages/mirrored.py": "reads METADATA of wheels",
     "atomic.py": "small files, written whole",

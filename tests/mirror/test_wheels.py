@@ -118,3 +118,20 @@ def test_a_lock_for_another_machine_is_refused_before_anything_is_made(
     lock.write_text(lock.read_text().replace('created-by = "hand"', 'created-by = "hand"\nrequires-python = "<3"'))
     assert sync(lock) == 3
     assert "lock-does-not-fit" in capsys.readouterr().err and not Path("lab", MANIFEST).exists()
+
+
+def test_a_release_that_is_a_wheel_of_a_lock_too_is_listed(site: Site, tmp_path: Path) -> None:
+    assert run(["mirror", "sync", "net_r50", "--to", "lab", "-q"]) == 0
+    assert not Path("lab/simple/mmnet").exists()
+    digest, name = hashlib.sha256(site.wheel.read_bytes()).hexdigest(), site.wheel.name
+    lines = ['lock-version = "1.0"', 'created-by = "hand"', "[[packages]]", 'name = "mmnet"', 'version = "2.0"']
+    lines += [
+        "[[packages.wheels]]",
+        f'name = "{name}"',
+        f'url = "{WHEELS}/{name}"',
+        f'hashes = {{sha256 = "{digest}"}}',
+    ]
+    (tmp_path / "pylock.toml").write_text("\n".join(lines))
+    for words in (["--lock", "pylock.toml", "--python", sys.executable], ["net_r50"]):
+        assert run(["mirror", "sync", *words, "--to", "lab", "-q"]) == 0
+        assert digest in Path("lab/simple/mmnet/index.html").read_text(), "and stays so"

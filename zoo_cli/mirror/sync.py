@@ -1,8 +1,8 @@
 """Filling a mirror: what is there stays, what is missing comes, what is no longer wanted may go.
 
 Flow: joins a tree, its manifest and its pages. The manifest is written before the first transfer (with what is to
-come, as pending), every few seconds, and at the end: a sync that was killed loses nothing, and what it left behind is
-known to be the mirror's own. Files come first, then pages, then the manifest, and only then something is removed.
+come, as pending), again and again while files come, and at the end: what a killed sync left behind is known to be the
+mirror's own, and hardly anything comes twice. Files come first, then pages, then the manifest, and only then something is removed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from zoo_cli.transfer.fetch import Received
     from zoo_cli.transfer.store import Store
 
-_WRITE_SECONDS = 2.0  # between two manifests while files come
+_PAUSE_SECONDS = 0.25  # the least between two manifests while files come
+_PAUSE_SHARE = 20  # and so many times as long as writing the last one took
 
 
 def _nothing(_path: Path) -> bytes | None:
@@ -129,6 +130,9 @@ def _is_kept(tree: Tree, item: Item, before: Manifest) -> bool:
     held = before.files.get(item.path)
     if held is None or item.sha256 not in (None, held.sha256) or not tree.has(held):
         return False
+    # A release may be one of the wheels, too; what is listed on pages stays listed.
+    if (item.kind, item.pages) not in ((held.kind, held.pages), ("release", False)):
+        return False
     metadata = before.files.get(f"{item.path}.metadata")
     return metadata is None or tree.has(metadata)
 
@@ -171,7 +175,7 @@ class _Run:
     pages: dict[str, Held] = field(default_factory=dict)
     _old_pages: dict[str, Held] = field(default_factory=dict)  # those that nothing stands on any more
     _written: bytes = b""
-    _written_at: float = 0.0
+    _next_write: float = 0.0
 
     def __post_init__(self) -> None:
         decision, before = self.decision, self.decision.before
@@ -196,13 +200,15 @@ class _Run:
 
     def write(self, *, force: bool = False) -> None:
         """Writes the manifest where it changed, but not too often."""
-        if not force and time.monotonic() - self._written_at < _WRITE_SECONDS:
+        began = time.monotonic()
+        if not force and began < self._next_write:
             return
         body = self.manifest.to_bytes()
         if body != self._written:
             self.tree.write(NAME, body)
             self._written = body
-        self._written_at = time.monotonic()
+        ended = time.monotonic()
+        self._next_write = ended + max(_PAUSE_SECONDS, _PAUSE_SHARE * (ended - began))
 
     def bring(self, item: Item, listen: Listener) -> tuple[Held, bytes | None]:
         """One file into the tree."""

@@ -2,7 +2,8 @@
 
 Flow: joins a tree, its manifest and its pages. The manifest is written before the first transfer (with what is to
 come, as pending), again and again while files come, and at the end: what a killed sync left behind is known to be the
-mirror's own, and hardly anything comes twice. Files come first, then pages, then the manifest, and only then something is removed.
+mirror's own, and hardly anything comes twice. Files come first, then pages, then the manifest, and only then
+something is removed.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class TwoMachines:
         if done.returncode:
             pytest.skip(f"no veth pair here: {done.stderr.strip()}")
 
-    def start_there(self, argv: Sequence[str | Path], env: Mapping[str, str]) -> str:
+    def start_there(self, argv: Sequence[object], env: Mapping[str, str]) -> str:
         """Starts a server on the other machine; gives the first line it says on stdout."""
         words = [*_inside(self._there), *map(str, argv)]
         child = subprocess.Popen(words, env=dict(env), stdout=subprocess.PIPE, text=True)

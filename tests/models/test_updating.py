@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -344,3 +345,12 @@ def test_every_error_has_a_sentence(world: World, mirror: Server) -> None:
         message = message_for(each)
         assert message.what != each.code.replace("-", " ")
         assert message.ways_out
+
+
+def test_a_password_in_an_address_is_written_nowhere(world: World, mirror: Server) -> None:
+    address = mirror.url("/").replace("http://", "http://someone:hunter2@")
+    with suppress(ZooError):
+        world.update(address)
+    kept = [each for each in world.home.rglob("*") if each.is_file()]
+    assert kept
+    assert not [each for each in kept if b"hunter2" in each.read_bytes()]

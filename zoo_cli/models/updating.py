@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from zoo_cli.catalog.current import Current, read_current, write_current
 from zoo_cli.catalog.database import SCHEMA_VERSION, CatalogUnusable, index_date, open_catalog
+from zoo_cli.transfer.addresses import redacted
 from zoo_cli.transfer.events import Listener, Noted, SourceFailed, nothing
 from zoo_cli.transfer.failures import DestinationUnusable, Failed
 from zoo_cli.trust.refusals import ClockBehind, IndexBusy, IndexRefused
@@ -90,7 +91,7 @@ def update(
                 found = _update_from(home, root, address, floor, settings, listen)
             except (IndexRefused, Failed) as failure:
                 failures.append(failure)
-                listen(SourceFailed("the index", address, failure.code))
+                listen(SourceFailed("the index", redacted(address), failure.code))
                 continue
             return _put(home, found, current, floor, moment, tuple(failures))
     raise max(failures, key=lambda each: each.exit_code)  # a refusal weighs more than a dead host
@@ -177,7 +178,7 @@ def _put(
 ) -> Updated:
     """Names the database as the one in use, and drops the former one."""
     signed = found.signed
-    source = signed.url.rpartition("/targets/")[0]
+    source = redacted(signed.url.rpartition("/targets/")[0])
     versions = " ".join(f"{role}={version}" for role, version in sorted(signed.versions.items()))
     current = Current(found.database, found.date, signed.expires, moment, source, versions)
     try:

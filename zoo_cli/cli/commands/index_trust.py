@@ -105,10 +105,11 @@ def remove_command(console: Console, name: str) -> None:
 
 
 def _row(root: TrustedRoot) -> dict[str, Any]:
+    from zoo_cli.transfer.addresses import redacted
     from zoo_cli.trust.tufclient import root_facts
 
     facts = root_facts(root.root, root.name)
     return {
         "name": root.name, "is_shipped": root.is_shipped, "version": facts.version, "threshold": facts.threshold,
-        "keys": list(facts.keys), "expires": facts.expires, "addresses": list(root.addresses),
+        "keys": list(facts.keys), "expires": facts.expires, "addresses": list(map(redacted, root.addresses)),
     }  # fmt: skip

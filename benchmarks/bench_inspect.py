@@ -1,7 +1,7 @@
 """Inspection of real CUDA wheels: every release of torchvision, xformers and torch that the package index has.
 
     python benchmarks/bench_inspect.py torchvision xformers      # 53 and 36 wheels, 4.3 GB over the network
-    python benchmarks/bench_inspect.py torch --gigabytes 10      # newest first, until that much was fetched; all 52: 37 GB
+    python benchmarks/bench_inspect.py torch --gigabytes 10      # newest first, until that much was fetched (all: 37)
     python benchmarks/bench_inspect.py --show                    # what is kept, as tables for docs/inspect.md
 
 One wheel a release: Linux x86_64, the newest CPython it has, as published there (one CUDA variant a release). Nothing

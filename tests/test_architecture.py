@@ -88,6 +88,7 @@ EDGES = {
     "packages/builder.py": "the cache of built wheels and the clock",
     "packages/compiling.py": "build backends as child processes, build directories and their locks",
     "packages/nvcc.py": "looks for CUDA toolkits",
+    "packages/given.py": "files of given sources",
     "packages/sources.py": "sdists, folders, and git as a child process",
     "packages/toolchain.py": "looks for compilers, headers, memory and disk",
     "trust/scanning.py": "opens checkpoints to scan",

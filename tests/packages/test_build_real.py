@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.server import Page, Server
-from tests.support.torch_env import torch_python
+from tests.support.torch_env import mmcv_python, torch_python, twin_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 
@@ -116,3 +116,47 @@ def test_recipes_build_what_isolation_does_not(requirement: str, module: str, la
     subprocess.run((*isolated, "--no-index", wheel_path), check=True, capture_output=True)
     listed = subprocess.run((*isolated[:4], "freeze", "--python", python), capture_output=True, text=True, check=True)
     assert requirement.partition("=")[0] in listed.stdout
+
+
+RESEARCH = {
+    "pyproject.toml": '[project]\nname = "research"\nversion = "1.0"\ndependencies = ["mmdet>=3", "mmengine"]\n',
+    "research.py": "VALUE = 1\n",
+}
+
+
+def value(python: str) -> str:
+    argv = (python, "-c", "import research; print(research.VALUE, research.__file__)")
+    return subprocess.run(argv, check=True, capture_output=True, text=True, cwd="/").stdout.strip()
+
+
+@pytest.mark.torch
+def test_sources_arrive_as_they_were_given(tmp_path: Path) -> None:
+    """A folder, editable; a commit of its repository; an sdist: installed, used, and undone."""
+    python = twin_of(mmcv_python(), tmp_path / "env")
+    project = tmp_path / "project"
+    project.mkdir()
+    for name, text in RESEARCH.items():
+        (project / name).write_text(text)
+
+    def zoo(*words: str) -> dict[str, object]:
+        argv = (sys.executable, "-m", "zoo_cli", *words, "--python", python, "--yes", "--json")
+        done = subprocess.run(argv, env=environ(tmp_path), capture_output=True, text=True, check=False, timeout=500)
+        assert done.returncode == 0, done.stdout + done.stderr
+        document: dict[str, object] = json.loads(done.stdout)
+        return document
+
+    zoo("install", "-e", str(project), "--allow-code")
+    assert value(python) == f"1 {project / 'research.py'}"
+    (project / "research.py").write_text("VALUE = 2\n")
+    assert value(python).startswith("2 ")  # a change counts at once
+    for words in (("init", "--quiet"), ("add", "research.py", "pyproject.toml"), ("commit", "--quiet", "-m", "x")):
+        git = ("git", "-c", "user.name=a", "-c", "user.email=a@example.org", *words)
+        subprocess.run(git, check=True, cwd=project, capture_output=True)
+    (project / "research.py").write_text("VALUE = 3\n")
+    zoo("install", f"git+{project.as_uri()}", "--allow-code")
+    assert value(python).startswith("2 ")  # what was committed, and of the same version as what was there
+    assert str(project) not in value(python)
+    zoo("install", str(project), "--allow-code")
+    assert value(python).startswith("3 ")
+    zoo("undo")
+    assert value(python).startswith("2 ")

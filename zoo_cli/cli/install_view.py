@@ -33,6 +33,8 @@ def show(console: Console, plan: Plan, target: Target, offers: Offers) -> None:
     console.say("Wheels that zoo fetches and inspects itself:" if plan.fetched else "")
     for line in plan_view.address_lines(plan, with_sources=bool(console.verbose)):
         console.say(line)
+    for line in plan_view.source_lines(plan):
+        console.say(line)
     for caution in plan.cautions:
         if caution.is_minor and not console.verbose:
             continue

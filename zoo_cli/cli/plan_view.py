@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from zoo_cli.cli.text import columns
+from zoo_cli.cli.text import columns, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,6 +89,13 @@ def address_lines(plan: Plan, *, with_sources: bool) -> Iterator[str]:
         digest = f"sha256 {pin.sha256}" if pin.sha256 else "no digest published"
         source = f"; {pin.source}, read {pin.date}" if with_sources else ""
         yield f"    {digest}; {_EVIDENCE[pin.evidence]}{source}"
+
+
+def source_lines(plan: Plan) -> Iterator[str]:
+    """Sources that the user gave, whose code runs when they are built."""
+    for pin in plan.pins:
+        if pin.kind == "build" and pin.source:
+            yield f"  {pin.project} is built from {printable(pin.source)}, whose code runs for that"
 
 
 def wall_lines(plan: Plan) -> Iterator[str]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from zoo_cli.packages.decide import Refused
     from zoo_cli.packages.explain import Way
     from zoo_cli.packages.findings import Finding
+    from zoo_cli.packages.given import Given
     from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.plan import Plan
     from zoo_cli.packages.problem import Problem
@@ -170,13 +171,18 @@ def _variant(cuda: str | None) -> str | None:
 class Planner:
     """Plans for one request: reads the facts and the named pages, and decides."""
 
-    def __init__(self, console: Console, catalog: sqlite3.Connection, choices: Choices) -> None:
+    def __init__(
+        self, console: Console, catalog: sqlite3.Connection, choices: Choices, given: Sequence[Given] = ()
+    ) -> None:
         """Refuses options that name what does not exist, before anything is read or solved.
+
+        `given` are sources to plan with instead of releases.
 
         Raises:
             ZooError: a choice or a requirement that cannot be.
         """
         from zoo_cli.catalog.compat import projects, providers
+        from zoo_cli.packages.given import known_with
         from zoo_cli.transfer.health import users_health
         from zoo_cli.transfer.settings import Settings
 
@@ -184,11 +190,13 @@ class Planner:
         self.gone: list[str] = []  # addresses of wheels that their pages do not offer any more
         self.refused: list[tuple[Refused, Finding]] = []  # wheels that were looked into and cannot work
         self.settings = Settings(offline=console.offline, health=users_health(console.environ))
-        self.known = projects(catalog)
+        self.given = {each.project: each for each in given}
+        self.known = known_with(given, projects(catalog))
         publishers = providers(catalog)
         ops = [name for name, project in self.known.items() if project.kind == "ops"]
         others = [each.id for each in publishers.values() if each.kind != "official"]
         self._built = tuple(project_of(word) for word in (*choices.build, *choices.build_stock))
+        self._built += tuple(name for name in self.given if name in ops)
         check_choices("--build", self._built, ops)
         check_choices("--provider", choices.providers, others)
         frameworks = [name for name, project in self.known.items() if project.kind == "framework"]
@@ -197,10 +205,11 @@ class Planner:
 
     def _make_request(self) -> Request:
         from zoo_cli.packages.decide import for_providers
+        from zoo_cli.packages.given import words_of
 
         choices = self._choices
         self._listed = self._read_requirements()
-        words = [*choices.packages, *self._listed.words]
+        words = [*choices.packages, *self._listed.words, *words_of(tuple(self.given.values()), self.known)]
         words += [word for word in (*choices.build, *choices.build_stock) if project_of(word) != normalise(word)]
         if choices.torch:
             words.append("torch" + (choices.torch if choices.torch[0] in "<>=!~" else f"=={choices.torch}.*"))
@@ -253,10 +262,12 @@ class Planner:
         from zoo_cli.catalog.compat import torch_sha256
         from zoo_cli.packages.decide import decide
         from zoo_cli.packages.explain import NoSolution
+        from zoo_cli.packages.plan import plan_with_given
 
         problem, offers = self.problem(machine)
         try:
-            return decide(problem, lambda url: torch_sha256(self.catalog, url), offers), offers
+            plan = decide(problem, lambda url: torch_sha256(self.catalog, url), offers)
+            return plan_with_given(plan, tuple(self.given.values()), machine.python), offers
         except NoSolution as error:
             error.command = words
             error.refused = tuple(finding for _row, finding in self.refused)
@@ -291,8 +302,10 @@ class Planner:
     def matrix(self, machine: Machine) -> Matrix:
         """Every compatibility fact of the machine's platform."""
         from zoo_cli.catalog.compat import read_matrix
+        from zoo_cli.packages.given import with_given
 
-        return read_matrix(self.catalog, machine.platform)
+        matrix = read_matrix(self.catalog, machine.platform)
+        return with_given(matrix, tuple(self.given.values()), self.known, str(self._console.today()))
 
     def problem(self, machine: Machine) -> tuple[Problem, Offers]:
         """The request on a machine with every fact, and what the named pages offered.

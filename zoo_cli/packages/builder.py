@@ -29,6 +29,7 @@ from zoo_cli.packages.indexes import PYPI, UserIndex, user_index
 from zoo_cli.packages.nvcc import CudaToolkit, find_toolkit
 from zoo_cli.packages.sources import Source, name_of_archive, put_source
 from zoo_cli.packages.toolchain import check_standard, find_toolchain, read_target
+from zoo_cli.packages.versions import version
 from zoo_cli.packages.wheels import normalise
 from zoo_cli.transfer.events import Event, Noted
 from zoo_cli.trust.wheel import WheelReport, inspect_wheel, require_sound, unresolved
@@ -177,15 +178,15 @@ class _Build:
         from zoo_cli.packages.pages import ACCEPT
         from zoo_cli.transfer.fetch import read_document
 
-        project, version = normalise(self.request.project), self.request.version
+        project, number = normalise(self.request.project), self.request.version
         page = f"{(index.index_url or PYPI).rstrip('/')}/{project}/"
         document = read_document((page,), MAX_PAGE, self.settings, accept=ACCEPT)
         for link in read_links(document.body, document.url, document.content_type or ""):
-            if is_sdist_of(link.filename, project, version):
+            if is_sdist_of(link.filename, project, number):
                 if not link.sha256:
-                    raise CannotBuild(project, version, f"{page} gives no digest for {link.filename}")
+                    raise CannotBuild(project, number, f"{page} gives no digest for {link.filename}")
                 return link
-        raise CannotBuild(project, version, f"{page} lists no .tar.gz of this version")
+        raise CannotBuild(project, number, f"{page} lists no .tar.gz of this version")
 
     def _key(self, sdist: Link | None) -> str:
         source, target = self.request.source, self.target
@@ -325,7 +326,8 @@ class _Build:
             raise BuiltWrong(self.request.project, self.request.version, f"the build left {len(wheels)} wheels")
         is_editable = self.request.source is not None and self.request.source.is_editable
         report = require_sound(inspect_wheel(wheels[0], expects_ops=self.has_ops and not is_editable))
-        if normalise(report.name) != self.request.project or report.version != self.request.version:
+        is_same = version(report.version) == version(self.request.version)
+        if normalise(report.name) != normalise(self.request.project) or not is_same:
             reason = f"the wheel is {report.name} {report.version}"
             raise BuiltWrong(self.request.project, self.request.version, reason)
         tag = self.target.tag

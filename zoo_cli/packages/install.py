@@ -68,6 +68,17 @@ class NeedsConsent(ZooError):
 
 
 @dataclass(eq=False)
+class RunsCode(ZooError):
+    """Sources that were given run their own code when they are built, and nobody can be asked."""
+
+    code = "runs-code"
+    exit_code = ExitCode.USAGE
+
+    sources: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+@dataclass(eq=False)
 class OpsBroken(ZooError):
     """The packages were installed, and their compiled ops do not work."""
 
@@ -116,10 +127,11 @@ def commands(plan: Plan, installer: Installer, only: tuple[str, ...] | None = No
 
 def _leaving(plan: Plan, installer: Installer) -> list[Step]:
     """Owners of one import package overwrite each other's files, so all of them go before one comes back."""
+    same = [pin.project for pin in plan.pins if pin.kind == "build" and pin.was == pin.version]
     if not plan.removals:
-        return []
+        return [installer.uninstall(same, "remove the same version, which is built anew")] if same else []
     replaced = [pin.project for pin in plan.pins if pin.action == "replace" and pin.project not in TORCH_FAMILY]
-    names = sorted({*replaced, *(each.name for each in plan.removals)})
+    names = sorted({*replaced, *same, *(each.name for each in plan.removals)})
     return [installer.uninstall(names, "remove what owns the same import package")]
 
 

@@ -20,10 +20,11 @@ from zoo_cli.packages.solve import SourceBuild, Stack
 from zoo_cli.packages.versions import local, parse_range, public, version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from zoo_cli.catalog.entries import FrameworkRelease, TorchBuild, Wall
-    from zoo_cli.machine.facts import Distribution
+    from zoo_cli.machine.facts import Distribution, Interpreter
+    from zoo_cli.packages.given import Given
 
 BUILD_TOOLS = ("setuptools", "pip", "wheel")
 COMPANIONS = ("torchvision", "torchaudio")  # projects whose release belongs to a torch release
@@ -241,6 +242,27 @@ def _limits(problem: Problem, stack: Stack, planned: frozenset[str]) -> tuple[st
             companions[name] = companion_limit(name, release, address, torch)
     staying = {name: version for name, version in here.items() if name not in removed}
     return limits(problem.facts.projects, planned, staying, companions)
+
+
+def plan_with_given(plan: Plan, given: Sequence[Given], python: Interpreter | None) -> Plan:
+    """The plan with given sources built and installed, whatever release of them is there."""
+    if not given:
+        return plan
+    named = {each.project: each for each in given}
+    pins = [_given_pin(named[pin.project], pin.because, python) if pin.project in named else pin for pin in plan.pins]
+    planned = {pin.project for pin in plan.pins}
+    pins += [_given_pin(each, Because("asked"), python) for each in given if each.project not in planned]
+    return replace(
+        plan,
+        pins=tuple(pins),
+        words=(*plan.words, *(each.source.shown for each in given if each.project not in planned)),
+    )
+
+
+def _given_pin(given: Given, because: Because, python: Interpreter | None) -> Pin:
+    here = python.distribution(given.project) if python else None
+    action, was = ("replace", here.version) if here else ("install", None)
+    return Pin(given.project, given.version, "build", action, because, "built", was, source=given.source.shown)
 
 
 def _installed(problem: Problem, project: str) -> Distribution | None:

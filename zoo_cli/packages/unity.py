@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/[ \t]*", re.DOTALL)
 _MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.MULTILINE)
 _TYPE = re.compile(
-    r"^(?:template[ \t]*<[^;{}]*?>\s*)?(?:struct|class|enum(?: class)?|union)\s+(\w+)\s*[:{]", re.MULTILINE
+    r"^(?:template[ \t]*<[^;{}]*?>\s*)?(?:struct|class|enum(?: class)?|union)\s+(\w+)\s*(?:<[^;{}]*>)?\s*[:{]",
+    re.MULTILINE,
 )
 _ALIAS = re.compile(r"^(?:using\s+(\w+)\s*=|typedef\s(?:[^;{}]|\{[^}]*\})*?(\w+)\s*;)", re.MULTILINE)
 _FUNCTION = re.compile(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from zoo_cli.cli.console import Console
     from zoo_cli.cli.progress import Progress
+    from zoo_cli.packages.given import Given
     from zoo_cli.packages.lockfile import LockedFile
     from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.plan import Pin, Plan
@@ -69,6 +70,14 @@ if TYPE_CHECKING:
     metavar="FACTS|FILE",
     help="Plan for another machine (see zoo help machine); needs --dry-run or --download-only.",
 )
+@click.option(
+    "-e",
+    "--editable",
+    "editable",
+    multiple=True,
+    metavar="DIR",
+    help="Install this project folder so that changes in it count at once; may be repeated.",
+)
 @planning_options
 @stale_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
@@ -76,6 +85,7 @@ if TYPE_CHECKING:
 @click.option(
     "--upgrade", "-U", is_flag=True, help="Replace the installed frameworks and ops without asking; torch stays."
 )
+@click.option("--allow-code", is_flag=True, help="Run the build code of given sources (setup.py) without asking.")
 @click.option("--no-rollback", is_flag=True, help="Leave what a failed install did, to look into it.")
 @common_options
 @pass_console
@@ -92,9 +102,14 @@ def command(
     allow_stale_index: bool,
     from_bundle: Path | None,
     download_only: Path | None,
+    editable: tuple[str, ...],
+    allow_code: bool,
     **options: object,
 ) -> None:
-    """Install packages with the torch and compiled ops that work together on this machine."""
+    """Install packages with the torch and compiled ops that work together on this machine.
+
+    PACKAGE is a project of the index, or a source: ./folder, x-1.0.tar.gz, git+https://host/project@ref.
+    """
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.transfer.mirrors import load_mirrors
 
@@ -106,21 +121,25 @@ def command(
     if described and not dry_run and not download_only:
         raise click.UsageError("--machine describes another machine, so it needs --dry-run or --download-only.")
     choices = Choices(**options)  # type: ignore[arg-type]
-    if not choices.packages and not choices.requirements:
+    choices, sources = _given(choices, editable)
+    if not choices.packages and not choices.requirements and not sources:
         raise click.UsageError("Missing argument 'PACKAGE...', a requirements file with -r, or --from-bundle FILE.")
     catalog = open_catalog()
     heed_expiry(console, fetches=not dry_run, allowed=allow_stale_index)
     if download_only:
         if environment:
             raise click.UsageError("--download-only installs nothing; leave --env out.")
+        if sources:
+            raise click.UsageError("--download-only takes wheels of releases; build a source first: zoo build.")
         _download(console, catalog, choices, download_only, python=python, described=described, dry_run=dry_run)
         return
-    planner = Planner(console, catalog, choices)
+    planner = Planner(console, catalog, choices, sources)
     target = find_target(catalog, console, python=python, environment=environment, described=described)
     if not dry_run and _settled(console, target, yes=yes):
         target = find_target(catalog, console, python=python, environment=environment, described=described)
-    given_flags = (("--dry-run", dry_run), ("--upgrade", upgrade), ("--no-rollback", no_rollback))
-    flags = [flag for flag, is_given in given_flags if is_given]
+    flags = [word for each in sources for word in (("-e",) if each.source.is_editable else ()) + (each.source.shown,)]
+    named = (("--dry-run", dry_run), ("--upgrade", upgrade), ("--no-rollback", no_rollback), ("--allow-code", allow_code))
+    flags += [flag for flag, is_given in named if is_given]
     words = typed("install", choices, flags)
     mirrors = load_mirrors(choices.mirrors) if choices.mirrors or not dry_run else None
     here = target.machine.python
@@ -130,7 +149,7 @@ def command(
         install_view.show(console, planned[0], target, planned[1])
         install_view.tell_dry_run(console, planned[0], target, planner.only)
         return
-    given = Circumstances(mirrors, planner, choices, words, installed, yes, upgrade, no_rollback)
+    given = Circumstances(mirrors, planner, choices, words, installed, yes, upgrade, no_rollback, allow_code)
     confirmed: tuple[Plan, Offers] | None = _confirmed(console, target, planned, given)
     while confirmed:
         confirmed = _carry_out(console, target, confirmed, given)
@@ -148,6 +167,28 @@ class Circumstances:
     yes: bool
     upgrade: bool
     no_rollback: bool
+    allow_code: bool
+
+
+def _given(choices: Choices, editable: tuple[str, ...]) -> tuple[Choices, tuple[Given, ...]]:
+    """The sources among the words, looked into, and the choices without them.
+
+    Raises:
+        ZooError: `BadSource`, `StepFailed` of git.
+    """
+    from zoo_cli.packages.sources import is_place
+
+    places = [(word, False) for word in choices.packages if is_place(word)] + [(word, True) for word in editable]
+    if not places:
+        return choices, ()
+    from zoo_cli.directories import cache_directory
+    from zoo_cli.packages.given import read_given
+    from zoo_cli.packages.sources import find_source
+
+    checkouts = cache_directory() / "git"
+    sources = [find_source(word, checkouts, is_editable=is_editable) for word, is_editable in places]
+    packages = tuple(word for word in choices.packages if not is_place(word))
+    return replace(choices, packages=packages), tuple(read_given(each, checkouts) for each in sources)
 
 
 def _carry_out(
@@ -165,6 +206,7 @@ def _carry_out(
     if plan.is_done:
         install_view.tell_done(console, plan, target)
         return None
+    _consent_to_code(console, given)
     consent(console, plan, given)
     try:
         act(console, plan, target, given)
@@ -304,6 +346,18 @@ def _confirmed(
                 raise gone from None
 
 
+def _consent_to_code(console: Console, given: Circumstances) -> None:
+    """Asks before the code of sources that were given runs, unless that was allowed; --yes does not allow it."""
+    shown = tuple(printable(each.source.shown) for each in given.planner.given.values())
+    if not shown or given.allow_code:
+        return
+    if not console.can_ask:
+        raise flow.RunsCode(shown, given.words)
+    if not console.ask(f"Building runs the code of {' and '.join(shown)} on this computer. Go on?"):
+        console.say("Nothing changed.")
+        raise click.exceptions.Exit(1)
+
+
 def consent(console: Console, plan: Plan, given: Circumstances) -> None:
     """Asks before something installed is replaced, unless that was allowed by name, with --upgrade or with --yes."""
     words, yes = given.words, given.yes
@@ -357,8 +411,10 @@ def act(console: Console, plan: Plan, target: Target, given: Circumstances) -> N
             journal = journal_of(here, python)
 
             def build(pin: Pin) -> Path:
+                found = given.planner.given.get(pin.project)
+                source, catalog = found.source if found else None, given.planner.catalog
                 request = build_request(
-                    given.planner.catalog, pin.project, pin.version, python, target.machine, console.environ
+                    catalog, pin.project, pin.version, python, target.machine, console.environ, source
                 )
                 request = replace(request, stock=pin.project in stock)
                 return build_wheel(request, settings, BuildProgress(progress)).path

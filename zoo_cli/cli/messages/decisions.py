@@ -12,7 +12,7 @@ from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.packages.arrivals import WheelUnfit
 from zoo_cli.packages.binding import NotAtSource, UnplannedProject
 from zoo_cli.packages.explain import NoSolution, Way
-from zoo_cli.packages.install import ExternallyManaged, NeedsConsent, NotWritable, OpsBroken
+from zoo_cli.packages.install import ExternallyManaged, NeedsConsent, NotWritable, OpsBroken, RunsCode
 from zoo_cli.packages.reasons import Reason
 from zoo_cli.packages.request import BadRequirement, UnknownChoice, UnknownProject
 from zoo_cli.packages.requirements import UnreadableRequirements
@@ -265,6 +265,19 @@ def needs_consent(error: NeedsConsent) -> Message:
         (
             WayOut("Allow it", shlex.join((*error.words, *error.allowed_by))),
             WayOut("Leave this one alone", _with_env(error.words)),
+        ),
+    )
+
+
+@describe.register
+def runs_code(error: RunsCode) -> Message:
+    """Sources whose code would run, and nobody to ask."""
+    return Message(
+        "building runs the code of these sources on this computer, and nobody can be asked",
+        error.sources,
+        (
+            WayOut("Allow it, when you trust them", shlex.join((*error.words, "--allow-code"))),
+            WayOut("See what would be done", shlex.join((*error.words, "--dry-run"))),
         ),
     )
 

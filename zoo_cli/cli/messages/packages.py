@@ -9,6 +9,7 @@ from zoo_cli.packages.builder import BuiltWrong, CannotBuild
 from zoo_cli.packages.executor import DirectoryInUse, NoInstaller, StepFailed
 from zoo_cli.packages.findlinks import NotAListing
 from zoo_cli.packages.pages import NoSuchPlace
+from zoo_cli.packages.sources import BadSource
 from zoo_cli.packages.toolchain import MissingTool, TargetUnreadable
 from zoo_cli.packages.wheelhouse import NoEnvironment
 from zoo_cli.packages.wheels import BadWheelName
@@ -145,6 +146,12 @@ def _(error: TargetUnreadable) -> Message:
 @describe.register
 def _(error: CannotBuild) -> Message:
     return Message(f"cannot build {error.project} {error.version}", (error.reason,))
+
+
+@describe.register
+def _(error: BadSource) -> Message:
+    ways = (WayOut("A folder, an sdist or a commit", "zoo install ./folder x-1.0.tar.gz git+https://HOST/PROJECT@REF"),)
+    return Message(f"cannot build from {error.place}", (error.reason,), ways)
 
 
 @describe.register

@@ -11,12 +11,13 @@ import signal
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from tests.support.server import Page, Server
-from tests.support.torch_env import mmcv_python, torch_python, twin_of
+from tests.support.torch_env import CACHE, mmcv_python, mmcv_wheel, torch_python, twin_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 
@@ -98,8 +99,6 @@ def test_a_killed_build_goes_on(tmp_path: Path) -> None:
     [("chumpy==0.70", "chumpy/ch.py", "pip"), ("xtcocotools==1.14.3", "xtcocotools/_mask", "numpy")],
 )
 def test_recipes_build_what_isolation_does_not(requirement: str, module: str, lacks: str, tmp_path: Path) -> None:
-    import zipfile
-
     subprocess.run((sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "env")), check=True)
     python = str(tmp_path / "env" / "bin" / "python")
     argv = (sys.executable, "-m", "zoo_cli", "build", requirement, "--python", python, "-o", str(tmp_path), "--json")
@@ -160,3 +159,24 @@ def test_sources_arrive_as_they_were_given(tmp_path: Path) -> None:
     assert value(python).startswith("3 ")
     zoo("undo")
     assert value(python).startswith("2 ")
+
+
+@pytest.mark.torch
+def test_both_builds_compute_the_same(tmp_path: Path) -> None:
+    """mmcv in few runs and as its sdist stands: ten ops give the same bits. The stock build takes 5 to 20 minutes."""
+    words = (sys.executable, "-m", "zoo_cli", "build", "mmcv==2.1.0", "--stock", "--python", torch_python())
+    env = {**os.environ, "ZOO_CACHE": str(CACHE / "zoo"), "ZOO_STATE": str(tmp_path / "state")}
+    out = tmp_path / "stock"
+    done = subprocess.run((*words, "-o", str(out)), env=env, capture_output=True, text=True, check=False, timeout=5400)
+    assert done.returncode == 0, done.stderr[-3000:]
+    script = Path(__file__).parent.parent / "support" / "ops_outputs.py"
+    told = []
+    for name, wheel in (("fast", mmcv_wheel()), ("stock", Path(done.stdout.strip()))):
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(tmp_path / name)
+        place = tmp_path / f"{name}.json"
+        run = (mmcv_python(), str(script), str(place))
+        subprocess.run(run, env={**os.environ, "PYTHONPATH": str(tmp_path / name)}, check=True, timeout=300)
+        told.append(json.loads(place.read_text()))
+    assert len(told[0]) == 10
+    assert told[0] == told[1]

@@ -9,6 +9,10 @@ import hashlib
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def outputs() -> dict[str, str]:
@@ -26,7 +30,7 @@ def outputs() -> dict[str, str]:
     rois = torch.cat([torch.randint(0, 2, (20, 1)).float(), boxes[:20]], 1)
     turned = torch.cat([torch.randint(0, 2, (20, 1)).float(), rotated[:20]], 1)
     scores = torch.rand(300)
-    runs = {
+    runs: dict[str, Callable[[], object]] = {
         "nms": lambda: ops.nms(boxes, scores, 0.5),
         "soft_nms": lambda: ops.soft_nms(boxes, scores, 0.3),
         "nms_rotated": lambda: ops.nms_rotated(rotated, scores, 0.3),

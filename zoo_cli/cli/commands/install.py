@@ -130,7 +130,7 @@ def command(
         if environment:
             raise click.UsageError("--download-only installs nothing; leave --env out.")
         if sources:
-            raise click.UsageError("--download-only takes wheels of releases; build a source first: zoo build.")
+            raise click.UsageError("--download-only takes wheels of releases, not sources.")
         _download(console, catalog, choices, download_only, python=python, described=described, dry_run=dry_run)
         return
     planner = Planner(console, catalog, choices, sources)

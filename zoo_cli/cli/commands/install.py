@@ -138,7 +138,12 @@ def command(
     if not dry_run and _settled(console, target, yes=yes):
         target = find_target(catalog, console, python=python, environment=environment, described=described)
     flags = [word for each in sources for word in (("-e",) if each.source.is_editable else ()) + (each.source.shown,)]
-    named = (("--dry-run", dry_run), ("--upgrade", upgrade), ("--no-rollback", no_rollback), ("--allow-code", allow_code))
+    named = (
+        ("--dry-run", dry_run),
+        ("--upgrade", upgrade),
+        ("--no-rollback", no_rollback),
+        ("--allow-code", allow_code),
+    )
     flags += [flag for flag, is_given in named if is_given]
     words = typed("install", choices, flags)
     mirrors = load_mirrors(choices.mirrors) if choices.mirrors or not dry_run else None

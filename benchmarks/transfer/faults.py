@@ -1,0 +1,452 @@
+"""Faults put to zoo and its peers, scored: the right file or one clean error, in bounded time, nothing wrong left.
+
+    python -m benchmarks.transfer.faults                 # every client; some minutes, most of them waiting
+    python -m benchmarks.transfer.faults zoo curl        # some of them
+    python -m benchmarks.transfer.faults --cases stall   # cases with this in their name
+
+Each case is one misbehaving server and one process of one client, in a directory of its own. What came of it is one
+of: right (the file, exit 0), error (exit not 0 and nothing wrong under the final name), or bad: wrong (other or partial
+bytes under the final name), silent (exit 0 and not the right file; or an error where there is no fault), again (right,
+and what was here was sent once more), hang (no end in 180 s). Curl, wget and aria2c run with the options that make them
+robust. The peers' digest checks are theirs or openssl's, as in bench_transfer.py. Faults on the first of two addresses
+are put to those that take two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from benchmarks.transfer.peers import environment, shell
+from benchmarks.transfer.sites import require_tools
+from tests.support.server import (
+    Behaviour,
+    Chunked,
+    Cut,
+    Endless,
+    Exchange,
+    HtmlPage,
+    OtherFile,
+    Raw,
+    Redirect,
+    Server,
+    Slow,
+    Stall,
+    Status,
+    Trickle,
+    TrickleHead,
+    WrongBytes,
+    WrongContentRange,
+    honest,
+    ignores_range,
+)
+from tests.support.torch_env import torch_python
+
+BODY = random.Random(3).randbytes(2 << 20)
+DIGEST = hashlib.sha256(BODY).hexdigest()
+HANG_SECONDS = 180.0
+SOME = 900_000  # bytes before a fault in the middle
+_SLACK_BYTES = 700_000  # that may be sent again: what sockets held
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+
+End = Literal["right", "error", "wrong", "silent", "again", "hang"]
+GOOD: tuple[End, ...] = ("right", "error")
+Command = Callable[[str, Path, str | None], list[str]]  # of address, final name and second address
+
+
+def traversal(exchange: Exchange) -> None:
+    """Says that the file is called something else, elsewhere."""
+    exchange.honest(extra={"Content-Disposition": 'attachment; filename="../stolen.pth"'})
+
+
+def without_length(exchange: Exchange) -> None:
+    """The right body, ended by the connection's end."""
+    exchange.head(200, {"Connection": "close"})
+    exchange.close()
+    exchange.send(exchange.body)
+
+
+def bomb(exchange: Exchange) -> None:
+    """A small body that becomes a large one, encoded though none asked."""
+    import gzip
+
+    packed = gzip.compress(bytes(200 << 20), 1)
+    exchange.head(200, {"Content-Encoding": "gzip", "Content-Length": len(packed)})
+    exchange.send(packed)
+
+
+# Once, then the server is honest.
+ONCE: dict[str, tuple[Behaviour, ...]] = {
+    "cut": (Cut(SOME),),
+    "cut at once": (Cut(0),),
+    "cut three times": (Cut(SOME), Cut(SOME // 2), Cut(SOME // 4)),
+    "reset": (Cut(SOME, reset=True),),
+    "stall": (Stall(SOME, 600),),
+    "trickle": (Trickle(after=SOME, every=0.5),),
+    "trickling head": (TrickleHead(0.5),),
+    "closed without an answer": (Raw(b""),),
+    "no HTTP": (Raw(b"SSH-2.0-OpenSSH\r\n"),),
+    "endless head": (Raw(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20000),),
+    "chunks cut": (Chunked(10_000, cut_after=50),),
+    "broken chunks": (Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc"),),
+    "close-delimited and cut": (Raw(b"HTTP/1.0 200 OK\r\n\r\n" + BODY[:SOME]),),
+    "length too short": (Raw(_HEAD % (len(BODY) - 5) + BODY),),
+    "length negative": (Raw(b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n" + BODY),),
+    "two lengths": (Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n" + BODY),),
+    "encoded though not asked": (Raw(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc"),),
+    "103 before the answer": (Raw(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + _HEAD % len(BODY) + BODY),),
+    "one byte flipped": (WrongBytes(5),),
+    "503 with a wait": (Status(503, {"Retry-After": "1"}),),
+    "503, 500, 429": (Status(503), Status(500), Status(429)),
+    "206 though the whole was asked": (WrongContentRange(),),
+    "html page": (HtmlPage(),),
+    "redirect": (Redirect("/a.pth", 307),),
+    "cut, then range ignored": (Cut(SOME), ignores_range),
+    "cut, then wrong range": (Cut(SOME), WrongContentRange()),
+    "cut, then a range of nothing": (Cut(SOME), WrongContentRange("bytes */*")),
+    "cut, then no range possible": (Cut(SOME), Status(416)),
+    "cut, then another file": (Cut(SOME), OtherFile(BODY[::-1])),
+    "cut, then a flipped byte": (Cut(SOME), WrongBytes(SOME + 1000)),
+    "cut, then 503": (Cut(SOME), Status(503)),
+    "cut, then stall": (Cut(SOME), Stall(1000, 600)),
+}
+
+# For ever.
+ALWAYS: dict[str, Behaviour] = {
+    "404": Status(404),
+    "403": Status(403),
+    "500": Status(500),
+    "503 for an hour": Status(503, {"Retry-After": "3600"}),
+    "html page": HtmlPage(),
+    "html page under another type": HtmlPage("application/octet-stream"),
+    "nothing with status 200": HtmlPage("application/octet-stream", b""),
+    "stall": Stall(SOME, 600),
+    "trickle": Trickle(every=0.5),
+    "trickling head": TrickleHead(0.5),
+    "closed without an answer": Raw(b""),
+    "garbage": Raw(b"\x00\xff" * 50),
+    "cut at once": Cut(0),
+    "one byte flipped": WrongBytes(1000),
+    "another file": OtherFile(BODY[::-1]),
+    "length too long": Raw(_HEAD % (len(BODY) + 1) + BODY),
+    "length too short": Raw(_HEAD % 10 + BODY[:10]),
+    "redirect loop": Redirect("/a.pth"),
+    "redirect to a file": Redirect("file:///etc/hostname"),
+    "redirect to metadata": Redirect("http://169.254.169.254/latest"),
+    "redirect to nowhere": Redirect("http://:0/"),
+    "endless": Endless(None, 1 << 24),
+    "encoded": Raw(b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\nabc"),
+    "decompression bomb": bomb,
+}
+FINE: dict[str, Behaviour] = {
+    "no length": without_length,
+    "chunks": Chunked(50_000),
+    "Content-Disposition elsewhere": traversal,
+    "range ignored": ignores_range,
+}
+RESUMES = ("cut", "cut three times", "reset", "cut, then 503", "killed", "interrupted")
+
+
+@dataclass
+class Trial:
+    """One client and one case: a server, a place, and what is done there."""
+
+    client: str
+    argv: Command
+    folder: Path
+    server: Server
+    other: str | None = None  # the second address
+    sent: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def out(self) -> Path:
+        """The final name."""
+        return self.folder / "place" / "a.pth"
+
+    def counted(self, behaviour: Behaviour) -> Behaviour:
+        """The same, with the bytes of its body counted."""
+
+        def behave(exchange: Exchange) -> None:
+            before = exchange.send
+
+            def send(data: bytes | memoryview) -> None:
+                before(data)
+                with self._lock:
+                    self.sent += len(data)
+
+            exchange.send = send  # type: ignore[method-assign]
+            behaviour(exchange)
+
+        return behave
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """The client, begun."""
+        self.out.parent.mkdir(exist_ok=True)
+        environ = {**os.environ, "HOME": str(self.folder), "NO_PROXY": "*", "PYTHONPATH": ""}
+        for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "ZOO_CACHE", "ZOO_MIRRORS"):
+            environ.pop(name, None)
+        argv = self.argv(self.server.url("/a.pth"), self.out, self.other)
+        return subprocess.Popen(
+            argv, env=environ, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def ended(self, process: subprocess.Popen[bytes]) -> int | None:
+        """Its exit status; None when it hangs, and was ended."""
+        try:
+            return process.wait(HANG_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return None
+
+    def run(self) -> End:
+        """The client to its end."""
+        return self.verdict(self.ended(self.start()))
+
+    def verdict(self, code: int | None, before: bytes | None = None) -> End:
+        """What came of it; `before` stood under the final name."""
+        if code is None:
+            return "hang"
+        there = self.out.read_bytes() if self.out.is_file() else None
+        if code == 0:
+            return "right" if there == BODY else "silent"
+        return "error" if there in (before, BODY) else "wrong"
+
+
+Case = Callable[[Trial], End]
+
+
+def once(name: str) -> Case:
+    """The fault passes."""
+
+    def case(trial: Trial) -> End:
+        trial.server.misbehave("/a.pth", *(trial.counted(each) for each in ONCE[name]))
+        trial.server.always("/a.pth", trial.counted(honest))
+        end = trial.run()
+        return "again" if end == "right" and name in RESUMES and trial.sent > len(BODY) + _SLACK_BYTES else end
+
+    return case
+
+
+def always(behaviour: Behaviour) -> Case:
+    """The fault stays, or it is none."""
+
+    def case(trial: Trial) -> End:
+        trial.server.always("/a.pth", behaviour)
+        return trial.run()
+
+    return case
+
+
+def fine(behaviour: Behaviour) -> Case:
+    """Odd and allowed: an error is none."""
+
+    def case(trial: Trial) -> End:
+        end = always(behaviour)(trial)
+        stolen = list(trial.folder.rglob("stolen.pth"))
+        return "silent" if end == "error" or stolen else end
+
+    return case
+
+
+def stopped(how: signal.Signals) -> Case:
+    """Stopped in the middle and begun anew."""
+
+    def case(trial: Trial) -> End:
+        trial.server.always("/a.pth", trial.counted(Slow(2_000_000)))
+        process, until = trial.start(), time.monotonic() + HANG_SECONDS
+        while trial.sent < SOME and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.01)
+        os.killpg(process.pid, how)
+        process.wait()
+        if trial.out.exists():
+            return "wrong"  # a part of the file under its final name
+        trial.server.always("/a.pth", trial.counted(honest))
+        end = trial.run()
+        return "again" if end == "right" and trial.sent > len(BODY) + _SLACK_BYTES else end
+
+    return case
+
+
+def old_file(trial: Trial) -> End:
+    """An old good file stays when the new one cannot be had."""
+    trial.out.parent.mkdir()
+    trial.out.write_bytes(b"old and good")
+    trial.server.always("/a.pth", Cut(SOME))
+    return trial.verdict(trial.ended(trial.start()), b"old and good")
+
+
+def a_directory(trial: Trial) -> End:
+    """A directory stands where the file should."""
+    trial.out.mkdir(parents=True)
+    end = trial.run()
+    return "wrong" if any(trial.out.iterdir()) else end
+
+
+def a_link(trial: Trial) -> End:
+    """A link that leads to somebody's file."""
+    trial.out.parent.mkdir()
+    victim = trial.folder / "victim"
+    victim.write_bytes(b"somebody's")
+    trial.out.symlink_to(victim)
+    trial.server.always("/a.pth", WrongBytes(5))
+    code = trial.ended(trial.start())
+    return "hang" if code is None else "wrong" if victim.read_bytes() != b"somebody's" else "error"
+
+
+def two_at_once(trial: Trial) -> End:
+    """Two processes, one destination."""
+    trial.server.always("/a.pth", trial.counted(Slow(4_000_000)))
+    codes = [trial.ended(each) for each in [trial.start(), trial.start()]]
+    end = trial.verdict(None if None in codes else max(abs(code or 0) for code in codes))
+    return "again" if end == "right" and trial.sent > len(BODY) + _SLACK_BYTES else end
+
+
+LOCAL: dict[str, Case] = {
+    "killed": stopped(signal.SIGKILL),
+    "interrupted": stopped(signal.SIGINT),
+    "terminated": stopped(signal.SIGTERM),
+    "an old file": old_file,
+    "a directory": a_directory,
+    "a link": a_link,
+    "two processes": two_at_once,
+}
+
+
+def cases() -> dict[str, Case]:
+    """Every case of one address by its name."""
+    return {
+        **{f"once: {name}": once(name) for name in ONCE},
+        **{f"always: {name}": always(behaviour) for name, behaviour in ALWAYS.items()},
+        **{f"fine: {name}": fine(behaviour) for name, behaviour in FINE.items()},
+        **{f"here: {name}": case for name, case in LOCAL.items()},
+    }
+
+
+def second_addresses() -> dict[str, Case]:
+    """Each lasting fault on the first of two addresses; then only the right file is right."""
+
+    def must(case: Case) -> Case:
+        def right(trial: Trial) -> End:
+            end = case(trial)
+            return "silent" if end == "error" else end
+
+        return right
+
+    return {f"two addresses: {name}": must(always(behaviour)) for name, behaviour in ALWAYS.items()}
+
+
+def clients(python: str | None) -> dict[str, Command]:
+    """How each client is called; libraries only where there is a Python that has them."""
+
+    def curl(url: str, out: Path, _other: str | None) -> list[str]:
+        words = "-sSfL --max-redirs 5 --retry 3 --retry-all-errors -C - --connect-timeout 10 -y 20 -Y 1000"
+        return shell(f"curl {words} -o '{out}' {url}", out, DIGEST)
+
+    def wget(url: str, out: Path, _other: str | None) -> list[str]:
+        return shell(f"wget -q -c -t 4 -T 20 --retry-on-http-error=429,500,503 -O '{out}' {url}", out, DIGEST)
+
+    def aria(url: str, out: Path, other: str | None) -> list[str]:
+        words = ["aria2c", "-q", "-c", "-x4", "-k1M", "--no-conf", "--lowest-speed-limit=1K", "--timeout=20"]
+        words += ["--max-tries=4", "--retry-wait=1", "--file-allocation=none", f"--checksum=sha-256={DIGEST}"]
+        return [*words, "-d", str(out.parent), "-o", out.name, url, *([other] if other else [])]
+
+    def zoo(url: str, out: Path, other: str | None) -> list[str]:
+        words = [sys.executable, "-m", "zoo_cli", "fetch", url, "-o", str(out), "--sha256", DIGEST, "-q"]
+        return [*words, *(["--mirror", other] if other else [])]
+
+    found: dict[str, Command] = {"zoo": zoo, "curl": curl, "wget": wget, "aria2c": aria}
+    script = str(Path(__file__).with_name("peers.py"))
+
+    def library(interpreter: str, way: str) -> Command:
+        return lambda url, out, _other: [interpreter, script, "--", way, url, str(out), DIGEST]
+
+    if python is not None:
+        found |= {way: library(python, way) for way in ("requests", "hf", "mim")}
+        found["torch.hub"] = library(torch_python(), "hub")
+    return found
+
+
+TWO_ADDRESSES = ("zoo", "aria2c")
+
+
+def score(argv: Command, client: str, case: Case, *, two: bool) -> tuple[End, float]:
+    """One trial, and its seconds."""
+    folder = Path(tempfile.mkdtemp(prefix="zoo-fault-"))
+    files = {"/a.pth": BODY, "/b.pth": BODY}
+    try:
+        with Server(files) as server, Server(files) as second:
+            began = time.monotonic()
+            trial = Trial(client, argv, folder, server, second.url("/b.pth") if two else None)
+            return case(trial), time.monotonic() - began
+    finally:
+        shutil.rmtree(folder)
+
+
+def run(names: list[str], text: str = "", at_once: int = 24) -> dict[str, dict[str, tuple[End, float]]]:
+    """Case by case, what came of each client and in how many seconds."""
+    libraries = {"requests", "hf", "mim", "torch.hub"} & set(names)
+    known = clients(environment(Path(__file__).parents[1] / "work") if libraries else None)
+    wanted = [(name, client, case, False) for name, case in cases().items() for client in names]
+    wanted += [(name, client, case, True) for name, case in second_addresses().items()
+               for client in names if client in TWO_ADDRESSES]  # fmt: skip
+    table: dict[str, dict[str, tuple[End, float]]] = {}
+    with ThreadPoolExecutor(at_once) as pool:
+        ends = {
+            (name, client): pool.submit(score, known[client], client, case, two=two)
+            for name, client, case, two in wanted
+            if text in name
+        }
+        for (name, client), end in ends.items():
+            table.setdefault(name, {})[client] = end.result()
+    return table
+
+
+def show(table: dict[str, dict[str, tuple[End, float]]], names: list[str]) -> None:
+    """The table, and how often each ended how."""
+    print("  " + " ".join(f"{name:>10}" for name in names))
+    for name, row in table.items():
+        print("  " + " ".join(f"{row[each][0] if each in row else '-':>10}" for each in names), "", name)
+    for name in names:
+        ends = Counter(row[name][0] for row in table.values() if name in row)
+        good = sum(ends[each] for each in GOOD)
+        longest = max((row[name][1] for row in table.values() if name in row), default=0.0)
+        told = ", ".join(f"{end} {count}" for end, count in sorted(ends.items()))
+        print(f"{name:>10}: {good} of {ends.total()} good ({told}); the longest took {longest:.0f} s")
+
+
+def main() -> None:
+    """Runs the matrix; exit 1 when zoo is bad anywhere."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    every = ["zoo", "curl", "wget", "aria2c", "requests", "hf", "torch.hub", "mim"]
+    parser.add_argument("clients", nargs="*", choices=[*every, []])
+    parser.add_argument("--cases", default="", metavar="TEXT")
+    asked = parser.parse_args()
+    require_tools()
+    names = asked.clients or every
+    table = run(names, asked.cases)
+    show(table, names)
+    raise SystemExit(any(row["zoo"][0] not in GOOD for row in table.values() if "zoo" in row))
+
+
+if __name__ == "__main__":
+    main()

@@ -150,6 +150,22 @@ def test_a_server_that_refuses_costs_nothing_but_the_attempt(server: Server, tmp
     nothing_but(tmp_path, "x.bin")
 
 
+def test_connections_that_hang_give_back_what_they_took(server: Server, tmp_path: Path) -> None:
+    first = threading.Lock()
+
+    def behave(exchange: Exchange) -> None:
+        (Slow(RATE, 0.01) if first.acquire(blocking=False) else Stall(0, 60))(exchange)
+
+    server.always("/x.bin", behave)
+    began = time.monotonic()
+    wanted = Wanted("x.bin", (server.url("/x.bin"),), sha256=LARGE_DIGEST)
+    fetch(wanted, tmp_path / "x.bin", replace(PATIENT, stall_seconds=30))
+    assert time.monotonic() - began < 20  # once each of them was waited for, one after the other
+    assert (tmp_path / "x.bin").read_bytes() == LARGE
+    assert len(server.requests) > 1 and len(server.requests) < 30
+    nothing_but(tmp_path, "x.bin")
+
+
 def test_wrong_bytes_in_ranges_are_noticed_and_the_file_comes_in_one_stream(server: Server, tmp_path: Path) -> None:
     def lies(exchange: Exchange) -> None:
         if exchange.request.range:

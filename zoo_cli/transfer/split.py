@@ -115,6 +115,7 @@ class Split:
         self._working = 0
         self._changed = threading.Condition()
         self._is_over = False
+        self._some_hang = False
         self._failure: Failed | None = None
         self._broken: DestinationUnusable | NoSpace | None = None
         self._open: set[Answer] = set()
@@ -148,12 +149,15 @@ class Split:
         last_told = 0.0
         while True:
             with self._changed:
-                if not self._working or self._broken:
-                    break
+                if not self._working or self._broken or not any(each.left for each in self._pieces):
+                    break  # a connection that hangs has nothing left to bring: it is not waited for
             now, came = time.monotonic(), self._came()
+            self._take_back(now)
             if self._judge is not None and self._judge.wants_more(self._had + came, now):
                 self._judge = None
-            if self._failure is None and self._judge is None:  # who refused one connection is not asked for more
+            if (
+                self._failure is None and self._judge is None and not self._some_hang
+            ):  # who refused one connection is not asked for more
                 for _ in range(growth.more(now, came, self._total - came - self._had, self._working)):
                     self._add()
             if now - last_told >= _TELL_SECONDS:
@@ -169,6 +173,17 @@ class Split:
             raise self._broken
         if any(each.left for each in self._pieces):
             raise self._failure or CutShort(self._first.url, self._came(), None)
+
+    def _take_back(self, now: float) -> None:
+        """What a hanging connection should have brought goes back to the stream it was taken from, if that is well."""
+        patience = max(_PATIENCE_SECONDS, 8 * self._first.connection.connect_seconds)
+        with self._changed:
+            for piece in self._pieces:
+                if piece.left and piece.at == piece.first and now - piece.moved > patience:
+                    before = next((each for each in self._pieces if each.end == piece.first and each.left), None)
+                    if before and before not in self._waiting and now - before.moved < patience:
+                        before.end, piece.end = piece.end, piece.at
+                        self._some_hang = True
 
     def _came(self) -> int:
         return sum(each.at - each.first for each in self._pieces)
@@ -195,7 +210,7 @@ class Split:
         threading.Thread(target=self._work, args=(piece, answer), daemon=True).start()
 
     def _stop(self) -> None:
-        """Ends the other threads; those in the middle of connecting end by themselves and write nothing."""
+        """Ends the other threads; those still waiting for an answer end by themselves and write nothing."""
         with self._changed:
             self._is_over = True
             for answer in self._open:
@@ -203,7 +218,7 @@ class Split:
                     # The plain method: TLS would touch what the reading thread uses.
                     socket.socket.shutdown(answer.connection.stream.sock, socket.SHUT_RDWR)
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._working, timeout=2.0)
+            self._changed.wait_for(lambda: not self._open, timeout=2.0)
 
     # -- the threads that bring ------------------------------------------------------------------------------------
 
@@ -257,7 +272,7 @@ class Split:
         with self._changed:
             self._open.add(answer)
         try:
-            while piece.left and not self._has_ended():
+            while (piece.left or self._goes_on(piece, answer)) and not self._has_ended():
                 count = answer.read_into(view[: piece.left])
                 if not count:
                     raise CutShort(answer.url, answer.received, answer.length)
@@ -270,7 +285,21 @@ class Split:
         finally:
             with self._changed:
                 self._open.discard(answer)
+                self._changed.notify_all()
             answer.close()
+
+    def _goes_on(self, piece: _Piece, answer: Answer) -> bool:
+        """Whether this body has the next piece too, and the connection for that one has not brought a byte of it."""
+        if answer.length is None or answer.received >= answer.length:
+            return False
+        with self._changed:
+            after = next((each for each in self._pieces if each.left and each.at == each.first == piece.end), None)
+            if after is None:
+                return False
+            if after in self._waiting:
+                self._waiting.remove(after)
+            piece.end, after.end = after.end, after.first
+        return True
 
     def _has_ended(self) -> bool:
         return self._is_over

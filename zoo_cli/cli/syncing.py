@@ -50,8 +50,11 @@ class Applying:
 def apply_lock(
     console: Console, catalog: sqlite3.Connection, locks: Mapping[str, Lock], how: Applying,
     fetcher: Callable[[Progress], Callable[[LockedFile], Path]],
+    bring_models: Callable[[Lock], tuple[Path, ...]] = lambda _lock: (),
 ) -> None:  # fmt: skip
     """Takes the lock for this machine, decides what changes, shows it, asks where that is due, does it and tells.
+
+    `bring_models` puts the lock's models in place when the environment is as it shall be.
 
     Raises:
         LockDoesNotFit: The lock is for other machines; nothing was made.
@@ -65,6 +68,7 @@ def apply_lock(
     if len(locks) > 1 and not console.json:
         console.say(f"{printable(path)} is for this machine.")
     decided = _decided(lock, target, how)  # before an environment is made
+    models: tuple[Path, ...] = ()
     if how.dry_run:
         _show(console, decided)
     else:
@@ -75,7 +79,8 @@ def apply_lock(
             if decided.arrivals or decided.leaving:
                 _consent(console, decided, how)
                 _apply(console, catalog, decided, lock.variant, target, how, fetcher)
-    _tell(console, decided, how)
+        models = bring_models(lock)
+    _tell(console, decided, how, models)
 
 
 def _show(console: Console, decided: Sync) -> None:
@@ -173,11 +178,12 @@ def _consent(console: Console, decided: Sync, how: Applying) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _tell(console: Console, decided: Sync, how: Applying) -> None:
+def _tell(console: Console, decided: Sync, how: Applying, models: Sequence[Path]) -> None:
     changed = bool(decided.arrivals or decided.leaving)
     if console.json:
-        facts = {"changed": changed and not how.dry_run, "dry_run": how.dry_run}
-        console.document({"ok": True, "command": how.command, **facts, "changes": step_documents(_steps(decided))})
+        facts: dict[str, object] = {"changed": changed and not how.dry_run, "dry_run": how.dry_run}
+        facts |= {"changes": step_documents(_steps(decided)), "models": [str(path) for path in models]}
+        console.document({"ok": True, "command": how.command, **facts})
     elif not changed:
         same = "equals the lock already" if how.removes_others else "has all of it already"
         console.say(f"The environment {same}.")
@@ -185,3 +191,5 @@ def _tell(console: Console, decided: Sync, how: Applying) -> None:
         count = len(decided.arrivals) + len(decided.staying)
         end = f"equals the lock: {count} packages" if how.removes_others else f"has all of it: {count} packages"
         console.say(f"The environment {end}.")
+    for path in [] if console.json else models:
+        console.data(printable(str(path)))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FILE_NAME = "pylock.zoo.toml"
 MAX_BYTES = 8 << 20
 _MAX_PACKAGES = 5000
+_MAX_MODELS = 1000
 _NAMED = re.compile(r"pylock\.(?:[^.]+\.)?toml")  # PEP 751: other names are refused by pip and uv
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -35,6 +36,17 @@ class BadLock(ZooError):
     exit_code = ExitCode.USAGE
 
     path: str
+    problem: str
+
+
+@dataclass(eq=False)
+class ModelDiffers(ZooError):
+    """The index or the release has something else under the name than when the model was locked."""
+
+    code = "locked-model-differs"
+    exit_code = ExitCode.INTEGRITY
+
+    model: str
     problem: str
 
 
@@ -59,6 +71,17 @@ class LockedPackage(NamedTuple):
     source: str = ""  # where that fact stands
 
 
+class LockedModel(NamedTuple):
+    """A model that belongs to the environment: which one, and the digests of what it brings."""
+
+    name: str  # upstream's; the alias of a backbone
+    package: str  # empty: a backbone
+    release: str
+    files: tuple[LockedFile, ...]
+    config: str = ""  # file name; empty: it has none
+    config_sha256: str = ""  # of its text without the comment it begins with
+
+
 @dataclass(frozen=True)
 class Lock:
     """A whole lock.
@@ -73,6 +96,7 @@ class Lock:
         machine: The machine it was solved for, as facts of `--machine`.
         minimum: The least machine it runs on: `python`, `driver`, `glibc`, `compute-capability`.
         targets: Project -> the CUDA code targets of its wheel, as published ("8.6", "9.0+PTX"); only those known.
+        models: Those that come with it.
     """
 
     requires_python: str
@@ -84,6 +108,7 @@ class Lock:
     machine: Mapping[str, str] = field(default_factory=dict)
     minimum: Mapping[str, str] = field(default_factory=dict)
     targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    models: tuple[LockedModel, ...] = ()
 
     def package(self, project: str) -> LockedPackage | None:
         """The package of a normalised name."""
@@ -107,7 +132,7 @@ def check_name(path: str) -> None:
 
 def to_document(lock: Lock, created_by: str) -> dict[str, Any]:
     """The lock as the tables of its TOML file, in a fixed order."""
-    zoo = {
+    zoo: dict[str, Any] = {
         "requested": list(lock.requested),
         "index": lock.index_date,
         "variant": lock.variant,
@@ -115,6 +140,8 @@ def to_document(lock: Lock, created_by: str) -> dict[str, Any]:
         "minimum": dict(sorted(lock.minimum.items())),
         "targets": {name: list(values) for name, values in sorted(lock.targets.items())},
     }
+    if lock.models:
+        zoo["models"] = [model_document(each) for each in lock.models]
     return {
         "lock-version": "1.0",
         "environments": [lock.environment],
@@ -123,6 +150,16 @@ def to_document(lock: Lock, created_by: str) -> dict[str, Any]:
         "packages": [_package_document(each) for each in sorted(lock.packages)],
         "tool": {"zoo": zoo},
     }
+
+
+def model_document(model: LockedModel) -> dict[str, Any]:
+    """A model as a table of its lock."""
+    document: dict[str, Any] = {"name": model.name}
+    if model.package:
+        document |= {"package": model.package, "release": model.release}
+    if model.config:
+        document["config"] = {"name": model.config, "sha256": model.config_sha256}
+    return document | {"files": [_file_document(each) for each in model.files]}
 
 
 def _package_document(package: LockedPackage) -> dict[str, Any]:
@@ -175,7 +212,28 @@ def from_document(document: Mapping[str, Any], path: str) -> Lock:
         machine={str(key): str(value) for key, value in _table(zoo, "machine").items()},
         minimum={str(key): str(value) for key, value in _table(zoo, "minimum").items()},
         targets={str(key): _targets(value, path) for key, value in _table(zoo, "targets").items()},
+        models=_models(zoo.get("models", []), path),
     )
+
+
+def _models(tables: object, path: str) -> tuple[LockedModel, ...]:
+    if not isinstance(tables, list) or len(tables) > _MAX_MODELS:
+        raise BadLock(path, f"its models are no list of at most {_MAX_MODELS}")
+    return tuple(_model(each, path) for each in tables)
+
+
+def _model(table: object, path: str) -> LockedModel:
+    name, files = (table.get("name"), table.get("files", [])) if isinstance(table, dict) else (None, None)
+    if not isinstance(table, dict) or not name or not isinstance(files, list):
+        raise BadLock(path, "a model in it has no name, or its files are no list")
+    config = _table(table, "config")
+    digest = str(config.get("sha256", ""))
+    if config and not (config.get("name") and _SHA256.fullmatch(digest)):
+        raise BadLock(path, f"the config of {name} has no name or no SHA-256")
+    return LockedModel(
+        str(name), str(table.get("package", "")), str(table.get("release", "")),
+        tuple(_file(each, str(name), path) for each in files), str(config.get("name", "")), digest,
+    )  # fmt: skip
 
 
 def _targets(value: object, path: str) -> tuple[str, ...]:
@@ -222,7 +280,9 @@ def _package(table: Mapping[str, Any], path: str) -> LockedPackage:
     )  # fmt: skip
 
 
-def _file(table: Mapping[str, Any], project: str, path: str) -> LockedFile:
+def _file(table: object, project: str, path: str) -> LockedFile:
+    if not isinstance(table, dict):
+        raise BadLock(path, f"a file of {project} is no table")
     url = str(table.get("url", ""))
     sha256 = str(_table(table, "hashes").get("sha256", "")).lower()
     if not url or re.search(r"\s", url):

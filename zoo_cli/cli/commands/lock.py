@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ from zoo_cli.cli import install_view
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.planning import Choices, planning_options, typed
 from zoo_cli.cli.text import printable
-from zoo_cli.packages.lockfile import FILE_NAME
+from zoo_cli.cli.trusting import policy_of, trust_option
+from zoo_cli.packages.lockfile import FILE_NAME, model_document
 
 if TYPE_CHECKING:
     import sqlite3
@@ -46,6 +48,8 @@ _EACH = f"pylock.{_PLACE}.toml"
     metavar="NAME|FILE|FACTS",
     help="Lock for another machine (zoo help machine); repeated: one lock for each.",
 )
+@click.option("--model", "models", metavar="MODEL", multiple=True, help="This model, too; repeatable. It is fetched.")
+@trust_option
 @click.option("--show", "only_show", is_flag=True, help="PACKAGE are lock files: show what they hold and need.")
 @planning_options
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
@@ -57,6 +61,8 @@ def command(
     output: str | None,
     python: str | None,
     described: tuple[str, ...],
+    models: tuple[str, ...],
+    trust_globals: tuple[str, ...],
     only_show: bool,
     dry_run: bool,
     **options: object,
@@ -64,14 +70,18 @@ def command(
     """Plan a stack and write down every wheel of it, ordinary dependencies too, each with address and SHA-256.
 
     What is installed does not matter. zoo sync, uv pip install -r and pip install -r (26 and newer) take the file.
+    Models are zoo sync's alone.
     """
     from zoo_cli.catalog.database import open_catalog
+    from zoo_cli.cli.model_lock import lock_models
     from zoo_cli.packages.locking import read_lock, write_lock
+    from zoo_cli.transfer.mirrors import load_mirrors
 
     choices = Choices(**options)  # type: ignore[arg-type]
     if only_show:
         _tell(console, {path: read_lock(Path(path)) for path in choices.packages}, made=False)
         return
+    policy = policy_of(trust_globals)
     places = _places(described, output)
     catalog = open_catalog()
     locks = {}
@@ -81,6 +91,9 @@ def command(
         lock = _locked(console, catalog, choices, (python, machine), dry_run=dry_run)
         if lock:
             locks[path] = lock
+    if locks:
+        chosen = lock_models(console, catalog, models, load_mirrors(choices.mirrors), policy)
+        locks = {path: replace(lock, models=chosen) for path, lock in locks.items()}
     for path, lock in locks.items():  # all of them or none
         write_lock(lock, Path(path), _created_by())
     if not dry_run:
@@ -162,7 +175,8 @@ def _about(lock: Lock) -> list[str]:
     stack = ", ".join(f"{each.project} {each.version}" for each in lock.packages if each.evidence)
     least = ", ".join(f"{name} {value}" for name, value in sorted(lock.minimum.items()))
     known = f", of them {stack} as files of known address" if stack else ""
-    return [f"{len(lock.packages)} packages{known}", f"The least machine: {least or 'not said'}"]
+    models = [f"with {', '.join(each.name for each in lock.models)}"] if lock.models else []
+    return [f"{len(lock.packages)} packages{known}", *models, f"The least machine: {least or 'not said'}"]
 
 
 def _document(path: str, lock: Lock) -> dict[str, object]:
@@ -170,4 +184,7 @@ def _document(path: str, lock: Lock) -> dict[str, object]:
     about = {"requested": list(lock.requested), "variant": lock.variant, "index": lock.index_date}
     needs = {"environment": lock.environment, "minimum": dict(lock.minimum)}
     targets = {name: list(each) for name, each in lock.targets.items()}
-    return {"path": path, **about, **needs, "targets": targets, "machine": dict(lock.machine), "packages": rows}
+    machine, models = dict(lock.machine), [model_document(each) for each in lock.models]
+    return {
+        "path": path, **about, **needs, "targets": targets, "machine": machine, "packages": rows, "models": models,
+    }  # fmt: skip

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo_cli.cli.options import common_options, pass_console
+from zoo_cli.cli.trusting import policy_of, trust_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from zoo_cli.cli.console import Console
     from zoo_cli.cli.progress import Progress
-    from zoo_cli.packages.lockfile import LockedFile
+    from zoo_cli.packages.lockfile import Lock, LockedFile
 
 
 @click.command(name="sync", epilog="Examples: zoo sync    zoo sync pylock.a100.toml --env ./env")
@@ -30,6 +31,15 @@ if TYPE_CHECKING:
 @click.option(
     "--mirror", "mirrors", multiple=True, metavar="FROM=TO", help="Fetch addresses that begin with FROM from TO first."
 )
+@click.option(
+    "--models",
+    "models_to",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Where the lock's models go. [default: .]",
+)
+@trust_option
 @click.option("--dry-run", is_flag=True, help="Show what would change, and stop.")
 @click.option("--yes", "-y", is_flag=True, help="Replace and remove what the lock has not, without asking.")
 @click.option("--no-rollback", is_flag=True, help="Leave what a failed sync did, to look into it.")
@@ -41,6 +51,8 @@ def command(
     python: str | None,
     environment: Path | None,
     mirrors: tuple[str, ...],
+    models_to: Path,
+    trust_globals: tuple[str, ...],
     dry_run: bool,
     yes: bool,
     no_rollback: bool,
@@ -48,9 +60,11 @@ def command(
     """Make an environment equal a lock: what is missing comes, what the lock has not goes, pip stays.
 
     Every wheel is fetched by its SHA-256 and inspected before anything is changed; compiled ops are run afterwards. Of
-    several locks (without LOCK: pylock.zoo.toml, else every pylock.*.toml here) the one for this machine is taken.
+    several locks (without LOCK: pylock.zoo.toml, else every pylock.*.toml here) the one for this machine is taken. Its
+    models come last; their paths are written to stdout.
     """
     from zoo_cli.catalog.database import open_catalog
+    from zoo_cli.cli.model_lock import bring_models
     from zoo_cli.cli.syncing import Applying, apply_lock
     from zoo_cli.directories import state_directory
     from zoo_cli.packages.locking import find_locks, read_lock
@@ -61,6 +75,7 @@ def command(
     from zoo_cli.transfer.store import users_store
     from zoo_cli.trust.seen import Seen
 
+    policy = policy_of(trust_globals)
     paths = lock_files or find_locks(Path())
     locks = {str(path): read_lock(path) for path in paths}
 
@@ -70,8 +85,14 @@ def command(
         return lambda wheel: supply.file(wheel.name, (wheel.url,), Sha256(wheel.sha256), wheel.size_bytes).path
 
     words = _words(lock_files, python, environment, mirrors, no_rollback=no_rollback)
+    words = (*words, *(("--models", str(models_to)) if models_to != Path() else ()))
     how = Applying("sync", words, python, environment, True, dry_run, yes, no_rollback)
-    apply_lock(console, open_catalog(), locks, how, fetcher)
+    catalog = open_catalog()
+
+    def bring(lock: Lock) -> tuple[Path, ...]:
+        return bring_models(console, catalog, lock.models, models_to, load_mirrors(mirrors), policy)
+
+    apply_lock(console, catalog, locks, how, fetcher, bring)
 
 
 def _words(

@@ -6,7 +6,7 @@ import shlex
 
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.packages.dockerfile import NoImage, OnlyHere
-from zoo_cli.packages.lockfile import BadLock
+from zoo_cli.packages.lockfile import BadLock, ModelDiffers
 from zoo_cli.packages.locking import CannotLock
 from zoo_cli.packages.sync import LockDoesNotFit, NoLockFits, SeveralLocksFit, Unfit
 
@@ -26,6 +26,18 @@ def _(error: BadLock) -> Message:
         f"cannot use {error.path} as a lock",
         (error.problem,),
         (WayOut("Make one", "zoo lock PACKAGE -o pylock.zoo.toml"),),
+    )
+
+
+@describe.register
+def _(error: ModelDiffers) -> Message:
+    return Message(
+        f"{error.model} is not what was locked",
+        (error.problem,),
+        (
+            WayOut("See where the model and its files come from", f"zoo show {error.model}"),
+            WayOut("Take what is there now", f"zoo lock PACKAGE --model {error.model}"),
+        ),
     )
 
 

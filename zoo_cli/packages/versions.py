@@ -1,8 +1,8 @@
 """Versions and ranges of versions, compared quickly.
 
 Pure. Versions are PEP 440 (`packaging.version`); a range is a specifier set whose pre-releases are decided by order
-alone, because OpenMMLab's import-time assertions compare that way: `2.0.0rc4 < 2.0.0 < 2.0.0+cpu < 2.1.0`. One PEP 440
-rule is kept: `<2.2.0` does not admit `2.2.0rc1`.
+alone, because OpenMMLab's import-time assertions compare that way: `2.0.0rc4 < 2.0.0 < 2.0.0+cpu < 2.1.0`. Two PEP 440
+rules are kept: `<2.2.0` does not admit `2.2.0rc1`, and `>2.2.0` does not admit `2.2.0.post1`.
 """
 
 from __future__ import annotations
@@ -62,14 +62,20 @@ class _Clause:
         if operator == ">=":
             return candidate >= bound
         if operator == ">":
-            return candidate > bound
+            is_own_post = candidate.is_postrelease and not bound.is_postrelease and _same_release(candidate, bound)
+            return candidate > bound and not is_own_post
         if operator == "<=":
             return candidate <= bound
         if operator == "<":
-            is_own_pre = candidate.is_prerelease and not bound.is_prerelease and candidate.release == bound.release
+            is_own_pre = candidate.is_prerelease and not bound.is_prerelease and _same_release(candidate, bound)
             return candidate < bound and not is_own_pre
         head = bound.release[:-1]  # ~=
         return candidate >= bound and candidate.release[: len(head)] == head
+
+
+def _same_release(one: Version, other: Version) -> bool:
+    """Whether two versions are of one release: 2.1rc1 and 2.1.0.post1 are."""
+    return one.epoch == other.epoch and version(one.base_version) == version(other.base_version)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: dev check format test test-slow test-all coverage bench demo clean help
+.PHONY: dev check format test test-slow test-ordeal test-all coverage bench demo clean help
 
 help:
 	@echo "make demo    the main job for real: check-env, list, install, download, inference"
-	@echo "make test    the everyday tests; make test-all adds the slow and network ones"
+	@echo "make test    the everyday tests; make test-slow the slow and network ones,"
+	@echo "             make test-ordeal complete matrices and every kill (an hour),"
 	@echo "make check   format, lint, types;  make dev  the environment;  make bench  the benchmarks"
 
 $(VENV)/.zoo: pyproject.toml hatch_build.py
@@ -33,16 +34,19 @@ format: dev
 	$(BIN)/ruff check --fix .
 
 test: dev
-	$(PYTEST) -q -n 2 -m 'not slow and not network'
+	$(PYTEST) -q -n 2 -m 'not slow and not network and not ordeal'
 
 test-slow: dev
-	$(PYTEST) -q -m 'slow or network'
+	$(PYTEST) -q -n 2 --dist loadfile -m '(slow or network) and not ordeal'
+
+test-ordeal: dev
+	$(PYTEST) -q -s -m ordeal
 
 test-all: dev
 	$(PYTEST) -q
 
 coverage: dev
-	$(BIN)/coverage run -m pytest -q -m 'not slow and not network'
+	$(BIN)/coverage run -m pytest -q -m 'not slow and not network and not ordeal'
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

@@ -162,6 +162,7 @@ def test_sources_arrive_as_they_were_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.torch
+@pytest.mark.ordeal
 def test_both_builds_compute_the_same(tmp_path: Path) -> None:
     """mmcv in few runs and as its sdist stands: ten ops give the same bits. The stock build takes 5 to 20 minutes."""
     words = (sys.executable, "-m", "zoo_cli", "build", "mmcv==2.1.0", "--stock", "--python", torch_python())

@@ -1,7 +1,7 @@
 """Which executor, which Python, which setuptools: the same right wheel from a site of decoys, and why not the others.
 
 The complete matrix, and what pip, uv and openmim make of the same site, is `python -m tests.support.executors`; here
-are a small cut of it every day and all of it among the slow tests.
+are a small cut of it every day and all of it among the ordeals.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def test_what_is_refused_is_told_where_nothing_else_is_left(place: Place) -> Non
     assert place.versions(python) == before
 
 
-@pytest.mark.slow
+@pytest.mark.ordeal
 @pytest.mark.network
 def test_every_executor_on_every_python_with_every_setuptools(capsys: pytest.CaptureFixture[str]) -> None:
     """The complete matrix: about four minutes of two processors; prints its tables."""

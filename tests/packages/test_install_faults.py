@@ -365,7 +365,7 @@ def test_kills_here_and_there(world: World) -> None:
     assert comparable(world.prefix) == ordeal.after
 
 
-@pytest.mark.slow
+@pytest.mark.ordeal
 @pytest.mark.parametrize("only_root", [False, True])
 def test_a_kill_between_any_two_file_operations(world: World, only_root: bool) -> None:
     """zoo, or zoo and the child that was at work: environment, cache and state are counted."""

@@ -89,12 +89,12 @@ class Stream:
         self.sock.sendall(data)
 
     def head(self, stall_seconds: float) -> Head:
-        """The head of the answer that counts, within twice the time that one read may take.
+        """The head of the answer that counts, within the time that one read may take: a head is small.
 
         Raises:
             Malformed, Ended, OSError: There is none.
         """
-        until = time.monotonic() + 2 * stall_seconds
+        until = time.monotonic() + stall_seconds
         for _ in range(_MAX_INTERIM):
             head = parse_head(self._head_bytes(until, stall_seconds))
             if head.status == 101 or head.status >= 200:

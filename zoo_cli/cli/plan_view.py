@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from zoo_cli.machine.facts import Machine
-    from zoo_cli.packages.plan import Because, Caution, Pin, Plan
+    from zoo_cli.packages.cautions import Caution
+    from zoo_cli.packages.plan import Because, Pin, Plan
 
 _BECAUSE = {
     "asked": "asked for",

@@ -176,7 +176,7 @@ def _complaints(
 
 
 def _walls(machine: Machine, python: Interpreter, matrix: Matrix) -> Iterator[Finding]:
-    from zoo_cli.packages.plan import standing_walls  # here: a described machine needs none of it
+    from zoo_cli.packages.cautions import standing_walls  # here: a described machine needs none of it
 
     # The first of two distributions of one name is the one that is imported.
     versions = {here.name: here.version for here in reversed(python.distributions)}

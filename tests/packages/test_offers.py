@@ -73,6 +73,7 @@ def test_decoys_are_refused_with_their_reasons() -> None:
     assert [row.version for row in found.rows] == ["2.1.0"]
     assert sorted(each.code for each in found.rejected) == [
         "no-ops",
+        "not-a-wheel",
         "other-platform",
         "other-python",
         "requires-python",

@@ -24,7 +24,7 @@ PROBLEMS = tuple(Problem("record-mismatch", f"file{number} is not what RECORD pr
     ("error", "words", "command"),
     [
         (StepFailed("install mmcv", "uv pip", 2, ("error: No solution",), "/l o/g"), "No solution", "cat '/l o/g'"),
-        (StepFailed("make it", "nope", -1, ("No such file",), None), "could not start: nope", None),
+        (StepFailed("make it", "nope", 127, ("No such file",), None), "could not start: nope", None),
         (NoInstaller("env/bin/python", "no uv"), "no uv", "python -m pip install uv"),
         (DirectoryInUse("/me/thesis", "it is not empty"), "not empty", "zoo install PACKAGE --env /me/thesis-zoo"),
         (NotAtSource("mmdet", "3.3.0", "https://h/simple/mmdet/"), "no other index", "pip index versions mmdet"),

@@ -441,9 +441,8 @@ def main() -> None:
     parser.add_argument("clients", nargs="*", choices=[*every, []])
     parser.add_argument("--cases", default="", metavar="TEXT")
     asked = parser.parse_args()
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a background job of a shell ignores it, and so its clients
+    # A background job of a shell ignores it, and so would its clients.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     require_tools()
     names = asked.clients or every
     table = run(names, asked.cases)

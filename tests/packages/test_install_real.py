@@ -174,7 +174,8 @@ def test_direct_url_remembers_where_the_wheel_is(place: Place) -> None:
     url = place.python_says(
         "import importlib.metadata as m; print(m.distribution('mmcv').read_text('direct_url.json'))"
     )
-    assert Path(json.loads(url)["url"].removeprefix("file://")).is_file()
+    path, _, digest = json.loads(url)["url"].removeprefix("file://").partition("#sha256=")
+    assert hashlib.sha256(Path(path).read_bytes()).hexdigest() == digest
 
 
 def test_what_has_no_wheel_is_compiled_when_asked(tmp_path: Path) -> None:

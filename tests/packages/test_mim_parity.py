@@ -14,7 +14,7 @@ from tests.support.places import Place, decoy_place
 from tests.support.wheels import write_wheel
 from zoo_cli.packages.executor import find_uv
 
-FRAMEWORKS = {"mmdet": ("3.2.0",), "mmpose": ("1.3.2",), "mmsegmentation": ("1.2.2",)}
+FRAMEWORKS = {"mmdet": ("3.2.0", "3.3.0"), "mmpose": ("1.3.2",), "mmsegmentation": ("1.2.2",)}
 IMPORTS = {"mmsegmentation": "mmseg"}
 MACHINE = "gpu=RTX 3090,driver=535.183.01,python=3.8,os=linux"
 

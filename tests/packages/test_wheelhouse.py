@@ -62,7 +62,8 @@ def test_the_wheels_of_a_bundle_are_installed_and_nothing_else_is_asked(tmp_path
     done = subprocess.run([tmp_path / "env/bin/python", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "8\n"
     again = zoo(tmp_path, *words, "--json")
-    assert again.document == {"ok": True, "command": "install", "changed": False, "dry_run": False, "changes": []}
+    same = {"ok": True, "command": "install", "changed": False, "dry_run": False, "changes": [], "models": []}
+    assert again.document == same
     undone = zoo(tmp_path, "undo", "--env", "env", "--yes")
     assert undone.code == 0, undone.err
     assert not list((tmp_path / "env").glob("lib/python3*/site-packages/tiny.py"))

@@ -172,11 +172,13 @@ class Planner:
     """Plans for one request: reads the facts and the named pages, and decides."""
 
     def __init__(
-        self, console: Console, catalog: sqlite3.Connection, choices: Choices, given: Sequence[Given] = ()
-    ) -> None:
+        self, console: Console, catalog: sqlite3.Connection, choices: Choices, given: Sequence[Given] = (),
+        *, upgrade: bool = False,
+    ) -> None:  # fmt: skip
         """Refuses options that name what does not exist, before anything is read or solved.
 
-        `given` are sources to plan with instead of releases.
+        `given` are sources to plan with instead of releases. With `upgrade` what is asked for need not stay as it is
+        installed, and neither need ops; torch does.
 
         Raises:
             ZooError: a choice or a requirement that cannot be.
@@ -187,6 +189,7 @@ class Planner:
         from zoo_cli.transfer.settings import Settings
 
         self._console, self.catalog, self._choices = console, catalog, choices
+        self._upgrade = upgrade
         self.gone: list[str] = []  # addresses of wheels that their pages do not offer any more
         self.refused: list[tuple[Refused, Finding]] = []  # wheels that were looked into and cannot work
         self.settings = Settings(offline=console.offline, health=users_health(console.environ))
@@ -213,11 +216,13 @@ class Planner:
         words += [word for word in (*choices.build, *choices.build_stock) if project_of(word) != normalise(word)]
         if choices.torch:
             words.append("torch" + (choices.torch if choices.torch[0] in "<>=!~" else f"=={choices.torch}.*"))
+        wants = parse_wants(words, self.known)
+        newer = {each.project for each in wants} | {name for name, each in self.known.items() if each.kind == "ops"}
         request = Request(
-            wants=parse_wants(words, self.known),
+            wants=wants,
             device=choices.device,
             cuda=_variant(choices.cuda),
-            replace=names_in(choices.replace),
+            replace=names_in(choices.replace) | (newer - {"torch"} if self._upgrade else set()),
             providers=frozenset(choices.providers),
             build=frozenset(self._built),
             prereleases=choices.prereleases,

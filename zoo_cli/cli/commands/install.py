@@ -133,7 +133,7 @@ def command(
             raise click.UsageError("--download-only takes wheels of releases, not sources.")
         _download(console, catalog, choices, download_only, python=python, described=described, dry_run=dry_run)
         return
-    planner = Planner(console, catalog, choices, sources)
+    planner = Planner(console, catalog, choices, sources, upgrade=upgrade)
     target = find_target(catalog, console, python=python, environment=environment, described=described)
     if not dry_run and _settled(console, target, yes=yes):
         target = find_target(catalog, console, python=python, environment=environment, described=described)

@@ -28,19 +28,27 @@ if TYPE_CHECKING:
 _HOW = {"jobs": 4, "force": False, "yes": True}
 
 
-def lock_models(
-    console: Console, catalog: sqlite3.Connection, names: Sequence[str], mirrors: Mirrors, policy: Policy
-) -> tuple[LockedModel, ...]:
-    """The models by these names, fetched into the store, with their digests.
+def choose_models(catalog: sqlite3.Connection, names: Sequence[str]) -> Selection:
+    """What these names mean.
 
     Raises:
-        ZooError: As `models.selection.select` and `models.download.execute`; the first that did not come.
+        ZooError: As `models.selection.select`.
     """
-    from zoo_cli.models.selection import Wish, select
+    from zoo_cli.models.selection import Selection, Wish, select
 
-    if not names:
+    return select(catalog, Wish(tuple(names))) if names else Selection(())
+
+
+def lock_models(
+    console: Console, catalog: sqlite3.Connection, selection: Selection, mirrors: Mirrors, policy: Policy
+) -> tuple[LockedModel, ...]:
+    """The models of a selection, fetched into the store, with their digests.
+
+    Raises:
+        ZooError: As `models.download.execute`; that of the first that did not come.
+    """
+    if not selection.picks:
         return ()
-    selection = select(catalog, Wish(tuple(names)))
     access = make_access(console, catalog, mirrors, policy)
     with tempfile.TemporaryDirectory(prefix="zoo-lock-", dir=access.cache) as folder:
         receipt = fetch_models(console, selection, Path(folder), access, _HOW)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from zoo_cli.cli.console import Console
     from zoo_cli.packages.lockfile import Lock
+    from zoo_cli.transfer.sources import Mirrors
 
 _PLACE = "{machine}"  # in --output: the machine's name
 _EACH = f"pylock.{_PLACE}.toml"
@@ -73,7 +74,7 @@ def command(
     Models are zoo sync's alone.
     """
     from zoo_cli.catalog.database import open_catalog
-    from zoo_cli.cli.model_lock import lock_models
+    from zoo_cli.cli.model_lock import choose_models, lock_models
     from zoo_cli.packages.locking import read_lock, write_lock
     from zoo_cli.transfer.mirrors import load_mirrors
 
@@ -83,16 +84,17 @@ def command(
         return
     policy = policy_of(trust_globals)
     places = _places(described, output)
-    catalog = open_catalog()
+    catalog, mirrors = open_catalog(), load_mirrors(choices.mirrors)
+    selection = choose_models(catalog, models)
     locks = {}
     for machine, path in places.items():
         if machine and len(places) > 1:
             console.say(f"{printable(path)}, for {printable(machine)}:")
-        lock = _locked(console, catalog, choices, (python, machine), dry_run=dry_run)
+        lock = _locked(console, catalog, choices, mirrors, (python, machine), dry_run=dry_run)
         if lock:
             locks[path] = lock
     if locks:
-        chosen = lock_models(console, catalog, models, load_mirrors(choices.mirrors), policy)
+        chosen = lock_models(console, catalog, selection, mirrors, policy)
         locks = {path: replace(lock, models=chosen) for path, lock in locks.items()}
     for path, lock in locks.items():  # all of them or none
         write_lock(lock, Path(path), _created_by())
@@ -133,19 +135,19 @@ def _locked(
     console: Console,
     catalog: sqlite3.Connection,
     choices: Choices,
+    mirrors: Mirrors,
     place: tuple[str | None, str | None],
     *,
     dry_run: bool,
 ) -> Lock | None:
     """The lock for the interpreter or the described machine; None when only the plan was to be shown."""
     from zoo_cli.cli.stack_lock import lock_stack, plan_stack
-    from zoo_cli.transfer.mirrors import load_mirrors
 
     stack = plan_stack(console, catalog, choices, typed("lock", choices), python=place[0], described=place[1])
     if dry_run:
         install_view.tell_dry_run(console, stack.plan, stack.target)
         return None
-    return lock_stack(console, catalog, stack, load_mirrors(choices.mirrors))[0]
+    return lock_stack(console, catalog, stack, mirrors)[0]
 
 
 def _created_by() -> str:

@@ -70,10 +70,11 @@ def _tell_conda(console: Console, plan: Plan) -> None:
 
 
 def _commands(plan: Plan, target: Target, only: tuple[str, ...] | None) -> list[tuple[str, ...]]:
-    from zoo_cli.packages.executor import Installer, find_uv
+    from zoo_cli.packages.executor import Installer, find_uv, preferred_kind
 
     python = target.executable or str((target.environment or Path("env")) / "bin/python")
-    installer = Installer("uv", ("uv",), python) if find_uv() else Installer("pip", (python, "-m", "pip"), python)
+    is_uv = preferred_kind() != "pip" and find_uv()
+    installer = Installer("uv", ("uv",), python) if is_uv else Installer("pip", (python, "-m", "pip"), python)
     return [step.argv for step in flow.commands(plan, installer, only)]
 
 

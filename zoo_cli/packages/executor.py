@@ -180,6 +180,17 @@ def constraints_file(lines: Sequence[str]) -> Iterator[Path]:
         yield path
 
 
+def preferred_kind() -> str | None:
+    """What ZOO_INSTALLER names: uv or pip; None where the user does not say.
+
+    Raises:
+        UnknownChoice: it is something else.
+    """
+    named = os.environ.get("ZOO_INSTALLER") or None
+    check_choices("ZOO_INSTALLER", [named] if named else [], ("pip", "uv"))
+    return named
+
+
 def find_installer(python: str, *, version: str = "", prefer: str | None = None) -> Installer:
     """What can install into a target interpreter: uv on PATH, uv beside zoo, the target's pip, pip by ensurepip.
 
@@ -192,8 +203,7 @@ def find_installer(python: str, *, version: str = "", prefer: str | None = None)
         NoInstaller: there is none.
         UnknownChoice: ZOO_INSTALLER is something else.
     """
-    prefer = prefer or os.environ.get("ZOO_INSTALLER") or None
-    check_choices("ZOO_INSTALLER", [prefer] if prefer else [], ("pip", "uv"))
+    prefer = prefer or preferred_kind()
     is_old = re.match(r"3\.[0-7](\.|\Z)", version) is not None
     if prefer != "pip" and not is_old and (uv := find_uv()):
         return Installer("uv", (uv,), python)

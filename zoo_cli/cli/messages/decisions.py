@@ -57,10 +57,13 @@ def unreadable_requirements(error: UnreadableRequirements) -> Message:
 
 @describe.register
 def unknown_choice(error: UnknownChoice) -> Message:
-    """An option whose value does not exist."""
+    """An option, or a variable of the environment, whose value does not exist."""
     known = ", ".join(error.known) or "none here"
-    ways = (WayOut("For example", f"zoo install mmdet {error.option} {error.known[0]}"),) if error.known else ()
-    return Message(f"{error.option} {error.given}: there is no such thing", (f"known: {known}",), ways)
+    is_option, first = error.option.startswith("-"), error.known[0] if error.known else ""
+    given = f"{error.option}{' ' if is_option else '='}{error.given}"
+    example = f"zoo install mmdet {error.option} {first}" if is_option else f"{error.option}={first} zoo install mmdet"
+    ways = (WayOut("For example", example),) if first else ()
+    return Message(f"{given}: there is no such thing", (f"known: {known}",), ways)
 
 
 @describe.register

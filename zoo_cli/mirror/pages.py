@@ -15,6 +15,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from packaging.utils import canonicalize_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -55,7 +57,7 @@ def _alone(wheels: Sequence[Held]) -> list[Held]:
 
 def project_of(name: str) -> str:
     """The project of a wheel's file name, normalised as PEP 503 says."""
-    return name.partition("-")[0].replace("_", "-").replace(".", "-").lower()
+    return canonicalize_name(name.partition("-")[0])
 
 
 def _index(wheels: Sequence[Held], metadata: Mapping[str, str]) -> dict[str, bytes]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from zoo_cli.atomic import write_whole
 from zoo_cli.errors import ZooError
 from zoo_cli.transfer.hashes import parse_sha256
-from zoo_cli.transfer.part import is_free, part_path
+from zoo_cli.transfer.part import COMPANIONS, is_free, part_path
 from zoo_cli.transfer.store import Store, Stored, digest_of, is_sealed
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class DirectoryTree:
         """What is kept of an unfinished transfer, unless somebody is at it."""
         part = part_path(place)
         if is_free(part):
-            for ending in ("", ".json", ".map"):
+            for ending in ("", *COMPANIONS):
                 part.with_name(part.name + ending).unlink(missing_ok=True)
 
     def _remove_empty(self, folder: Path) -> None:

@@ -122,15 +122,18 @@ def _own_rules(console: Console, place: str, order: Order) -> tuple[Rule, ...]:
         Failed: It cannot be reached.
     """
     from zoo_cli.mirror.manifest import MAX_BYTES, NAME, read_manifest
+    from zoo_cli.mirror.sync import load
+    from zoo_cli.mirror.tree import DirectoryTree
     from zoo_cli.transfer.addresses import local_path
     from zoo_cli.transfer.documents import read_document
     from zoo_cli.transfer.settings import Settings
 
     path = local_path(place)
-    root = Path(path).absolute().as_uri() if path is not None else place.rstrip("/")
-    quick = Settings(offline=console.offline, retries=1, connect_seconds=5)
-    document = read_document((f"{root}/{NAME}",), MAX_BYTES, quick)
-    manifest = read_manifest(document.body, root)
+    if path is not None:
+        root, manifest = Path(path).absolute().as_uri(), load(DirectoryTree(Path(path)), must_exist=True)
+    else:
+        root, quick = place.rstrip("/"), Settings(offline=console.offline, retries=1, connect_seconds=5)
+        manifest = read_manifest(read_document((f"{root}/{NAME}",), MAX_BYTES, quick).body, root)
     console.say(f"{root}/ has {len(manifest.files)} files, facts of {printable(manifest.index_date)}")
     source = f"{_USED}{root}/"
     pypi = Rule("https://pypi.org/simple", (f"{root}/simple",), ("package-index",), order, source)

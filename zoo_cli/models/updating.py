@@ -12,6 +12,7 @@ import time
 import zlib
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from zoo_cli.catalog.current import Current, read_current, write_current
@@ -195,16 +196,8 @@ def _put(
 
 def _check_clock(moment: str, known: str) -> None:
     """A clock behind a day that is certainly over cannot judge expiry; a day is left for time zones."""
-    day = time.strptime(known, "%Y-%m-%d")
-    earliest = time.strftime("%Y-%m-%d", time.gmtime(_seconds(day) - 86_400))
-    if moment[:10] < earliest:
+    if datetime.fromisoformat(moment[:10]) < datetime.fromisoformat(known) - timedelta(days=1):
         raise ClockBehind(moment[:10], known)
-
-
-def _seconds(day: time.struct_time) -> int:
-    import calendar
-
-    return calendar.timegm(day)
 
 
 @contextmanager

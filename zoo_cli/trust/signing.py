@@ -36,9 +36,9 @@ _SERIALIZER = JSONSerializer(compact=False)
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What `publish` wrote: versions by role, and whether an index came with it."""
+    """What `publish` wrote."""
 
-    versions: dict[str, int]
+    versions: dict[str, int]  # by role
     expires: str  # the timestamp's end, ISO 8601
 
 

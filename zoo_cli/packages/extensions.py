@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from zoo_cli.trust.fatbin import DeviceCode
 
 _COMPILED = re.compile(r"\.(so|pyd|dylib)\Z|\.so\.\d")
-_VENDORED = re.compile(r"[^/]+\.(libs|dylibs)/")
 _VERSION_LINE = re.compile(r"^__version__\s*=\s*['\"]([^'\"]+)['\"]", re.MULTILINE)
 _MAX_SOURCE = 1 << 16  # bytes of a version.py that are looked at
 _LIBRARY_PLACES = ("lib64", "usr/lib64", "lib", "usr/lib", "usr/local/lib", "usr/lib/wsl/lib")
@@ -84,8 +83,10 @@ def _identity(here: Distribution, project: Project, python: Interpreter, root: P
 
 def own_libraries(here: Distribution) -> list[Path]:
     """The compiled files of an installed distribution that are on disk, without libraries it brings from others."""
+    from zoo_cli.trust.wheel import is_vendored
+
     root = Path(here.location)
-    names = [name for name in here.files if _COMPILED.search(name) and not _VENDORED.match(name)]
+    names = [name for name in here.files if _COMPILED.search(name) and not is_vendored(name)]
     return [path for name in names if (path := root / name).is_file()]
 
 

@@ -6,6 +6,7 @@ import zipfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.packages.sync import decide_sync
+from zoo_cli.trust.archive import DAMAGE
 from zoo_cli.trust.wheel import MAX_METADATA, UnreadableWheel
 
 if TYPE_CHECKING:
@@ -46,5 +47,5 @@ def metadata_of(path: Path) -> bytes | None:
             if len(names) != 1 or archive.getinfo(names[0]).file_size > MAX_METADATA:
                 return None
             return archive.read(names[0])
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as exc:
+    except DAMAGE as exc:
         raise UnreadableWheel(path.name, str(exc)[:200]) from exc

@@ -85,7 +85,7 @@ def find_source(word: str, checkouts: Path, *, is_editable: bool = False) -> Sou
         if not any((path / name).is_file() for name in ("pyproject.toml", "setup.py")):
             raise BadSource(word, "the folder has neither pyproject.toml nor setup.py")
         return Source("folder", str(path.resolve()), _digest_of(path), is_editable)
-    if is_editable:
+    if is_editable and path.exists():
         raise BadSource(word, "only a folder of this computer can be installed editable")
     if not path.is_file():
         raise BadSource(word, "there is no such file or folder")

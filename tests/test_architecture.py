@@ -13,6 +13,7 @@ MAY_IMPORT = {
     "errors": set[str](),
     "directories": {"errors"},  # like errors, a module that every room may import
     "atomic": set[str](),  # and another
+    "filelock": set[str](),  # and one more
     "plaintext": set[str](),  # and the last: what is shown and what is logged pass it
     "machine": {"errors"},
     "transfer": {"errors"},
@@ -56,6 +57,7 @@ EDGES = {
     "mirror/serve.py": "sockets, threads, signals, the directory that is served",
     "packages/mirrored.py": "reads METADATA of wheels",
     "atomic.py": "small files, written whole",
+    "filelock.py": "files that one process holds at a time",
     "directories.py": "the cache and state directories and the environment",
     "__main__.py": "the exit code of the process",
     "machine/files.py": "bounded reads of small files",
@@ -208,7 +210,7 @@ def test_rooms_import_one_way(path: Path) -> None:
     for module in all_imports_of(path):
         if module.startswith("zoo_cli."):
             other = module.split(".")[1]
-            assert other in {room, "errors", "directories", "atomic", "plaintext", *MAY_IMPORT[room]}, (
+            assert other in {room, "errors", "directories", "atomic", "filelock", "plaintext", *MAY_IMPORT[room]}, (
                 f"{name_of(path)} imports {module}"
             )
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from zoo_cli import filelock
 from zoo_cli.atomic import write_whole
 from zoo_cli.errors import ZooError
 from zoo_cli.transfer.hashes import parse_sha256
@@ -99,28 +100,20 @@ class DirectoryTree:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """A lock file of the directory, held by one process; where there are no locks nobody is kept out.
+        """A lock file of the directory, held by one process.
 
         Raises:
             MirrorBusy: Another process has it.
             MirrorUnusable: The directory cannot be written.
         """
-        try:
-            import fcntl
-        except ImportError:
+        with ExitStack() as stack:
+            with self._telling("write"):
+                self.root.mkdir(parents=True, exist_ok=True)
+                try:
+                    stack.enter_context(filelock.hold(self.root / _LOCK))
+                except filelock.HeldElsewhere as exc:
+                    raise MirrorBusy(self.place) from exc
             yield
-            return
-        with self._telling("write"):
-            self.root.mkdir(parents=True, exist_ok=True)
-            fd = os.open(self.root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as exc:
-                raise MirrorBusy(self.place) from exc
-            yield
-        finally:
-            os.close(fd)
 
     def read(self, path: str, max_bytes: int) -> bytes | None:
         """See `Tree`."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import time
 import zlib
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from zoo_cli import filelock
 from zoo_cli.catalog.current import Current, read_current, write_current
 from zoo_cli.catalog.database import SCHEMA_VERSION, CatalogUnusable, index_date, open_catalog
 from zoo_cli.transfer.addresses import redacted
@@ -22,11 +23,6 @@ from zoo_cli.transfer.events import Listener, Noted, SourceFailed, nothing
 from zoo_cli.transfer.failures import DestinationUnusable, Failed
 from zoo_cli.trust.refusals import ClockBehind, IndexBusy, IndexRefused
 from zoo_cli.trust.tufclient import metadata_directory, refused, signed_file
-
-try:
-    import fcntl
-except ImportError:  # Windows: one process at a time is the user's care
-    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +38,6 @@ TARGET = f"zoo-{SCHEMA_VERSION}.db.gz"  # the file's name among the signed targe
 MAX_PACKED_BYTES = 128 << 20
 MAX_DATABASE_BYTES = 512 << 20
 LOCK_SECONDS = 60.0
-_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,28 +198,17 @@ def _check_clock(moment: str, known: str) -> None:
 @contextmanager
 def _locked(home: Path, listen: Listener, wait_seconds: float) -> Iterator[None]:
     """One process at a time: TUF's client keeps its metadata in files that two must not write."""
-    path, deadline = home / "lock", time.monotonic() + wait_seconds
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
-    except OSError as exc:
-        raise DestinationUnusable(str(home), exc.strerror or str(exc)) from exc
-    try:
-        has_waited = False
-        while fcntl is not None:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    holder = os.pread(lock, 200, 0).decode("ascii", "replace")
-                    raise IndexBusy(str(path), wait_seconds, holder) from None
-            if not has_waited:
-                listen(Noted("another process updates the index: waiting for it"))
-                has_waited = True
-            time.sleep(_POLL_SECONDS)
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"process {os.getpid()}".encode("ascii"), 0)
+    path = home / "lock"
+
+    def waiting() -> None:
+        listen(Noted("another process updates the index: waiting for it"))
+
+    with ExitStack() as stack:
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(filelock.hold(path, f"process {os.getpid()}", wait_seconds, waiting))
+        except filelock.HeldElsewhere as exc:
+            raise IndexBusy(str(path), wait_seconds, exc.holder) from exc
+        except OSError as exc:
+            raise DestinationUnusable(str(home), exc.strerror or str(exc)) from exc
         yield
-    finally:
-        os.close(lock)

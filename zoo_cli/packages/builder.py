@@ -163,7 +163,7 @@ class _Build:
                 return kept
             if self.request.again:
                 _empty(work)
-            built = self._build(sdist, index, place, work, (lock,) if lock is not None else ())
+            built = self._build(sdist, index, place, work, (lock,))
             shutil.rmtree(work, ignore_errors=True)
         return built
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_cli import filelock
 from zoo_cli.atomic import write_whole
 from zoo_cli.packages.executor import Step, find_installer, find_uv, make_environment, run_step
 from zoo_cli.packages.unity import group_sources, unit_text
@@ -27,11 +28,6 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,19 +68,14 @@ class Backend:
 
 
 @contextmanager
-def work_place(cache: Path, key: str) -> Iterator[tuple[Path, int | None]]:
+def work_place(cache: Path, key: str) -> Iterator[tuple[Path, int]]:
     """The directory of a build, and its lock, held: waits for another build of the same key."""
     place = cache / "building"
     place.mkdir(parents=True, exist_ok=True)
-    lock = os.open(place / f".{key}.lock", os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
-    try:
-        if fcntl is not None:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with filelock.hold(place / f".{key}.lock", wait_seconds=None) as lock:
         work = place / key
         work.mkdir(exist_ok=True)
-        yield work, lock if fcntl is not None else None
-    finally:
-        os.close(lock)
+        yield work, lock
 
 
 def backend_of(source: Path, recipe: Recipe | None) -> Backend:

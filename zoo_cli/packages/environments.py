@@ -7,11 +7,11 @@ environment is anybody's yet, and makes it anew. Removing touches what venv and 
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from zoo_cli import filelock
 from zoo_cli.packages.executor import make_environment
 from zoo_cli.packages.journal import EnvironmentBusy
 from zoo_cli.packages.trees import OWN
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from zoo_cli.packages.executor import LineListener
-
-try:
-    import fcntl
-except ImportError:  # Windows: one process at a time is the user's care
-    fcntl = None  # type: ignore[assignment]
 
 _MARK = "making"
 # What venv, ensurepip and uv put into an environment, and wheels' data.
@@ -84,16 +79,11 @@ def new_environment(
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     """Holds the mark, which says that the environment is being made."""
-    mark = os.open(directory / OWN / _MARK, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
     try:
-        if fcntl is not None:
-            try:
-                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as exc:
-                raise EnvironmentBusy(str(directory), "it is being made") from exc
-        yield
-    finally:
-        os.close(mark)
+        with filelock.hold(directory / OWN / _MARK, "it is being made"):
+            yield
+    except filelock.HeldElsewhere as exc:
+        raise EnvironmentBusy(str(directory), exc.holder) from exc
 
 
 def discard(directory: Path, *, keep_directory: bool = False) -> None:

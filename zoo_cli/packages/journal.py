@@ -17,11 +17,12 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from zoo_cli import filelock
 from zoo_cli.atomic import write_whole
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages import snapshot
@@ -40,11 +41,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from zoo_cli.machine.facts import Interpreter
-
-try:
-    import fcntl
-except ImportError:  # Windows: one process at a time is the user's care
-    fcntl = None  # type: ignore[assignment]
 
 KEPT = 5  # snapshots; the records of older changes stay
 _OUTSIDE = ("share", "etc", "include", "man")  # of a prefix that is no virtual environment, beside its packages
@@ -402,22 +398,15 @@ class Journal:
 
     @contextmanager
     def _locked(self, command: tuple[str, ...]) -> Iterator[int]:
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-        with self._telling("keep"):
-            self.home.mkdir(exist_ok=True)
-            lock = os.open(self.home / "lock", flags, 0o644)
-        try:
-            if fcntl is not None:
+        with ExitStack() as stack:
+            with self._telling("keep"):
+                self.home.mkdir(exist_ok=True)
                 try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as exc:
-                    holder = os.pread(lock, 4096, 0).decode("utf-8", "replace")
-                    raise EnvironmentBusy(str(self.prefix), holder) from exc
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, f"process {os.getpid()}: {' '.join(command)}".encode()[:4096], 0)
+                    held = filelock.hold(self.home / "lock", f"process {os.getpid()}: {' '.join(command)}")
+                    lock = stack.enter_context(held)
+                except filelock.HeldElsewhere as exc:
+                    raise EnvironmentBusy(str(self.prefix), exc.holder) from exc
             yield lock
-        finally:
-            os.close(lock)
 
 
 def journal_of(python: Interpreter, executable: str = "") -> Journal:

@@ -14,11 +14,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
 from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from zoo_cli import filelock
 from zoo_cli.transfer.failures import DestinationUnusable, NoSpace
 from zoo_cli.transfer.mapped import Mapped
 from zoo_cli.transfer.ranges import MAX_MAP_BYTES, Range, prefix, read_map
@@ -33,13 +33,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-try:
-    import fcntl
-except ImportError:  # Windows: one process at a time is the user's care
-    fcntl = None  # type: ignore[assignment]
-
 _BLOCK = 1 << 20
-_POLL_SECONDS = 0.1
 _MARGIN_BYTES = 1 << 20  # left on the disk for the state file and others
 NOTE_ENDING = ".note"  # see `store.Store.note`
 COMPANIONS = (".json", ".json.new", ".map", ".map.new", "-link", NOTE_ENDING)  # what may stand beside a part file
@@ -60,8 +54,7 @@ def is_free(path: Path) -> bool:
     except OSError:
         return False
     try:
-        if fcntl is not None:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        filelock.take(fd)
     except OSError:
         return False
     finally:
@@ -109,7 +102,7 @@ class Part:
         self.ranges: tuple[Range, ...] = ()
         self._fd = -1
         try:
-            self._acquire(waiting, None if wait_seconds is None else time.monotonic() + wait_seconds)
+            self._acquire(waiting, wait_seconds)
             self._writeback = Writeback(self._fd)
             self.size_bytes = os.fstat(self._fd).st_size
             self.state = self._read_state() if self.size_bytes else None
@@ -123,11 +116,11 @@ class Part:
         """The open file."""
         return self._fd
 
-    def _acquire(self, waiting: Callable[[], None], deadline: float | None) -> None:
+    def _acquire(self, waiting: Callable[[], None], wait_seconds: float | None) -> None:
         """Opens and locks; starts again when the file was finished or removed by the one who held it."""
         while True:
             self._fd = self._open()
-            self._lock(waiting, deadline)
+            filelock.take(self._fd, wait_seconds, waiting)
             if self._same(self.path):
                 if os.fstat(self._fd).st_nlink == 1:
                     return
@@ -152,26 +145,6 @@ class Part:
             self.path.unlink()
             return self._open()
         return fd
-
-    def _lock(self, waiting: Callable[[], None], deadline: float | None) -> None:
-        """Takes the lock; tells once that it has to wait. Without locks in the file system it goes on without."""
-        told = False
-        while fcntl is not None:
-            try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as exc:
-                if not told:
-                    waiting()
-                    told = True
-                if deadline is not None and time.monotonic() > deadline:
-                    raise BlockingIOError(exc.errno, "another process is writing it") from exc
-                time.sleep(_POLL_SECONDS)
-            except OSError as exc:
-                if exc.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
-                    raise
-                return
-            else:
-                return
 
     def _same(self, path: Path) -> bool:
         try:

@@ -12,6 +12,7 @@ import hashlib
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
+from email.parser import HeaderParser
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ZooError
@@ -268,14 +269,9 @@ class _Run:
 
 
 def _requires_python(metadata: bytes) -> str:
-    """The Requires-Python of a METADATA file (core metadata: headers up to the first empty line)."""
-    for line in metadata.decode("utf-8", "replace").splitlines():
-        name, _, value = line.partition(":")
-        if not line:
-            break
-        if name.lower() == "requires-python":
-            return value.strip()[:200]
-    return ""
+    """The Requires-Python of a METADATA file."""
+    headers = HeaderParser().parsestr(metadata.decode("utf-8", "replace"))
+    return str(headers.get("Requires-Python", "")).strip()[:200]
 
 
 @dataclass(frozen=True)

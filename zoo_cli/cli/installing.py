@@ -1,0 +1,230 @@
+"""Acting on the plan of `zoo install`: confirm it, ask where it harms or runs code, fetch, judge, change, tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo_cli.cli import install_view
+from zoo_cli.cli.change import changing
+from zoo_cli.cli.planning import names_in, project_of
+from zoo_cli.cli.text import printable
+from zoo_cli.packages import install as flow
+from zoo_cli.packages.arrivals import WheelUnfit
+from zoo_cli.packages.explain import NoSolution
+from zoo_cli.packages.journal import journal_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from zoo_cli.cli.console import Console
+    from zoo_cli.cli.planning import Choices, Planner
+    from zoo_cli.cli.target import Target
+    from zoo_cli.packages.offers import Offers
+    from zoo_cli.packages.plan import Pin, Plan
+    from zoo_cli.transfer.sources import Mirrors
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What acting needs beside the plan and its target."""
+
+    mirrors: Mirrors
+    planner: Planner
+    choices: Choices
+    words: tuple[str, ...]  # the command as typed
+    installed: Mapping[str, str] | None  # the distributions planned with; None for a new environment
+    yes: bool
+    upgrade: bool
+    no_rollback: bool
+    allow_code: bool
+
+
+def install(console: Console, target: Target, planned: tuple[Plan, Offers], given: Circumstances) -> None:
+    """Confirms a plan and carries it out; while a wheel of it turns out unfit, the next plan instead.
+
+    Raises:
+        ZooError: of confirming and acting; `NoSolution` when there is no next plan.
+    """
+    confirmed: tuple[Plan, Offers] | None = _confirmed(console, target, planned, given)
+    while confirmed:
+        confirmed = _carry_out(console, target, confirmed, given)
+
+
+def _carry_out(
+    console: Console, target: Target, planned: tuple[Plan, Offers], given: Circumstances
+) -> tuple[Plan, Offers] | None:
+    """Shows a plan, asks where it harms, and acts; gives the next plan when one of its wheels turned out unfit.
+
+    Raises:
+        ZooError: of acting; `NoSolution` when there is no next plan.
+    """
+    from zoo_cli.cli.findings_view import sentence
+
+    plan, offers = planned
+    install_view.show(console, plan, target, offers)
+    if plan.is_done:
+        install_view.tell_done(console, plan, target)
+        return None
+    _consent_to_code(console, given)
+    _consent(console, plan, given)
+    try:
+        _act(console, plan, target, given)
+    except WheelUnfit as unfit:
+        unfit.words = given.words
+        if not given.planner.refuse(plan, unfit):
+            raise unfit.cause or unfit from None
+        console.warn(f"{printable(unfit.pin.file_name)} is refused: {sentence(unfit.finding)}; planning without it")
+        return _planned_without(console, target, unfit, given)
+    except flow.OpsBroken as broken:
+        broken.ways = given.planner.ways_past(target.machine, plan, broken.failures)
+        raise
+    return None
+
+
+def _planned_without(console: Console, target: Target, unfit: WheelUnfit, given: Circumstances) -> tuple[Plan, Offers]:
+    """The plan without a wheel that was refused; where there is none, what was wrong with the wheel is told.
+
+    Raises:
+        ZooError: the refusal's own cause, `NoSolution`, or of confirming.
+    """
+    try:
+        planned = given.planner.plan(target.machine, given.words)
+    except NoSolution:
+        if unfit.cause:
+            raise unfit.cause from None
+        raise
+    return _confirmed(console, target, planned, given)
+
+
+def _confirmed(
+    console: Console, target: Target, planned: tuple[Plan, Offers], given: Circumstances
+) -> tuple[Plan, Offers]:
+    """The plan with its wheels as their pages have them; planned again without a wheel that is gone.
+
+    Raises:
+        ZooError: `WheelGone` of a wheel that no plan can do without.
+    """
+    from zoo_cli.directories import state_directory
+    from zoo_cli.packages.supply import Supply, WheelGone
+    from zoo_cli.transfer.events import Noted
+    from zoo_cli.transfer.store import users_store
+    from zoo_cli.trust.seen import Seen
+
+    def listen(event: object) -> None:
+        if isinstance(event, Noted):
+            console.warn(event.text)
+
+    (plan, offers), planner = planned, given.planner
+    if console.offline and plan.fetched:
+        console.say("Offline: the pages of these wheels were not asked; they are as the index knows them.")
+    supply = Supply(users_store(), Seen(state_directory()), given.mirrors, planner.settings, listen)
+    while True:
+        try:
+            return supply.confirmed(plan, target.machine), offers
+        except WheelGone as gone:
+            gone.words = given.words
+            if gone.address in planner.gone:
+                raise
+            how = "is not on its page any more" if gone.yanked is None else "was taken back by its publisher"
+            console.warn(f"{gone.file} {how} ({gone.page}); planning without it")
+            planner.gone.append(gone.address)
+            try:
+                plan, offers = planner.plan(target.machine, given.words)
+            except NoSolution:
+                raise gone from None
+
+
+def _consent_to_code(console: Console, given: Circumstances) -> None:
+    """Asks before the code of sources that were given runs, unless that was allowed; --yes does not allow it."""
+    shown = tuple(printable(each.source.shown) for each in given.planner.given.values())
+    if not shown or given.allow_code:
+        return
+    if not console.can_ask:
+        raise flow.RunsCode(shown, given.words)
+    if not console.ask(f"Building runs the code of {' and '.join(shown)} on this computer. Go on?"):
+        console.say("Nothing changed.")
+        raise click.exceptions.Exit(1)
+
+
+def _consent(console: Console, plan: Plan, given: Circumstances) -> None:
+    """Asks before something installed is replaced, unless that was allowed by name, with --upgrade or with --yes."""
+    words, yes = given.words, given.yes
+    allowed = names_in(given.choices.replace) | (_upgraded(plan) if given.upgrade else frozenset())
+    changes = tuple(change for change in plan.harms if change[0] not in allowed)
+    if not changes or yes:
+        return
+    if not console.can_ask:
+        names = ",".join(sorted({name for name, _old, _new in changes}))
+        raise flow.NeedsConsent(words, changes, ("--replace", names))
+    question = (
+        f"This changes {len(changes)} package{'' if len(changes) == 1 else 's'} other programs here may use. Go on?"
+    )
+    if not console.ask(question):
+        console.say("Nothing changed.")
+        raise click.exceptions.Exit(1)
+
+
+def _upgraded(plan: Plan) -> frozenset[str]:
+    """What --upgrade lets go: the frameworks and ops of the plan, but nothing that conda installed."""
+    ours = {*plan.stack.frameworks, *(ops.project for ops in plan.stack.ops)}
+    return frozenset(ours) - plan.conda
+
+
+def _act(console: Console, plan: Plan, target: Target, given: Circumstances) -> None:
+    """Fetches and judges the wheels, makes the environment where one is to be made, executes the plan, tells.
+
+    Raises:
+        ZooError: `WheelUnfit` before anything is changed; and of `arrive` and `execute`.
+    """
+    from zoo_cli.cli.building import build_request
+    from zoo_cli.cli.progress import BuildProgress, Progress
+    from zoo_cli.directories import cache_directory, state_directory
+    from zoo_cli.packages.arrivals import Judge, arrive
+    from zoo_cli.packages.builder import build_wheel
+    from zoo_cli.packages.supply import Supply
+    from zoo_cli.transfer.store import users_store
+    from zoo_cli.trust.seen import Seen
+
+    cache_directory()  # wheels must have a place before anything is changed
+    here = target.machine.python
+    assert here is not None
+    flow.check_target(here, given.words)
+    started, settings = console.clock(), given.planner.settings
+    stock = frozenset(map(project_of, given.choices.build_stock))
+    judge = Judge(target.machine, given.planner.matrix(target.machine), given.planner.known)
+    with Progress(console) as progress:
+        supply = Supply(users_store(), Seen(state_directory()), given.mirrors, settings, progress)
+        arrived = arrive(plan, supply, judge)
+        with target.made(console, keep_failed=given.no_rollback) as python:
+            journal = journal_of(here, python)
+
+            def build(pin: Pin) -> Path:
+                found = given.planner.given.get(pin.project)
+                source, catalog = found.source if found else None, given.planner.catalog
+                request = build_request(
+                    catalog, pin.project, pin.version, python, target.machine, console.environ, source
+                )
+                request = replace(request, stock=pin.project in stock)
+                return build_wheel(request, settings, BuildProgress(progress)).path
+
+            work = flow.Work(
+                python=python,
+                python_version=here.version,
+                words=given.words,
+                begin=lambda: changing(
+                    console, journal, given.words, expected=given.installed, rollback=not given.no_rollback
+                ),
+                judge=judge,
+                started=started,
+                tell=progress.step,
+                say=progress.hear,
+                clock=console.clock,
+                build=build,
+                only=given.planner.only,
+            )
+            receipt = flow.execute(plan, arrived, work)
+    install_view.tell(console, receipt)

@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "packages": {"catalog", "machine", "transfer", "trust", "errors"},
     "models": {"catalog", "transfer", "trust", "errors"},
     "mirror": {"transfer", "errors"},
-    "cli": {"errors", "machine", "transfer", "trust", "catalog", "packages", "models", "mirror"},
+    "updates": {"catalog", "transfer", "trust", "errors"},
+    "cli": {"errors", "machine", "transfer", "trust", "catalog", "packages", "models", "mirror", "updates"},
 }
 
 # Modules that may open a file, a socket or a process, or read the clock or the environment, and why.
@@ -45,8 +46,8 @@ EDGES = {
     "models/keeping.py": "receipts beside downloaded files, and those files",
     "models/bundling.py": "the staging directory of a bundle",
     "models/caches.py": "names in torch.hub's cache, and the environment that says where it is",
-    "models/updating.py": "the directory of the signed index, its lock and the clock",
-    "models/publishing.py": "a database to publish, packed in a temporary directory",
+    "updates/updating.py": "the directory of the signed index, its lock and the clock",
+    "updates/publishing.py": "a database to publish, packed in a temporary directory",
     "models/upstream.py": "releases on the package index and in the cache",
     "models/convert.py": "a locked-down child with torch, and the file it writes",
     "models/convert_child.py": "runs inside that child",

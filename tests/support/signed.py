@@ -12,10 +12,10 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata
 
 from zoo_cli.catalog.database import SCHEMA_VERSION
-from zoo_cli.models.publishing import packed_index
-from zoo_cli.models.updating import TARGET
 from zoo_cli.trust.roots import UPSTREAM, TrustedRoot
 from zoo_cli.trust.signing import publish, sign_file, stage_index, stage_root
+from zoo_cli.updates.publishing import packed_index
+from zoo_cli.updates.updating import TARGET
 
 ROLES = ("root", "targets", "snapshot", "timestamp")
 

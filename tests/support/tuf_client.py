@@ -4,7 +4,7 @@
     python -m tests.support.tuf_client --metadata-dir DIR --metadata-url URL refresh
 
 Exit code 0: all was verified, 1: anything was not. `download` is left out: zoo has one target, whose name and address
-are its own, and fetches it by its engine (`zoo_cli.models.updating`).
+are its own, and fetches it by its engine (`zoo_cli.updates.updating`).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 
 from zoo_cli.errors import ZooError
-from zoo_cli.models.updating import TARGET
 from zoo_cli.transfer.settings import Settings
 from zoo_cli.trust.refusals import IndexRefused
 from zoo_cli.trust.tufclient import signed_file
+from zoo_cli.updates.updating import TARGET
 
 
 def main() -> int:

@@ -15,10 +15,10 @@ from tuf.api.metadata import Metadata
 
 from tests.support.server import Server
 from tests.support.signed import Publisher
-from zoo_cli.models.updating import TARGET
 from zoo_cli.transfer.settings import Settings
 from zoo_cli.trust.refusals import IndexRefused
 from zoo_cli.trust.tufclient import SignedFile, signed_file
+from zoo_cli.updates.updating import TARGET
 
 ROOT = Path(__file__).parent.parent.parent
 

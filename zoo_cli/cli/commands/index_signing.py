@@ -109,9 +109,9 @@ def publish_command(
 
     Without --database and with nothing staged it renews the timestamp: the regular work of the online key.
     """
-    from zoo_cli.models.publishing import packed_index
-    from zoo_cli.models.updating import TARGET
     from zoo_cli.trust.signing import publish, stage_index
+    from zoo_cli.updates.publishing import packed_index
+    from zoo_cli.updates.updating import TARGET
 
     _require_cryptography()
     signers = _signers(console, keys, passphrase_file)

@@ -28,9 +28,9 @@ def update_command(console: Console, addresses: tuple[str, ...]) -> None:
     """
     from zoo_cli.catalog.current import index_home
     from zoo_cli.cli.progress import Progress
-    from zoo_cli.models.updating import update
     from zoo_cli.transfer.settings import Settings
     from zoo_cli.trust.roots import upstream_root
+    from zoo_cli.updates.updating import update
 
     home = index_home(console.environ)
     root = upstream_root(home)

@@ -17,10 +17,10 @@ from tests.support.signed import Publisher
 from zoo_cli.catalog.current import read_current
 from zoo_cli.catalog.database import index_date, open_catalog
 from zoo_cli.errors import ZooError
-from zoo_cli.models.updating import TARGET, Updated, update
 from zoo_cli.transfer.failures import DestinationUnusable, Failed
 from zoo_cli.transfer.settings import Settings
 from zoo_cli.trust.refusals import ClockBehind, IndexBusy, IndexRefused, SignaturesMissing
+from zoo_cli.updates.updating import TARGET, Updated, update
 
 FLOOR = "2026-01-01"
 QUICK = Settings(retries=0, connect_seconds=2, stall_seconds=2, sync=False)
@@ -307,7 +307,7 @@ def test_a_directory_that_cannot_be_written_is_told(world: World, mirror: Server
 
 
 def _hold(home: Path, held: Any, done: Any) -> None:
-    from zoo_cli.models.updating import _locked
+    from zoo_cli.updates.updating import _locked
 
     with _locked(home, lambda _event: None, 1.0):
         held.set()

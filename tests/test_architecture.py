@@ -105,6 +105,7 @@ EDGES = {
     "trust/bundle.py": "reads and writes bundles, puts their files in place",
     "trust/archive.py": "unpacks sdists",
     "trust/wheel.py": "reads wheels",
+    "trust/torchsymbols.py": "reads torch's libraries",
     "cli/model_lock.py": "a folder for models that are fetched to be locked",
     "cli/commands/build.py": "the output directory",
     "cli/messages/transfer.py": "argv and the environment, for commands to paste",

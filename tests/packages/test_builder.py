@@ -17,13 +17,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.packages.test_arrivals import place_of
 from tests.support.server import Page, Server
+from tests.support.solving import CATALOG_PROJECTS
 from tests.support.torch_env import CACHE, mmcv_wheel, torch_python
 from zoo_cli.catalog.entries import Origin, Recipe
+from zoo_cli.cli.messages import message_for
+from zoo_cli.packages.arrivals import refusal_here
 from zoo_cli.packages.builder import (
     BuildEvent,
     BuildRequest,
     BuiltWheel,
+    BuiltWrong,
     CannotBuild,
     Compiled,
     Stage,
@@ -32,7 +37,10 @@ from zoo_cli.packages.builder import (
     is_sdist_of,
     read_built,
 )
+from zoo_cli.packages.evidence import TorchLibraries
 from zoo_cli.packages.executor import StepFailed
+from zoo_cli.packages.extensions import read_libraries_of_torch
+from zoo_cli.packages.findings import Finding
 from zoo_cli.packages.nvcc import architectures_of, find_toolkit
 from zoo_cli.packages.toolchain import (
     BYTES_PER_JOB,
@@ -47,7 +55,7 @@ from zoo_cli.packages.toolchain import (
 )
 from zoo_cli.transfer.events import Noted
 from zoo_cli.transfer.fetch import Settings
-from zoo_cli.trust.wheel import UnsoundWheel, inspect_wheel
+from zoo_cli.trust.wheel import WheelReport, inspect_wheel
 
 RECIPE = Recipe(
     project="mmcv",
@@ -61,6 +69,7 @@ RECIPE = Recipe(
     stock_seconds=1091,
     origin=Origin("here", "2026-11-23", "seen"),
 )
+PLACE = place_of("gpu=none", "2.13.0+cpu")
 QUICK = Settings(connect_seconds=5, stall_seconds=10, retries=0, sync=False)
 
 
@@ -76,6 +85,10 @@ def python(tmp_path: Path) -> str:
     subprocess.run((sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "env")), check=True)
     say_torch(str(tmp_path / "env" / "bin" / "python"), "2.13.0+cpu", None)
     return str(tmp_path / "env" / "bin" / "python")
+
+
+def judged(report: WheelReport, torch: TorchLibraries | None) -> Finding | None:
+    return refusal_here(PLACE, CATALOG_PROJECTS, report, torch)
 
 
 def say_torch(python: str, version: str, cuda: str | None) -> None:
@@ -119,7 +132,7 @@ class Index(Server):
 def test_a_target_without_torch(tmp_path: Path) -> None:
     subprocess.run((sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")), check=True)
     with pytest.raises(MissingTool) as caught:
-        build_wheel(BuildRequest("mmcv", "2.1.0", str(tmp_path / "bare" / "bin" / "python"), RECIPE), QUICK)
+        build_wheel(BuildRequest("mmcv", "2.1.0", str(tmp_path / "bare" / "bin" / "python"), RECIPE), QUICK, judged)
     assert caught.value.tool == "torch"
 
 
@@ -191,10 +204,10 @@ def test_a_cuda_torch_needs_nvcc_unless_cpu_only(python: str, monkeypatch: pytes
     for name in ("CUDA_HOME", "CUDA_PATH"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(MissingTool) as caught:
-        build_wheel(BuildRequest("mmcv", "2.1.0", python, RECIPE, architectures=("8.6",)), QUICK)
+        build_wheel(BuildRequest("mmcv", "2.1.0", python, RECIPE, architectures=("8.6",)), QUICK, judged)
     assert caught.value.tool == "nvcc"
     with Index(b"", monkeypatch, "none.tar.gz"), pytest.raises(CannotBuild):
-        build_wheel(BuildRequest("mmcv", "2.1.0", python, RECIPE, cpu_only=True), QUICK)
+        build_wheel(BuildRequest("mmcv", "2.1.0", python, RECIPE, cpu_only=True), QUICK, judged)
 
 
 def test_a_compiler_too_old_for_torch(python: str, tmp_path: Path) -> None:
@@ -233,7 +246,7 @@ def test_a_time_to_wait_for(jobs: int, text: str) -> None:
 )
 def test_no_such_sdist(python: str, monkeypatch: pytest.MonkeyPatch, name: str, digest: str, reason: str) -> None:
     with Index(b"", monkeypatch, name, digest), pytest.raises(CannotBuild, match=reason):
-        build_wheel(BuildRequest("mmcv", "9.9", python), QUICK)
+        build_wheel(BuildRequest("mmcv", "9.9", python), QUICK, judged)
 
 
 def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,7 +348,7 @@ def build(
     files: Mapping[str, str], python: str, monkeypatch: pytest.MonkeyPatch, events: list[BuildEvent]
 ) -> BuiltWheel:
     with Index(sdist(files), monkeypatch):
-        return build_wheel(BuildRequest("mmcv", "9.9", python, RECIPE, jobs=1), QUICK, events.append)
+        return build_wheel(BuildRequest("mmcv", "9.9", python, RECIPE, jobs=1), QUICK, judged, events.append)
 
 
 @pytest.mark.slow
@@ -345,7 +358,7 @@ def test_a_build_and_its_cache(
 ) -> None:
     built = build(FINE, python, monkeypatch, events)
     assert not built.was_cached
-    assert inspect_wheel(built.path, expects_ops=True).problems == ()
+    assert inspect_wheel(built.path).problems == ()
     assert Compiled(1, 1) in events
     assert Stage("compiling 2 files in 2 runs for torch 2.13.0+cpu; about 75 s") in events
     again = build(FINE, python, monkeypatch, events)
@@ -375,9 +388,11 @@ def test_a_wheel_without_ops_is_no_wheel(
 ) -> None:
     """What mmcv's setup.py does when it does not see torch: it goes on, and says so in one line."""
     setup = SETUP.replace("ext_modules=[ops]", "ext_modules=[]")
-    with pytest.raises(UnsoundWheel) as caught:
+    with pytest.raises(BuiltWrong) as caught:
         build({**FINE, "setup.py": setup}, python, monkeypatch, events)
-    assert [problem.code for problem in caught.value.problems] == ["op-less"]
+    assert caught.value.finding
+    assert caught.value.finding.code == "op-less"
+    assert "has no compiled ops" in message_for(caught.value).facts[0]
     assert list((tmp_path / "cache" / "built").iterdir()) == []
 
 
@@ -396,7 +411,7 @@ def test_a_compiler_error_is_told(
 @pytest.mark.network
 @pytest.mark.torch
 def test_mmcv_is_built_from_its_sdist() -> None:
-    report = inspect_wheel(mmcv_wheel(), expects_ops=True)
+    report = inspect_wheel(mmcv_wheel())
     assert (report.name, report.version, report.problems) == ("mmcv", "2.1.0", ())
     (extension,) = report.extensions
     assert extension.elf is not None
@@ -413,14 +428,15 @@ def test_mmcv_is_built_from_its_sdist() -> None:
 def test_a_wheel_for_another_torch_is_thrown_away(tmp_path: Path) -> None:
     """Built against the real torch, looked at with libraries that lack a symbol: proved wrong."""
     from tests.support.libraries import compile_library
-    from zoo_cli.trust.wheel import unresolved
 
-    elf = inspect_wheel(mmcv_wheel()).extensions[0].elf
-    assert elf is not None
-    lib = next(Path(torch_python()).parent.parent.glob("lib/python*/site-packages/torch/lib"))
-    assert unresolved(elf, lib) == ()
-    compile_library(tmp_path, "libc10.so", "int x;", "-Wl,-soname,libc10.so")
-    assert len(unresolved(elf, tmp_path)) == len(elf.torch_symbols)
+    report = inspect_wheel(mmcv_wheel())
+    torch = next(Path(torch_python()).parent.parent.glob("lib/python*/site-packages/torch"))
+    assert judged(report, read_libraries_of_torch(torch)) is None
+    for name in ("libc10.so", "libtorch.so", "libtorch_cpu.so", "libtorch_python.so"):
+        compile_library(tmp_path / "lib", name, "int x;", f"-Wl,-soname,{name}")
+    finding = judged(report, read_libraries_of_torch(tmp_path))
+    assert finding
+    assert finding.code == "other-torch"
 
 
 # -- the command -------------------------------------------------------------------------------------------------

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.libraries import compile_library
+from zoo_cli.packages.evidence import evidence_of
+from zoo_cli.packages.extensions import read_libraries_of_torch, read_library
 from zoo_cli.trust.bounded import BadBinary
 from zoo_cli.trust.elf import Elf, read_elf
-from zoo_cli.trust.wheel import unresolved
 
 TORCH = """
 #include <string>
@@ -40,13 +41,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def library(folder: Path) -> Path:
     """An "extension" linked with a stand-in for torch."""
-    torch = compile_library(folder / "torch", "libc10.so", TORCH, "-Wl,-soname,libc10.so")
+    torch = compile_library(folder / "torch" / "lib", "libc10.so", TORCH, "-Wl,-soname,libc10.so")
     return compile_library(folder, "_ext.so", OPS, str(torch))
 
 
 def read(path: Path) -> Elf:
     with path.open("rb") as stream:
         return read_elf(stream)
+
+
+def unresolved(extension: Path, torch: Path) -> tuple[str, ...]:
+    return evidence_of("ops", [(extension.name, read_library(extension))], read_libraries_of_torch(torch)).unresolved
 
 
 def nm(path: Path, which: str) -> set[str]:
@@ -72,7 +77,7 @@ def test_libraries_are_those_readelf_shows(library: Path) -> None:
     assert text.count("(NEEDED)") == len(elf.needed)
     assert elf.versions
     assert all(version in text for version in elf.versions)
-    assert read(library.parent / "torch" / "libc10.so").soname == "libc10.so"
+    assert read(library.parent / "torch" / "lib" / "libc10.so").soname == "libc10.so"
 
 
 def test_what_is_concluded(library: Path) -> None:
@@ -89,7 +94,7 @@ def test_what_is_concluded(library: Path) -> None:
 def test_the_old_string_abi_is_seen(folder: Path) -> None:
     old = compile_library(folder / "old", "_ext.so", "#define _GLIBCXX_USE_CXX11_ABI 0\n" + OPS)
     assert read(old).cxx11_abi is False
-    assert unresolved(read(old), folder / "torch") == ("_ZN3c104failEPKcRKSs",)
+    assert unresolved(old, folder / "torch") == ("_ZN3c104failEPKcRKSs",)
 
 
 def test_a_library_that_asks_for_cuda(folder: Path) -> None:
@@ -102,20 +107,22 @@ def test_a_library_that_asks_for_cuda(folder: Path) -> None:
 
 
 def test_a_match_leaves_nothing_unresolved(library: Path) -> None:
-    assert unresolved(read(library), library.parent / "torch") == ()
+    assert unresolved(library, library.parent / "torch") == ()
 
 
 def test_another_torch_is_proved_wrong(library: Path, tmp_path: Path) -> None:
-    compile_library(tmp_path, "libc10.so", TORCH.replace("size(int n)", "size(long n)"), "-Wl,-soname,libc10.so")
-    assert unresolved(read(library), tmp_path) == ("_ZN2at4sizeEi",)
+    compile_library(
+        tmp_path / "lib", "libc10.so", TORCH.replace("size(int n)", "size(long n)"), "-Wl,-soname,libc10.so"
+    )
+    assert unresolved(library, tmp_path) == ("_ZN2at4sizeEi",)
 
 
 def test_unknown_libraries_prove_nothing(library: Path, folder: Path, tmp_path: Path) -> None:
     """What torch lacks, a library of the project's own may have."""
     other = compile_library(folder / "more", "libmore.so", "int more;", "-Wl,-soname,libmore.so")
-    elf = read(compile_library(folder, "_two.so", OPS, "-Wl,--no-as-needed", str(other)))
-    compile_library(tmp_path, "libc10.so", "", "-Wl,-soname,libc10.so")
-    assert unresolved(elf, tmp_path) == ()
+    library = compile_library(folder, "_two.so", OPS, "-Wl,--no-as-needed", str(other))
+    compile_library(tmp_path / "lib", "libc10.so", "", "-Wl,-soname,libc10.so")
+    assert unresolved(library, tmp_path) == ()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.libraries import compile_library
 from tests.support.wheels import Content, record_text, retag, write_wheel, write_zip
-from zoo_cli.trust.wheel import UnreadableWheel, UnsoundWheel, inspect_wheel, require_sound
+from zoo_cli.trust.wheel import UnreadableWheel, inspect_wheel, require_sound
 
 TAG = "cp311-cp311-linux_x86_64"
 
@@ -21,8 +21,8 @@ def extension(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return compile_library(tmp_path_factory.mktemp("so"), "_ext.so", "int PyInit__ext;").read_bytes()
 
 
-def codes(path: Path, *, expects_ops: bool = False) -> set[str]:
-    return {problem.code for problem in inspect_wheel(path, expects_ops=expects_ops).problems}
+def codes(path: Path) -> set[str]:
+    return {problem.code for problem in inspect_wheel(path).problems}
 
 
 def test_a_good_wheel_of_ops(tmp_path: Path, extension: bytes) -> None:
@@ -30,7 +30,7 @@ def test_a_good_wheel_of_ops(tmp_path: Path, extension: bytes) -> None:
     path = write_wheel(
         tmp_path, "mmcv", "2.1.0", TAG, files=files, requires=("addict", "numpy"), requires_python=">=3.7"
     )
-    report = require_sound(inspect_wheel(path, expects_ops=True))
+    report = require_sound(inspect_wheel(path))
     assert (report.name, report.version, report.tags) == ("mmcv", "2.1.0", (TAG,))
     assert (report.requires, report.requires_python) == (("addict", "numpy"), ">=3.7")
     assert report.problems == ()
@@ -57,17 +57,12 @@ def test_several_tags(tmp_path: Path) -> None:
 
 
 def test_a_wheel_without_ops(tmp_path: Path, extension: bytes) -> None:
-    """What setup.py leaves behind when torch is absent, under either name."""
+    """What setup.py leaves behind when torch is absent, under either name; that it is no good, `arrivals` says."""
     good = write_wheel(tmp_path, "mmcv", "2.1.0", TAG, files={"mmcv/_ext.so": extension})
     pure = write_wheel(tmp_path, "mmcv", "2.1.0", "py2.py3-none-any", files={"mmcv/__init__.py": ""})
     lying = retag(good, tmp_path / "other", keep_extensions=False)
-    assert codes(good, expects_ops=True) == set()
-    for path in (pure, lying):
-        assert codes(path, expects_ops=True) == {"op-less"}
-        assert codes(path) == set()
-        with pytest.raises(UnsoundWheel) as caught:
-            require_sound(inspect_wheel(path, expects_ops=True))
-        assert caught.value.exit_code == 6
+    assert [inspect_wheel(path).has_ops for path in (good, pure, lying)] == [True, False, False]
+    assert [codes(path) for path in (good, pure, lying)] == [set()] * 3
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -209,7 +210,7 @@ def _act(console: Console, plan: Plan, target: Target, given: Circumstances) -> 
                     catalog, pin.project, pin.version, python, target.machine, console.environ, source
                 )
                 request = replace(request, stock=pin.project in stock)
-                return build_wheel(request, settings, BuildProgress(progress)).path
+                return build_wheel(request, settings, partial(judge.finding, plan), BuildProgress(progress)).path
 
             work = flow.Work(
                 python=python,

@@ -71,12 +71,13 @@ class Judge(NamedTuple):
         Raises:
             WheelUnfit: it cannot work.
         """
-        python = self.machine.python
-        if python is None:
-            return
-        finding = refusal_here(self._place(plan, python), self.projects, report, torch)
-        if finding:
+        if finding := self.finding(plan, report, torch):
             raise WheelUnfit(pin, finding)
+
+    def finding(self, plan: Plan, report: WheelReport, torch: TorchLibraries | None) -> Finding | None:
+        """Why a wheel cannot work with the plan, by its own files; None where nothing in it says so."""
+        python = self.machine.python
+        return refusal_here(self._place(plan, python), self.projects, report, torch) if python else None
 
     def torch_that_stays(self, plan: Plan) -> TorchLibraries | None:
         """What the installed torch offers, when the plan keeps it."""
@@ -163,7 +164,7 @@ def evidence_in(report: WheelReport, project: str, torch: TorchLibraries | None)
 
 def libraries_in(report: WheelReport) -> TorchLibraries:
     """What a wheel of torch offers to extensions."""
-    from zoo_cli.trust.wheel import TORCH_LIBRARY
+    from zoo_cli.trust.torchsymbols import TORCH_LIBRARY
 
     inside = {each.path.rpartition("/")[2]: each for each in report.extensions if each.path.startswith("torch/lib/")}
     elfs = [each.elf for name, each in inside.items() if each.elf and TORCH_LIBRARY.match(name)]

@@ -17,6 +17,7 @@ import re
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,12 +33,12 @@ from zoo_cli.packages.toolchain import check_standard, find_toolchain, read_targ
 from zoo_cli.packages.versions import version
 from zoo_cli.packages.wheels import normalise
 from zoo_cli.transfer.events import Event, Noted
-from zoo_cli.trust.wheel import WheelReport, inspect_wheel, require_sound, unresolved
+from zoo_cli.trust.wheel import WheelReport, inspect_wheel, require_sound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from zoo_cli.catalog.entries import Recipe
+    from zoo_cli.packages.evidence import TorchLibraries
+    from zoo_cli.packages.findings import Finding
     from zoo_cli.packages.findlinks import Link
     from zoo_cli.transfer.fetch import Settings
 
@@ -68,6 +69,7 @@ class BuiltWrong(ZooError):
     project: str
     version: str
     reason: str
+    finding: Finding | None = None  # in place of a reason: what its files show, as check-env would say it
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ class Compiled:
 
 
 BuildEvent = Event | Stage | Compiled
+# What forbids a wheel to work in the target, with what the target's torch offers (`arrivals.refusal_here`).
+Judging = Callable[[WheelReport, "TorchLibraries | None"], "Finding | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,28 +121,39 @@ class BuiltWheel:
 
 
 def build_wheel(
-    request: BuildRequest, settings: Settings, listen: Callable[[BuildEvent], None] = lambda _event: None
+    request: BuildRequest,
+    settings: Settings,
+    judge: Judging,
+    listen: Callable[[BuildEvent], None] = lambda _event: None,
 ) -> BuiltWheel:
     """Builds a wheel, or takes the one that was built from the same things before.
 
     A build that was cut off goes on where it stood, where its build tool can (ninja).
 
+    Args:
+        request: what to build.
+        settings: of the transfer.
+        judge: what forbids the wheel to work in the target; only what nothing forbids is kept.
+        listen: told what happens.
+
     Raises:
         MissingTool, TargetUnreadable: the machine or the target lacks something.
         CannotBuild: there is no such sdist, or its pyproject.toml is none.
         StepFailed: the compiler or the build backend failed.
-        BuiltWrong, UnsoundWheel: the outcome has no ops, or does not match the target's torch.
+        BuiltWrong, UnsoundWheel: the outcome is another project, or cannot work in the target.
     """
-    return _Build(request, settings, listen).run()
+    return _Build(request, settings, judge, listen).run()
 
 
 class _Build:
     """One build from request to cache."""
 
-    def __init__(self, request: BuildRequest, settings: Settings, listen: Callable[[BuildEvent], None]) -> None:
+    def __init__(
+        self, request: BuildRequest, settings: Settings, judge: Judging, listen: Callable[[BuildEvent], None]
+    ) -> None:
         from zoo_cli.directories import cache_directory
 
-        self.request, self.settings, self.listen = request, settings, listen
+        self.request, self.settings, self.judge, self.listen = request, settings, judge, listen
         self.recipe = request.recipe
         self.cache = cache_directory()
         self.has_ops = self.recipe is not None and self.recipe.needs_torch
@@ -288,8 +303,7 @@ class _Build:
             )
         python = compiling.make_build_environment(work, self.target, backend, index)
         child = compiling.Child(python, source, backend, self._variables(source), held)
-        is_editable = self.request.source is not None and self.request.source.is_editable
-        hook = "build_editable" if is_editable else "build_wheel"
+        hook = "build_editable" if self._is_editable else "build_wheel"
         compiling.add_build_tools(python, self.target, child.requires(hook), index)
         out = work / "out"
         shutil.rmtree(out, ignore_errors=True)
@@ -324,8 +338,7 @@ class _Build:
         wheels = sorted(out.glob("*.whl"))
         if len(wheels) != 1:
             raise BuiltWrong(self.request.project, self.request.version, f"the build left {len(wheels)} wheels")
-        is_editable = self.request.source is not None and self.request.source.is_editable
-        report = require_sound(inspect_wheel(wheels[0], expects_ops=self.has_ops and not is_editable))
+        report = require_sound(inspect_wheel(wheels[0]))
         is_same = version(report.version) == version(self.request.version)
         if normalise(report.name) != normalise(self.request.project) or not is_same:
             reason = f"the wheel is {report.name} {report.version}"
@@ -334,13 +347,20 @@ class _Build:
         if report.extensions and not any(each.startswith(f"{tag}-") or "-abi3-" in each for each in report.tags):
             reason = f"the wheel is for {', '.join(report.tags[:3])}, not for {tag}"
             raise BuiltWrong(self.request.project, self.request.version, reason)
-        for extension in report.extensions:
-            lib = self.target.torch_directory / "lib" if self.target.torch_directory else None
-            missing = unresolved(extension.elf, lib) if extension.elf and lib else ()
-            if missing:
-                reason = f"{extension.path} needs {missing[0]}, which torch {self.target.torch} does not have"
-                raise BuiltWrong(self.request.project, self.request.version, reason)
+        if finding := None if self._is_editable else self.judge(report, self._torch()):
+            raise BuiltWrong(self.request.project, self.request.version, finding.code, finding)
         return report
+
+    @property
+    def _is_editable(self) -> bool:
+        """Whether the wheel only points at the folder, where the compiled files are."""
+        return self.request.source is not None and self.request.source.is_editable
+
+    def _torch(self) -> TorchLibraries | None:
+        from zoo_cli.packages.extensions import read_libraries_of_torch
+
+        directory = self.target.torch_directory
+        return read_libraries_of_torch(directory) if directory and self.has_ops else None
 
 
 def estimate(seconds: int, jobs: int) -> str:

@@ -77,7 +77,7 @@ def evidence_of(project: str, files: Sequence[tuple[str, Binary]], torch: TorchL
 
 def _against_torch(binaries: Iterable[Binary], torch: TorchLibraries) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The torch libraries that are linked and missing, and the torch symbols that are needed and not exported."""
-    from zoo_cli.trust.wheel import torch_needs
+    from zoo_cli.trust.torchsymbols import torch_needs
 
     missing: dict[str, None] = {}
     symbols: dict[str, None] = {}

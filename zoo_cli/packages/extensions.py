@@ -123,12 +123,15 @@ def _read_ops(
 
 def read_torch_libraries(python: Interpreter) -> TorchLibraries | None:
     """What the installed torch of a target offers to extensions; None without one, or when it cannot be read."""
-    if python.torch is None:
-        return None
-    from zoo_cli.trust.bounded import BadBinary
-    from zoo_cli.trust.wheel import torch_libraries
+    return read_libraries_of_torch(Path(python.torch.source).parent) if python.torch else None
 
-    directory = Path(python.torch.source).parent / "lib"
+
+def read_libraries_of_torch(package: Path) -> TorchLibraries | None:
+    """What the torch in a directory offers to extensions; None when it cannot be read."""
+    from zoo_cli.trust.bounded import BadBinary
+    from zoo_cli.trust.torchsymbols import torch_libraries
+
+    directory = package / "lib"
     try:
         exported = frozenset[str]().union(*(each.defined for each in torch_libraries(directory)))
     except (BadBinary, OSError):

@@ -197,6 +197,8 @@ def _exactly(arrived: Arrival) -> str:
 
 def _change(plan: Plan, work: Work, files: Mapping[str, str], lock: int) -> tuple[tuple[Step, ...], list[WheelReport]]:
     """Runs every step of the plan; gives them, and what the inspection of compiled wheels found."""
+    from zoo_cli.trust.wheel import inspect_wheel, require_sound
+
     reports = []
     installer = find_installer(work.python, version=work.python_version)
     steps = [*installer.prepare, *_leaving(plan, installer)]
@@ -210,7 +212,7 @@ def _change(plan: Plan, work: Work, files: Mapping[str, str], lock: int) -> tupl
         _run(step, installer, work, lock)
     for pin in builds:
         path = work.build(pin)
-        reports.append(_inspected(plan, pin, path, work.judge))
+        reports.append(require_sound(inspect_wheel(path)))  # whoever built it has judged it
         local += (f"{pin.project} @ {path.as_uri()}",)
     return (*steps, *_finish(plan, work, installer, local, lock)), reports
 
@@ -238,15 +240,6 @@ def _run(step: Step, installer: Installer, work: Work, lock: int) -> None:
     work.tell(f"{step.reason} ({installer.kind})")
     work.say(f"$ {step.command}")
     run_step(step, work.say, held=(lock,))
-
-
-def _inspected(plan: Plan, pin: Pin, path: Path, judge: Judge) -> WheelReport:
-    """A wheel that was compiled here, under the same judgement; the build has compared its symbols with torch's."""
-    from zoo_cli.trust.wheel import inspect_wheel, require_sound
-
-    report = require_sound(inspect_wheel(path))
-    judge.require_fit(plan, pin, report, None)
-    return report
 
 
 def _check(plan: Plan, work: Work) -> OpsReport | None:

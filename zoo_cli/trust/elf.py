@@ -227,11 +227,3 @@ def _offered_versions(reader: Reader, sections: list[_Section]) -> Iterator[str]
             if not following:
                 break
             offset, steps = offset + following, steps + 1
-
-
-def missing_symbols(needs: Iterable[str], offered: Iterable[Elf]) -> tuple[str, ...]:
-    """The needed symbols that none of the libraries offers, sorted."""
-    left = set(needs)
-    for library in offered:
-        left -= library.defined
-    return tuple(sorted(left))

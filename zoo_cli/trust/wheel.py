@@ -2,7 +2,7 @@
 
 Edge: opens the wheel and streams every member once. Standard library only; nothing is imported or executed. What is
 found is a value, `WheelReport`; `require_sound` turns problems that forbid an install into an error. pip and uv let
-pass a wheel with a wrong RECORD, with METADATA of another version, and an "ops" wheel without ops: zoo does not.
+pass a wheel with a wrong RECORD and with METADATA of another version: zoo does not.
 Standards: PEP 427 and the binary distribution format, PEP 376 (RECORD), core metadata.
 """
 
@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.trust.archive import DAMAGE, MAX_ENTRIES, collisions, name_problem
 from zoo_cli.trust.binary import Binary, read_binary
-from zoo_cli.trust.elf import Elf, missing_symbols, read_elf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from email.message import Message
     from pathlib import Path
     from typing import IO
 
+    from zoo_cli.trust.elf import Elf
     from zoo_cli.trust.fatbin import DeviceCode
 
 MAX_TOTAL = 16 << 30  # bytes unpacked; CUDA builds of torch have about 5 GB
@@ -37,11 +37,6 @@ MAX_METADATA = 16 << 20  # bytes of METADATA, WHEEL or RECORD
 MAX_RATIO = 300  # unpacked to packed, for members over 64 MB
 _CHUNK = 1 << 20
 _EXTENSION = re.compile(r"\.(so|pyd|dylib)\Z|\.so\.\d")
-TORCH_LIBRARY = re.compile(r"lib(torch|c10|caffe2)\w*\.so")
-_SYSTEM_LIBRARY = re.compile(
-    r"(lib(c|m|dl|rt|pthread|util|stdc\+\+|gcc_s|gomp|cudart|cublas|cublasLt|cusparse|cusolver|curand|nvrtc|nvToolsExt|cuda)"
-    r"|ld-linux[\w-]*)\.so"
-)
 
 
 @dataclass(eq=False)
@@ -71,7 +66,7 @@ class Problem:
     """Something wrong with a wheel.
 
     `code` is one of: unsafe-path, collision, link, overlap, too-large, dist-info, name-mismatch, version-mismatch,
-    tag-mismatch, record-missing, record-mismatch, record-incomplete, direct-url, op-less, bad-extension, startup-code.
+    tag-mismatch, record-missing, record-mismatch, record-incomplete, direct-url, bad-extension, startup-code.
     """
 
     code: str
@@ -146,12 +141,8 @@ class WheelReport:
         )
 
 
-def inspect_wheel(path: Path, *, expects_ops: bool = False) -> WheelReport:
-    """Reads a wheel whole and reports what it is and what is wrong with it.
-
-    Args:
-        path: the file; its name is compared with its content.
-        expects_ops: the project has compiled ops, so a wheel without any is a failure.
+def inspect_wheel(path: Path) -> WheelReport:
+    """Reads a wheel whole and reports what it is and what is wrong with it; its name is compared with its content.
 
     Raises:
         UnreadableWheel: the file is no zip archive, is cut off, or has no METADATA or WHEEL.
@@ -160,7 +151,7 @@ def inspect_wheel(path: Path, *, expects_ops: bool = False) -> WheelReport:
         with path.open("rb") as stream:
             digest, size = _digest(stream)
             with zipfile.ZipFile(stream) as archive:
-                return _Inspection(path, archive, digest, size).report(expects_ops=expects_ops)
+                return _Inspection(path, archive, digest, size).report()
     except DAMAGE as exc:
         raise UnreadableWheel(str(path), str(exc) or type(exc).__name__) from exc
 
@@ -183,7 +174,7 @@ def look_into(name: str, stream: IO[bytes], reads: Callable[[str], bool] | None 
     try:
         with zipfile.ZipFile(stream) as archive:
             wanted = reads or (lambda path: not is_vendored(path))
-            return _Inspection(Path(name), archive, "", stream.seek(0, 2), wanted).report(expects_ops=False)
+            return _Inspection(Path(name), archive, "", stream.seek(0, 2), wanted).report()
     except DAMAGE as exc:
         raise UnreadableWheel(name, str(exc) or type(exc).__name__) from exc
 
@@ -211,36 +202,6 @@ def merged_targets(codes: Iterable[DeviceCode]) -> tuple[str, ...]:
     return merged(codes).targets
 
 
-def torch_needs(extension: Elf) -> frozenset[str]:
-    """The symbols of torch's namespaces that an extension needs and nobody but torch can have.
-
-    An extension that also needs libraries zoo does not know gives none, since those may have the symbols.
-    """
-    strangers = [name for name in extension.needed if not (TORCH_LIBRARY.match(name) or _SYSTEM_LIBRARY.match(name))]
-    return frozenset() if strangers else extension.torch_symbols
-
-
-def unresolved(extension: Elf, torch_lib: Path) -> tuple[str, ...]:
-    """The symbols of torch's namespaces that an extension needs and a torch does not have, sorted.
-
-    Any such symbol proves a bad match. None proves nothing: layouts may still differ.
-    """
-    needs = torch_needs(extension)
-    return missing_symbols(needs, torch_libraries(torch_lib)) if needs else ()
-
-
-def torch_libraries(directory: Path) -> Iterator[Elf]:
-    """Torch's own libraries in a directory.
-
-    Raises:
-        BadBinary: one cannot be read.
-    """
-    for path in sorted(directory.glob("lib*.so*")):
-        if TORCH_LIBRARY.match(path.name):
-            with path.open("rb") as stream:
-                yield read_elf(stream)
-
-
 class _Inspection:
     """One pass over one archive; collects problems on the way."""
 
@@ -256,7 +217,7 @@ class _Inspection:
     def say(self, code: str, detail: str, *, is_fatal: bool = True) -> None:
         self.problems.append(Problem(code, detail, is_fatal))
 
-    def report(self, *, expects_ops: bool) -> WheelReport:
+    def report(self) -> WheelReport:
         members = self.archive.infolist()
         self._check_names(members)
         if self._check_sizes(members):
@@ -269,8 +230,6 @@ class _Inspection:
         if self.only is None:
             self._check_record(info)
         self._check_contents(metadata)
-        if expects_ops and not self.extensions:
-            self.say("op-less", f"{self.path.name} has no compiled library")
         return WheelReport(
             path=self.path,
             name=str(metadata.get("Name", "")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,10 +45,13 @@ def command(
     The wheel is inspected, kept in the cache (by package, torch, compiler and more), and put into the output directory.
     A build that was cut off goes on where it stood. This runs the project's own setup.py.
     """
+    from zoo_cli.catalog.compat import projects, read_matrix
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.cli.building import build_request
     from zoo_cli.cli.target import find_target
+    from zoo_cli.packages.arrivals import refusal_here
     from zoo_cli.packages.builder import build_wheel
+    from zoo_cli.packages.compiled import Place
     from zoo_cli.transfer.fetch import Settings, Wanted, fetch
     from zoo_cli.transfer.hashes import Sha256
 
@@ -55,11 +59,15 @@ def command(
     catalog = open_catalog()
     target = find_target(catalog, console, python=python)
     assert target.executable is not None
+    assert target.machine.python is not None
     request = build_request(catalog, project, version, target.executable, target.machine, console.environ)
     request = replace(request, jobs=jobs, cpu_only=cpu_only, stock=stock, again=again)
     settings = Settings(offline=console.offline)
+    machine = replace(target.machine, gpus=()) if cpu_only else target.machine
+    place = Place(machine, target.machine.python, read_matrix(catalog, machine.platform))
+    judge = partial(refusal_here, place, projects(catalog))
     with Progress(console) as progress:
-        built = build_wheel(request, settings, BuildProgress(progress))
+        built = build_wheel(request, settings, judge, BuildProgress(progress))
         wanted = Wanted(built.path.name, (str(built.path),), sha256=Sha256(built.sha256))
         placed = fetch(wanted, output / built.path.name, settings, replace=True).path
     _tell(console, built, output / built.path.name, placed)

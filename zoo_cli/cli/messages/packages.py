@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from zoo_cli.cli.findings_view import sentence
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.packages.builder import BuiltWrong, CannotBuild
 from zoo_cli.packages.executor import DirectoryInUse, NoInstaller, StepFailed
@@ -158,7 +159,7 @@ def _(error: BadSource) -> Message:
 def _(error: BuiltWrong) -> Message:
     return Message(
         f"the build of {error.project} {error.version} ended well, but its wheel is no good",
-        (error.reason, "it was thrown away"),
+        (sentence(error.finding) if error.finding else error.reason, "it was thrown away"),
         (WayOut("Try it once more, from the beginning", f"zoo build {error.project}=={error.version} --again -v"),),
     )
 

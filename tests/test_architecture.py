@@ -106,6 +106,7 @@ EDGES = {
     "trust/archive.py": "unpacks sdists",
     "trust/wheel.py": "reads wheels",
     "trust/torchsymbols.py": "reads torch's libraries",
+    "trust/inspected.py": "records of inspected wheels in the cache, the key of the user that marks them",
     "cli/model_lock.py": "a folder for models that are fetched to be locked",
     "cli/commands/build.py": "the output directory",
     "cli/messages/transfer.py": "argv and the environment, for commands to paste",

@@ -24,7 +24,8 @@ from zoo_cli.packages.arrivals import libraries_in, refusal_here
 from zoo_cli.packages.compiled import Place
 from zoo_cli.packages.lockfile import Lock, LockedFile, LockedPackage
 from zoo_cli.packages.locking import write_lock
-from zoo_cli.trust.wheel import inspect_wheel
+from zoo_cli.trust.inspected import Inspections
+from zoo_cli.trust.wheel import WheelReport, inspect_wheel
 
 LINUX = f"{TAG}-{TAG}-linux_x86_64"
 C10 = "namespace c10 { int size(int n) { return n; } }"
@@ -247,3 +248,50 @@ def test_a_lock_with_a_wheel_that_cannot_work_changes_nothing(
     assert (ran.code, f"error[{expected[1]}]" in ran.err) == (expected[0], True), ran.err
     assert is_good or "built for another torch: 1 symbol(s) that torch 2.6.0+cpu lacks" in ran.err
     assert site.loopback.installed(site.python) == []
+
+
+# -- the second time: what a wheel is was remembered, what becomes of it is judged anew --------------------------------
+
+
+def test_what_was_remembered_of_a_wheel_is_judged_for_each_target(compiled: Compiled, tmp_path: Path) -> None:
+    inspections = Inspections(tmp_path / "cache", tmp_path / "state")
+
+    def report(path: Path) -> WheelReport:
+        return inspections.report(path, hashlib.sha256(path.read_bytes()).hexdigest())
+
+    paths = compiled.torch(tmp_path), compiled.wheel(tmp_path / "good", "2.1.0", compiled.good)
+    first = [report(path) for path in paths]
+    assert [report(path) for path in paths] == first
+    torch, ops = libraries_in(first[0]), first[1]
+    assert refusal_here(place_of(*CPU), CATALOG_PROJECTS, ops, torch) is None
+    other = refusal_here(place_of(*BLACKWELL), CATALOG_PROJECTS, ops, torch)
+    assert other and other.code == "cpu-ops-on-gpu"
+    lacking = refusal_here(place_of(*CPU), CATALOG_PROJECTS, ops, torch._replace(exported=frozenset()))
+    assert lacking and lacking.code == "other-torch"
+
+
+def test_a_wheel_is_refused_the_second_time_as_the_first(site: Site, compiled: Compiled) -> None:
+    """It is what it says, so that much is remembered; that it cannot work here is found each time."""
+    site.offer(compiled, v2_1_0=compiled.foreign)
+    for _ in range(2):
+        ran = site.install()
+        assert ran.code == 3, ran.err
+        assert "built for another torch: 1 symbol(s)" in ran.err
+        assert len(list((site.loopback.home / "cache/inspected").iterdir())) == 2, "torch and mmcv"
+    assert site.loopback.installed(site.python) == []
+
+
+def test_a_wheel_that_changed_since_it_was_inspected_is_looked_into_again(site: Site, compiled: Compiled) -> None:
+    """In the cache, where the digest of its page brings the right bytes back; on a page without digests, refused."""
+    site.offer(compiled, v2_1_0=compiled.good)
+    assert "error[ops-broken]" in site.install().err, "torch here is a stand-in"
+    (kept,) = (site.loopback.home / "cache/wheels").rglob("torch-*.whl")
+    right = kept.read_bytes()
+    kept.chmod(0o644)
+    kept.write_bytes(right.replace(b"torch/version.py", b"torch/versiom.py"))
+    (ops,) = site.pages.glob("*.whl")
+    compiled.wheel(site.pages, "2.1.0", compiled.foreign)
+    ran = site.install()
+    assert f"{ops.name} is refused" in ran.err, "other bytes under the same name"
+    assert ran.code == 3
+    assert kept.read_bytes() == right

@@ -189,7 +189,7 @@ def test_a_file_of_this_computer_is_compared_with_its_page(wheelhouse: Path, tmp
     link = next(each for each in links if each.filename.startswith("tiny"))
     pin = Pin("tiny", "1.0", "wheel", "install", Because("asked"), "seen", urls=(link.url,), sha256=link.sha256)
     supply = Supply(Store(tmp_path / "cache"), Seen(tmp_path / "state"), Mirrors(), Settings(), lambda event: None)
-    assert supply.wheel(pin).name == link.filename
+    assert supply.wheel(pin).path.name == link.filename
     path = wheelhouse / link.filename
     body = path.read_bytes()
     path.unlink()

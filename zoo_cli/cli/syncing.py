@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from zoo_cli.cli.progress import Progress
     from zoo_cli.cli.target import Target
     from zoo_cli.packages.arrivals import Judge
-    from zoo_cli.packages.lockfile import Lock, LockedFile, LockedPackage
-    from zoo_cli.packages.sync import Sync
+    from zoo_cli.packages.lockfile import Lock, LockedFile
+    from zoo_cli.packages.sync import Arrival, Sync
 
 
 @dataclass(frozen=True)
@@ -137,15 +137,17 @@ def _apply(
         sync(decided, here, work)
 
 
-def _inspect(judge: Judge, variant: str, files: Sequence[tuple[LockedPackage, Path]]) -> None:
+def _inspect(judge: Judge, variant: str, files: Sequence[tuple[Arrival, Path]]) -> None:
     """Every wheel must be what it says, and those with compiled code must be able to work here."""
+    from zoo_cli.directories import cache_path, state_directory
     from zoo_cli.packages.arrivals import JUDGED, require_locked_fit
     from zoo_cli.packages.plan import Because, Pin
-    from zoo_cli.trust.wheel import inspect_wheel, require_sound
+    from zoo_cli.trust.inspected import Inspections
+    from zoo_cli.trust.wheel import require_sound
 
-    judged = []
-    for package, path in files:
-        report = require_sound(inspect_wheel(path))
+    judged, inspections = [], Inspections(cache_path(), state_directory())
+    for (package, wheel, _was), path in files:
+        report = require_sound(inspections.report(path, wheel.sha256))
         project = judge.projects.get(package.project)
         if project and project.kind in JUDGED:
             urls = (path.as_uri(),)

@@ -195,18 +195,18 @@ def arrive(plan: Plan, supply: Supply, judge: Judge) -> tuple[Arrival, ...]:
 
 
 def _received(pin: Pin, supply: Supply) -> tuple[Path, WheelReport | None]:
-    """The file of a pin, fetched; a wheel is inspected.
+    """The file of a pin, fetched; a wheel is inspected, or was when the same bytes came before.
 
     Raises:
         ZooError: of the transfer; `WheelUnfit` when the page's wheel is not there, or not what it says.
     """
     from zoo_cli.transfer.failures import HttpFailed
-    from zoo_cli.trust.wheel import UnreadableWheel, UnsoundWheel, inspect_wheel, require_sound
+    from zoo_cli.trust.wheel import UnreadableWheel, UnsoundWheel, require_sound
 
     cause: ZooError
     try:
-        path = supply.wheel(pin)
-        return path, require_sound(inspect_wheel(path)) if path.suffix == ".whl" else None
+        path, sha256, _size = supply.wheel(pin)
+        return path, require_sound(supply.inspections.report(path, sha256)) if path.suffix == ".whl" else None
     except UnsoundWheel as error:
         why, cause = f"{error.problems[0].code}: {error.problems[0].detail}", error
     except UnreadableWheel as error:

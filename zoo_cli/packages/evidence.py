@@ -105,15 +105,13 @@ _LISTS = ("extensions", "missing_libraries", "unresolved", "machines", "pythons"
 
 def from_document(document: Mapping[str, Any] | None) -> OpsEvidence | None:
     """The evidence that was kept as JSON; None when it is none of this form."""
-    from zoo_cli.trust.fatbin import DeviceCode
+    from zoo_cli.trust.fatbin import code_from
 
     try:
         values = dict(document or {})
         values |= {name: tuple(map(str, values[name])) for name in _LISTS}
         if values["code"] is not None:
-            parts, sass, ptx, compression, is_relocatable = values["code"]
-            pairs = [tuple((str(name), int(count)) for name, count in each) for each in (sass, ptx)]
-            values["code"] = DeviceCode(int(parts), pairs[0], pairs[1], tuple(compression), bool(is_relocatable))
+            values["code"] = code_from(values["code"])
         return OpsEvidence(**values)
     except (LookupError, TypeError, ValueError):
         return None

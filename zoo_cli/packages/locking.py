@@ -166,11 +166,8 @@ def _located(pin: Pin, supply: Supply) -> tuple[str, LockedFile]:
         kind: Kind = "package-index" if pin.kind == "registry" else "wheels"
         place = supply.mirrors.all_addresses(pin.urls, kind)[0]
         return f"{place}#sha256={pin.sha256}", LockedFile(pin.file_name, url, pin.sha256, pin.size_bytes)
-    from zoo_cli.transfer.store import digest_of
-
-    path = supply.wheel(pin)
-    size, sha256 = digest_of(path)
-    return path.as_uri(), LockedFile(pin.file_name, url, str(sha256), size)
+    held = supply.wheel(pin)
+    return held.path.as_uri(), LockedFile(pin.file_name, url, held.sha256, held.size_bytes)
 
 
 def _resolve(

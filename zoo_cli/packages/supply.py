@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from zoo_cli.transfer.settings import Settings
     from zoo_cli.transfer.sources import Kind, Mirrors
     from zoo_cli.transfer.store import Store
+    from zoo_cli.trust.inspected import Inspections
     from zoo_cli.trust.seen import Seen
 
 
@@ -47,6 +48,14 @@ class WheelGone(ZooError):
     yanked: str | None  # the reason it was taken back, "" without one; None when it is not there at all
     address: str  # where the index expects it
     words: tuple[str, ...] = ()  # the command as typed; set by who has it
+
+
+class Held(NamedTuple):
+    """A wheel of a plan as a file of this computer, its digest just verified."""
+
+    path: Path
+    sha256: Sha256
+    size_bytes: int
 
 
 @dataclass(frozen=True)
@@ -138,7 +147,7 @@ class Supply:
             return replace(found, urls=(link.url,), version=parse_wheel_name(link.filename).full_version)
         return pin
 
-    def wheel(self, pin: Pin) -> Path:
+    def wheel(self, pin: Pin) -> Held:
         """The wheel of a pin as a file of this computer.
 
         Raises:
@@ -153,7 +162,14 @@ class Supply:
         kind: Kind = "package-index" if pin.kind == "registry" else "wheels"
         received = self.file(pin.file_name, pin.urls, digest, pin.size_bytes, kind)
         self.seen.record(url, received.sha256)
-        return received.path
+        return Held(received.path, received.sha256, received.size_bytes)
+
+    @property
+    def inspections(self) -> Inspections:
+        """What wheels are, remembered beside the store."""
+        from zoo_cli.trust.inspected import Inspections
+
+        return Inspections(self.store.root, self.seen.directory)
 
     def file(
         self,
@@ -178,16 +194,15 @@ class Supply:
         return fetch(wanted, place, self.settings, self.listen, store=self.store, replace=True)
 
 
-def _checked(path: Path, pin: Pin) -> Path:
-    """A file of this computer, after comparing it with the digest that its page promises."""
+def _checked(path: Path, pin: Pin) -> Held:
+    """A file of this computer, read, and compared with the digest that its page promises."""
     from zoo_cli.transfer.failures import HashMismatch
     from zoo_cli.transfer.store import digest_of
 
-    if pin.sha256:
-        _size, received = digest_of(path)
-        if received != pin.sha256:
-            raise HashMismatch(pin.urls[0], path.name, pin.sha256, received, "agreed")
-    return path
+    size, received = digest_of(path)
+    if pin.sha256 and received != pin.sha256:
+        raise HashMismatch(pin.urls[0], path.name, pin.sha256, received, "agreed")
+    return Held(path, received, size)
 
 
 def _wanted(pin: Pin, plan: Plan, machine: Machine) -> WheelTarget:

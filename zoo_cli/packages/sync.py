@@ -250,7 +250,7 @@ class Work:
 
     begin: Callable[[], AbstractContextManager[int]]  # the change in the environment's journal
     fetch: Callable[[LockedFile], Path]  # the file of that digest
-    inspect: Callable[[Sequence[tuple[LockedPackage, Path]]], None]  # raises when one is unsound or cannot work here
+    inspect: Callable[[Sequence[tuple[Arrival, Path]]], None]  # raises when one is unsound or cannot work here
     check: Callable[[Collection[str]], None]  # raises when compiled ops among the projects do not work
     tell: Callable[[str], None]  # what is being done now
     say: Callable[[str], None]  # lines of child processes
@@ -262,7 +262,7 @@ def sync(decided: Sync, python: Interpreter, work: Work) -> tuple[Step, ...]:
     Raises:
         ZooError: of transfer, inspection, journal, installer or the check of the ops; the environment is as it was.
     """
-    files = [(each.package, work.fetch(each.wheel)) for each in decided.arrivals]
+    files = [(each, work.fetch(each.wheel)) for each in decided.arrivals]
     work.inspect(files)
     installer = find_installer(python.executable, version=python.version)
     steps = [*installer.prepare]
@@ -272,7 +272,7 @@ def sync(decided: Sync, python: Interpreter, work: Work) -> tuple[Step, ...]:
             installer.uninstall([name for name, _old, _new in decided.replaced], "remove what the lock has not")
         )
     if files:
-        steps.append(installer.install_files([path for _package, path in files], "install the lock"))
+        steps.append(installer.install_files([path for _arrival, path in files], "install the lock"))
     with work.begin() as lock:
         for step in steps:
             work.tell(f"{step.reason} ({installer.kind})")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-Kind = Literal["file", "named", "built", "configs", "unfinished", "refused", "other"]
+Kind = Literal["file", "named", "built", "configs", "unfinished", "refused", "inspected", "other"]
 State = Literal["ok", "damaged", "unreadable"]
 
 _NAMED = ("wheels", "sdists", "releases")  # files under names of their own
@@ -41,7 +41,7 @@ class Item:
 
     `kind`: file (in the store), named (a wheel or archive under its own name, not linked with the store), built (a
     wheel compiled here), configs (config files of one release), unfinished (kept bytes of a transfer, a build that was
-    cut off), refused (in quarantine, with the reason beside it), other.
+    cut off), refused (in quarantine, with the reason beside it), inspected (what was found in a wheel), other.
     """
 
     kind: Kind
@@ -82,11 +82,14 @@ def read_items(root: Path) -> list[Item]:
         Item("refused", path.name, (path, path.with_suffix(".json")), about.st_size, _used(about))
         for path, about in _plain(sorted((root / "quarantine").glob("*.refused")))
     ]
-    items += [
-        Item("other", path.name, (path,), about.st_size, _used(about))
-        for path, about in _plain(root.glob("index-*.db"))
-    ]
+    items += _small("inspected", root.glob("inspected/[0-9a-f]*"))
+    items += _small("other", root.glob("index-*.db"))
     return sorted(items, key=lambda each: (each.kind, each.name, each.paths))
+
+
+def _small(kind: Kind, paths: Iterable[Path]) -> Iterator[Item]:
+    for path, about in _plain(paths):
+        yield Item(kind, path.name, (path,), about.st_size, _used(about))
 
 
 def _plain(paths: Iterable[Path]) -> Iterator[tuple[Path, os.stat_result]]:

@@ -59,7 +59,7 @@ class Elf(NamedTuple):
     @property
     def torch_symbols(self) -> frozenset[str]:
         """The symbols it needs from torch's own namespaces (c10, at, torch, caffe2)."""
-        return frozenset(filter(_TORCH_NAMESPACE.match, self.undefined))
+        return torch_symbols(self.undefined)
 
     @property
     def cxx11_abi(self) -> bool | None:
@@ -67,6 +67,11 @@ class Elf(NamedTuple):
         if any("__cxx11" in symbol for symbol in self.torch_symbols):
             return True
         return False if any(symbol.endswith("Ss") for symbol in self.torch_symbols) else None
+
+
+def torch_symbols(symbols: Iterable[str]) -> frozenset[str]:
+    """Those of the symbols that are of torch's own namespaces (c10, at, torch, caffe2)."""
+    return frozenset(filter(_TORCH_NAMESPACE.match, symbols))
 
 
 def newest_version(versions: Iterable[str], family: str) -> str | None:

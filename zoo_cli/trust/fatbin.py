@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo_cli.trust.bounded import BadBinary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from zoo_cli.trust.bounded import Reader
 
@@ -90,6 +90,17 @@ def read_code(reader: Reader, sections: Iterable[tuple[bytes, int, int]]) -> Dev
     if not parts:
         return None
     return DeviceCode(parts, _sorted(counts[_SASS]), _sorted(counts[_PTX]), tuple(sorted(compression)), is_relocatable)
+
+
+def code_from(values: Sequence[Any]) -> DeviceCode:
+    """The code of a library again, from what JSON makes of it.
+
+    Raises:
+        TypeError, ValueError: It is of another form.
+    """
+    parts, sass, ptx, compression, is_relocatable = values
+    pairs = [tuple((str(name), int(count)) for name, count in each) for each in (sass, ptx)]
+    return DeviceCode(int(parts), pairs[0], pairs[1], tuple(map(str, compression)), bool(is_relocatable))
 
 
 def merged(codes: Iterable[DeviceCode]) -> DeviceCode:

@@ -1,8 +1,9 @@
 """Looks into a wheel before any installer does: is it what its name says, and will it stay in its place.
 
-Edge: opens the wheel and streams every member once. Standard library only; nothing is imported or executed. What is
-found is a value, `WheelReport`; `require_sound` turns problems that forbid an install into an error. pip and uv let
-pass a wheel with a wrong RECORD and with METADATA of another version: zoo does not.
+Edge: opens the wheel and streams every member once, large ones in threads of their own (inflating and digesting let
+other threads run). Standard library only; nothing is imported or executed. What is found is a value, `WheelReport`;
+`require_sound` turns problems that forbid an install into an error. pip and uv let pass a wheel with a wrong RECORD and
+with METADATA of another version: zoo does not.
 Standards: PEP 427 and the binary distribution format, PEP 376 (RECORD), core metadata.
 """
 
@@ -12,9 +13,11 @@ import base64
 import csv
 import hashlib
 import io
+import os
 import re
 import tempfile
 import zipfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from typing import TYPE_CHECKING
@@ -35,7 +38,8 @@ if TYPE_CHECKING:
 MAX_TOTAL = 16 << 30  # bytes unpacked; CUDA builds of torch have about 5 GB
 MAX_METADATA = 16 << 20  # bytes of METADATA, WHEEL or RECORD
 MAX_RATIO = 300  # unpacked to packed, for members over 64 MB
-_CHUNK = 1 << 20
+_CHUNK = 16 << 20  # large, since a thread that asks for the interpreter's lock after each waits for it 5 ms
+_LARGE = 4 << 20  # bytes unpacked, from which on a member is worth a thread, and a library too large for memory
 _EXTENSION = re.compile(r"\.(so|pyd|dylib)\Z|\.so\.\d")
 
 
@@ -221,8 +225,7 @@ class _Inspection:
         members = self.archive.infolist()
         self._check_names(members)
         if self._check_sizes(members):
-            for member in members:
-                self._read_member(member)
+            self._read_members([each for each in members if self._is_wanted(each)])
         info = self._dist_info(members)
         metadata, wheel = self._headers(f"{info}/METADATA"), self._headers(f"{info}/WHEEL")
         tags = _expand(wheel.get_all("Tag", []))
@@ -272,24 +275,43 @@ class _Inspection:
                 self.say("too-large", f"{member.filename!r} unpacks to {member.file_size} bytes")
         return len(self.problems) == before
 
-    def _read_member(self, member: zipfile.ZipInfo) -> None:
-        if member.is_dir():
-            return
-        is_library = bool(_EXTENSION.search(member.filename))
-        if self.only and not (is_library and self.only(member.filename)):
-            return
+    def _is_wanted(self, member: zipfile.ZipInfo) -> bool:
+        """Whether a member is read: all files, or those compiled ones that were asked for."""
+        name = member.filename
+        return not member.is_dir() and (self.only is None or (_is_library(name) and self.only(name)))
+
+    def _read_members(self, members: list[zipfile.ZipInfo]) -> None:
+        """Reads every member once; what is found is put together in the archive's order."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        threads = 1 if self.only else min(4, os.cpu_count() or 1)  # a remote wheel is read in its own order
+        pool = ThreadPoolExecutor(max_workers=threads)
+        try:
+            ahead = [pool.submit(self._read, each) if each.file_size >= _LARGE else None for each in members]
+            small = [None if future else self._read(each) for each, future in zip(members, ahead, strict=True)]
+            for member, future, read in zip(members, ahead, small, strict=True):
+                self._take(member.filename, *(read or (future.result() if future else ("", None))))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _read(self, member: zipfile.ZipInfo) -> tuple[str, Binary | None]:
+        """A member's SHA-256 as RECORD writes it and, of a compiled library, what it is."""
         digest = hashlib.sha256()
-        with self.archive.open(member) as source, tempfile.TemporaryFile() as copy:
+        with self.archive.open(member) as source, ExitStack() as stack:
+            copy: IO[bytes] | None = None
+            if _is_library(member.filename):  # its tables are read in their own order
+                copy = stack.enter_context(tempfile.TemporaryFile()) if member.file_size >= _LARGE else io.BytesIO()
             while chunk := source.read(_CHUNK):
                 digest.update(chunk)
-                if is_library:
+                if copy:
                     copy.write(chunk)
-            if is_library:
-                self._add_extension(member.filename, copy)
-        self.digests[member.filename] = base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
+            binary = read_binary(copy) if copy else None
+        return base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode(), binary
 
-    def _add_extension(self, name: str, stream: IO[bytes]) -> None:
-        binary = read_binary(stream)
+    def _take(self, name: str, digest: str, binary: Binary | None) -> None:
+        self.digests[name] = digest
+        if binary is None:
+            return
         if binary.problem and binary.kind != "unknown":
             self.say("bad-extension", f"{name}: {binary.problem}")
         self.extensions.append(Extension(name, binary))
@@ -366,6 +388,11 @@ class _Inspection:
             is_top = "/" not in name
             if is_top and (base.endswith(".pth") or base in ("sitecustomize.py", "usercustomize.py", "_manylinux.py")):
                 self.say("startup-code", f"{name} runs whenever Python starts", is_fatal=False)
+
+
+def _is_library(name: str) -> bool:
+    """Whether a file is a compiled library, by its name."""
+    return bool(_EXTENSION.search(name))
 
 
 def _digest(stream: IO[bytes]) -> tuple[str, int]:

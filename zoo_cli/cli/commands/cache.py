@@ -23,6 +23,7 @@ _KINDS = {
     "configs": "configs of releases",
     "unfinished": "begun and not finished",
     "refused": "refused files in quarantine",
+    "inspected": "what was found in wheels",
     "other": "compiled indexes",
 }
 

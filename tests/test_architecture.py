@@ -127,6 +127,7 @@ EDGES = {
     "transfer/split.py": "threads, sockets and the clock",
     "transfer/throttle.py": "the clock",
     "transfer/mirrors.py": "mirrors files and the environment",
+    "transfer/projectrules.py": "the working directory, and what was accepted in the state directory",
     "transfer/parallel.py": "threads: several transfers at once",
     "transfer/sizes.py": "network and local files: sizes alone",
     "transfer/part.py": "the part file, its lock and the clock",

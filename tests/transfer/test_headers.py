@@ -15,7 +15,8 @@ from zoo_cli.transfer.addresses import parse_address
 from zoo_cli.transfer.failures import HeaderUnusable
 from zoo_cli.transfer.fetch import fetch
 from zoo_cli.transfer.headers import Header
-from zoo_cli.transfer.mirrors import BadMirrors, read_mirrors
+from zoo_cli.transfer.mirrors import read_mirrors
+from zoo_cli.transfer.mirrorsfile import BadMirrors
 
 SECRET = "s3cret-of-the-lab"
 FILE = """version: 1

@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.server import Server
 from zoo_cli.cli.app import run
-from zoo_cli.transfer.mirrors import BadMirrors, UnknownMirror, bundled_file, load_mirrors, read_mirrors
+from zoo_cli.transfer.mirrors import UnknownMirror, bundled_file, load_mirrors, read_mirrors
+from zoo_cli.transfer.mirrorsfile import BadMirrors
 
 TORCH = "https://download.pytorch.org/whl/cu121/torch-2.1.2%2Bcu121-cp310-cp310-linux_x86_64.whl"
 SJTU = "https://mirror.sjtu.edu.cn/pytorch-wheels/cu121/torch-2.1.2%2Bcu121-cp310-cp310-linux_x86_64.whl"
@@ -31,7 +32,7 @@ def test_every_known_mirror_has_source_date_and_region_and_none_is_asked() -> No
     mirrors = read_mirrors(bundled_file())
     assert mirrors.rules == () and len({each.name for each in mirrors.known}) >= 5
     for each in mirrors.known:
-        assert "2026-11-23" in each.rule.source and each.region and each.rule.kinds
+        assert each.rule.date == "2026-11-23" and each.rule.source and each.region and each.rule.kinds
         assert any(each.rule.start.startswith(host.url.rstrip("/")) for host in mirrors.hosts)
 
 

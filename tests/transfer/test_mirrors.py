@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from zoo_cli.transfer.keptrules import kept_rules
 from zoo_cli.transfer.mirrors import (
     BadMirrorOption,
-    BadMirrors,
     bundled_file,
     load_mirrors,
     parse_option,
     read_mirrors,
 )
+from zoo_cli.transfer.mirrorsfile import SCHEMA, BadMirrors
+from zoo_cli.transfer.sources import KINDS, ORDERS
 
 URL = "https://download.openmmlab.com/mmcv/x%2Bcu121.whl"
 
@@ -143,3 +144,71 @@ def test_a_text_that_is_no_field_is_not_kept(tmp_path: Path, monkeypatch: pytest
     path = written(tmp_path, 'version: 1\nmirrors: [{from: "https://", to: ["http://lab"], source: "a\\tb"}]\n')
     (tmp_path / "state").mkdir()
     assert read_mirrors(path).rules[0].source == "a\tb" and list((tmp_path / "state").iterdir()) == []
+
+
+FILES: dict[str, dict[str, str]] = {
+    "file": {"version": "1", "mirrors": "[]", "known": "[]", "use": "[]", "use-order": "fastest", "headers": "[]",
+             "hosts": "[]"},
+    "mirrors": {"from": "'https://h'", "to": "['http://a', /srv/b]", "kinds": "[wheels]", "order": "after",
+                "source": "x", "date": "2026-11-23"},
+    "known": {"name": "lab", "region": "cn", "from": "'https://'", "to": "'http://a'", "kinds": "[configs]",
+              "source": "x", "date": "2026-11-23"},
+    "headers": {"for": "'https://h/x'", "name": "X-Key", "from-environment": "KEY", "scheme": "Bearer"},
+    "hosts": {"url": "'https://h'", "kinds": "[package-index]", "source": "x", "date": "2026-11-23"},
+}  # fmt: skip
+
+
+def documented() -> dict[str, dict[str, tuple[bool, str]]]:
+    """The table of keys in docs/mirrors.md: whether each must be there, and what it says of its value."""
+    text = (bundled_file().parent / "docs" / "mirrors.md").read_text(encoding="utf-8")
+    found: dict[str, dict[str, tuple[bool, str]]] = {}
+    for place, key, must, value in re.findall(r"^\| (\w+) \| `([\w-]+)` \| (yes|no) \| (.+) \|$", text, re.MULTILINE):
+        found.setdefault(place, {})[key] = (must == "yes", value)
+    return found
+
+
+def one_file(place: str, keys: dict[str, str]) -> str:
+    pairs = "{" + ", ".join(f"{key}: {value}" for key, value in keys.items()) + "}"
+    return pairs if place == "file" else f"{{version: 1, {place}: [{pairs}]}}"
+
+
+def test_documentation_and_validator_agree_about_every_key(tmp_path: Path) -> None:
+    told = documented()
+    assert {place: {key: must for key, (must, _) in keys.items()} for place, keys in told.items()} == SCHEMA
+    assert {place: set(keys) for place, keys in FILES.items()} == {place: set(keys) for place, keys in SCHEMA.items()}
+    for place, keys in FILES.items():
+        assert read_mirrors(written(tmp_path, one_file(place, keys)))
+        for key in keys:
+            rest = {other: value for other, value in keys.items() if other != key}
+            if told[place][key][0]:
+                with pytest.raises(BadMirrors, match="missing") as caught:
+                    read_mirrors(written(tmp_path, one_file(place, rest)))
+                assert caught.value.key == key
+            else:
+                assert read_mirrors(written(tmp_path, one_file(place, rest)))
+        with pytest.raises(BadMirrors, match="no such key"):
+            read_mirrors(written(tmp_path, one_file(place, {**keys, "more": "x"})))
+
+
+def test_documentation_and_validator_agree_about_every_word(tmp_path: Path) -> None:
+    """Each word in the table is taken, each default is what is read without the key, any other word is refused."""
+    told = documented()
+    for place, key in (("mirrors", "order"), ("file", "use-order"), ("mirrors", "kinds")):
+        words, _, default = told[place][key][1].partition(";")
+        for word in re.findall(r"`([\w-]+)`", words):
+            value = f"[{word}]" if key == "kinds" else word
+            assert read_mirrors(written(tmp_path, one_file(place, {**FILES[place], key: value})))
+        for value in ("[first]" if key == "kinds" else "first", "{}", "''"):
+            with pytest.raises(BadMirrors):
+                read_mirrors(written(tmp_path, one_file(place, {**FILES[place], key: value})))
+        if place == "mirrors":
+            known = set(KINDS if key == "kinds" else ORDERS)
+            assert set(re.findall(r"`([\w-]+)`", words)) == known
+        if key != "kinds":
+            rest = {other: value for other, value in FILES[place].items() if other != key}
+            read = read_mirrors(written(tmp_path, one_file(place, rest)))
+            assert f"`{read.rules[0].order if read.rules else read.use_order}` if" in default
+    for place in ("mirrors", "known", "hosts"):
+        for day in ("2026-13-01", "23.11.2026", "2026-11-23T10:00", "yesterday"):
+            with pytest.raises(BadMirrors, match="day"):
+                read_mirrors(written(tmp_path, one_file(place, {**FILES[place], "date": f"'{day}'"})))

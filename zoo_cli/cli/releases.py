@@ -46,11 +46,11 @@ def parse_release(text: str) -> Request:
 
 def sources_of(console: Console, mirror_options: tuple[str, ...], progress: Progress) -> Sources:
     """Where releases come from in this run."""
+    from zoo_cli.cli.sources import users_mirrors
     from zoo_cli.directories import cache_directory
     from zoo_cli.models.batch import Sources
     from zoo_cli.transfer.health import users_health
-    from zoo_cli.transfer.mirrors import load_mirrors
     from zoo_cli.transfer.settings import Settings
 
     settings = Settings(offline=console.offline, health=users_health(console.environ))
-    return Sources(cache_directory(), load_mirrors(mirror_options), settings, progress)
+    return Sources(cache_directory(), users_mirrors(console, mirror_options), settings, progress)

@@ -189,8 +189,7 @@ class Attempt:
         wanted, part = self._wanted, self._part
         size = wanted.size_bytes if total is None else total
         part.require_space(size)
-        have = part.size_bytes + sum(after - first for first, after in part.ranges)
-        self._listen(Started(wanted.name, size, have, place_of(url)))
+        self._listen(Started(wanted.name, size, part.kept_bytes, place_of(url)))
         if isinstance(body, Answer) and session and total is not None and self._may_split(body):
             self._pour_widely(body, total, session)
             return
@@ -210,9 +209,8 @@ class Attempt:
     def _pour_widely(self, answer: Answer, total: int, session: Session) -> None:
         """One stream, and several where that is slow."""
         part, settings = self._part, self._settings
-        have = part.size_bytes + sum(after - first for first, after in part.ranges)
         rate = settings.throttle.bytes_per_second if settings.throttle else None
-        judge = Judge(total, have, answer.connection.connect_seconds, rate, time.monotonic())
+        judge = Judge(total, part.kept_bytes, answer.connection.connect_seconds, rate, time.monotonic())
         if not part.ranges:
             part.end_map()
 

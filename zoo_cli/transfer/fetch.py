@@ -211,7 +211,7 @@ class Delivery:
         def deliver(url: str, limits: Settings) -> Delivered:
             return Attempt(self._wanted, url, part, limits, listen, rounds.check_time, self._pool).run()
 
-        rounds = Rounds(self._wanted.name, urls, settings, deliver, listen, lambda: part.size_bytes)
+        rounds = Rounds(self._wanted.name, urls, settings, deliver, listen, lambda: part.kept_bytes)
         return rounds.run()
 
     def _publish(self, part: Part, replace: bool) -> None:

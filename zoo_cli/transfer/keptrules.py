@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from zoo_cli.atomic import write_whole
 from zoo_cli.directories import state_directory
@@ -19,7 +19,9 @@ from zoo_cli.transfer.sources import KINDS, ORDERS, Host, Known, Mirrors, Rule
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FORMAT = b"zoo mirrors 2\n"
+    from zoo_cli.transfer.sources import Order
+
+_FORMAT = b"zoo mirrors 3\n"
 _MAX_BYTES = 1024 * 1024
 
 
@@ -41,7 +43,8 @@ def keep_rules(path: Path, data: bytes, mirrors: Mirrors) -> None:
     A command that was mistyped should leave nothing behind; whoever has fetched something has the directory.
     """
     rows: list[tuple[str, ...]] = [("use", name) for name in mirrors.used]
-    rows += [("host", host.url, " ".join(host.kinds), host.source) for host in mirrors.hosts]
+    rows += [("use-order", mirrors.use_order)]
+    rows += [("host", host.url, " ".join(host.kinds), host.source, host.date) for host in mirrors.hosts]
     rows += [("rule", *_fields(rule)) for rule in mirrors.rules]
     rows += [("known", each.name, each.region, *_fields(each.rule)) for each in mirrors.known]
     rows += [("header", *each) for each in mirrors.headers]
@@ -61,7 +64,7 @@ def _place(path: Path, data: bytes) -> Path:
 
 
 def _fields(rule: Rule) -> tuple[str, ...]:
-    return rule.start, " ".join(rule.to), " ".join(rule.kinds), rule.order, rule.source
+    return rule.start, " ".join(rule.to), " ".join(rule.kinds), rule.order, rule.source, rule.date
 
 
 def _read(rows: list[list[str]]) -> Mirrors:
@@ -69,24 +72,29 @@ def _read(rows: list[list[str]]) -> Mirrors:
     hosts: list[Host] = []
     known: list[Known] = []
     used: list[str] = []
+    use_order = ""
     headers: list[Header] = []
     for kind, *cells in rows:
         if kind == "use":
             used += cells
+        elif kind == "use-order":
+            (use_order,) = cells
         elif kind == "header":
             headers.append(Header(*cells))
         elif kind == "host":
-            url, kinds, source = cells
-            hosts.append(Host(url, tuple(kinds.split()), source))
+            url, kinds, source, date = cells
+            hosts.append(Host(url, tuple(kinds.split()), source, date))
         elif kind == "known":
             name, region, *rest = cells
             known.append(Known(name, region, _rule(*rest)))
         else:
             rules.append(_rule(*cells))
-    return Mirrors(tuple(rules), tuple(hosts), tuple(known), tuple(used), tuple(headers))
+    if use_order not in ORDERS:
+        raise ValueError("not what was written")
+    return Mirrors(tuple(rules), tuple(hosts), tuple(known), tuple(used), tuple(headers), cast("Order", use_order))
 
 
-def _rule(start: str, to: str, kinds: str, order: str, source: str) -> Rule:
+def _rule(start: str, to: str, kinds: str, order: str, source: str, date: str) -> Rule:
     if order not in ORDERS or not set(kinds.split()) <= set(KINDS):
         raise ValueError("not what was written")
-    return Rule(start, tuple(to.split(" ")), tuple(kinds.split()), order, source)  # type: ignore[arg-type]
+    return Rule(start, tuple(to.split(" ")), tuple(kinds.split()), cast("Order", order), source, date)

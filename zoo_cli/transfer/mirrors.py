@@ -1,51 +1,33 @@
-"""mirrors.yaml and --mirror: where bytes may come from, read and checked.
+"""mirrors.yaml and --mirror: where bytes may come from.
 
-Edge: reads files and the environment. Asked in this order: `--mirror FROM=TO`, the user's file (ZOO_MIRRORS, else
-mirrors.yaml in zoo's config directory), what it chose of the known mirrors with `use`, the file that comes with zoo. A
-file in the working directory is never read. `write_mirrors` writes the user's file, unless it was written by hand.
-The YAML is read event by event: no tags, anchors or merge keys, every key known, every mistake with its line.
+Edge: reads files and the environment. Asked in this order: `--mirror FROM=TO`; the project's file, if its user accepted
+it (`projectrules`); the user's file (ZOO_MIRRORS, else mirrors.yaml in zoo's config directory) and what it chose of the
+known mirrors with `use`; the file that comes with zoo. `write_mirrors` writes the user's file, unless it was written by
+hand. What a file may say is in `mirrorsfile`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.transfer.addresses import local_path, parse_address, redacted
+from zoo_cli.transfer.addresses import redacted
 from zoo_cli.transfer.failures import BadAddress
-from zoo_cli.transfer.headers import NAME, OURS, VARIABLE, Header
 from zoo_cli.transfer.keptrules import keep_rules, kept_rules
-from zoo_cli.transfer.sources import KINDS, ORDERS, Host, Known, Mirrors, Order, Rule
+from zoo_cli.transfer.sources import Known, Mirrors, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+
+    from zoo_cli.transfer.mirrorsfile import BadMirrors
+    from zoo_cli.transfer.projectrules import Project
 
 MAX_FILE_BYTES = 256 * 1024
-_MAX_DEPTH = 6
-_RULE_KEYS = {"from", "to", "kinds", "order", "source"}
-_HOST_KEYS = {"url", "kinds", "source"}
-_KNOWN_KEYS = {"name", "region", "from", "to", "kinds", "source"}
-_HEADER_KEYS = {"for", "name", "from-environment", "scheme"}
-_FILE_KEYS = {"version", "hosts", "mirrors", "known", "use", "headers"}
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
 WRITTEN_BY_ZOO = "# Written by `zoo mirror`; it writes this file anew each time.\n"
-
-
-@dataclass(eq=False)
-class BadMirrors(ZooError):
-    """A mirrors file is not as it must be, at a line and key."""
-
-    code = "bad-mirrors"
-    exit_code = ExitCode.USAGE
-
-    file: str
-    line: int  # from 1; 0 when the whole file is meant
-    key: str
-    why: str
 
 
 @dataclass(eq=False)
@@ -58,6 +40,17 @@ class UnknownMirror(ZooError):
     name: str
     known: tuple[str, ...]
     file: str = ""  # that names it
+
+
+@dataclass(eq=False)
+class NoProject(ZooError):
+    """There is no mirrors file of a project in the working directory, or ZOO_MIRRORS names another that counts."""
+
+    code = "no-project-mirrors"
+    exit_code = ExitCode.USAGE
+
+    directory: str
+    named: str  # what ZOO_MIRRORS says
 
 
 @dataclass(eq=False)
@@ -101,12 +94,68 @@ def load_mirrors(options: Sequence[str] = (), environ: Mapping[str, str] | None 
     Raises:
         BadMirrors: A file is wrong or ZOO_MIRRORS cannot be read.
         BadMirrorOption: An option is wrong.
+        UnknownMirror: A file uses what no file knows.
     """
-    user, bundled = read_user_file(os.environ if environ is None else environ), read_mirrors(bundled_file())
-    known = (*user.known, *bundled.known)
-    chosen = [each.rule for name in user.used for each in _named(known, name)]
-    rules = (*(parse_option(text) for text in options), *user.rules, *chosen, *bundled.rules)
-    return Mirrors(rules, (*user.hosts, *bundled.hosts), known, user.used, user.headers)
+    environ = os.environ if environ is None else environ
+    project, unaccepted = _project_rules(environ)
+    user, bundled = read_user_file(environ), read_mirrors(bundled_file())
+    known, hosts = (*user.known, *bundled.known), (*user.hosts, *bundled.hosts)
+    chosen = [rule for each in (project, user) for rule in _chosen(each, known)]
+    rules = (*(parse_option(text) for text in options), *project.rules, *user.rules, *chosen, *bundled.rules)
+    used = (*project.used, *user.used)
+    return Mirrors(rules, hosts, known, used, user.headers, user.use_order, _rates(rules, environ), unaccepted)
+
+
+def _chosen(file: Mirrors, known: Sequence[Known]) -> list[Rule]:
+    return [replace(each.rule, order=file.use_order) for name in file.used for each in _named(known, name)]
+
+
+def _rates(rules: Sequence[Rule], environ: Mapping[str, str]) -> tuple[tuple[str, float], ...]:
+    """What was measured of hosts, where it is asked for."""
+    if not any(rule.order == "fastest" for rule in rules):
+        return ()
+    from zoo_cli.transfer.health import users_health
+
+    return users_health(environ).rates()
+
+
+def _project_rules(environ: Mapping[str, str]) -> tuple[Mirrors, str]:
+    """What the project's file says if it counts; its path if it does not.
+
+    Raises:
+        BadMirrors: See `read_project`.
+    """
+    project = project_file(environ)
+    if project is None:
+        return Mirrors(), ""
+    from zoo_cli.transfer.projectrules import is_accepted
+
+    if not is_accepted(project, environ):
+        return Mirrors(), str(project.path)
+    return read_project(project), ""
+
+
+def project_file(environ: Mapping[str, str], directory: Path = Path()) -> Project | None:
+    """The mirrors file of the project in the working directory; None when ZOO_MIRRORS names the one that counts."""
+    if environ.get("ZOO_MIRRORS") or not (directory / "mirrors.yaml").is_file():
+        return None
+    from zoo_cli.transfer.projectrules import find_project
+
+    return find_project(directory, bundled_file(), MAX_FILE_BYTES)
+
+
+def read_project(project: Project) -> Mirrors:
+    """The rules of a project's file.
+
+    Raises:
+        BadMirrors: Anything in it is not known, or it says more than where its project's files may come from: which
+            address gets a key, and what a name means, stands in the user's own file.
+    """
+    found = _parsed(project.path, project.data)
+    for key, value in (("headers", found.headers), ("known", found.known), ("hosts", found.hosts)):
+        if value:
+            raise _bad_file(project.path, "a project's file has none; put them into your own", key)
+    return found
 
 
 def _named(known: Sequence[Known], name: str) -> list[Known]:
@@ -176,7 +225,7 @@ def _lines_of(mirrors: Mirrors) -> list[str]:
 
     lines = ["version: 1"]
     if mirrors.used:
-        lines.append(f"use: {json.dumps(list(mirrors.used))}")
+        lines += [f"use: {json.dumps(list(mirrors.used))}", f"use-order: {mirrors.use_order}"]
     for header in mirrors.headers:
         lines += ["headers:"] if header is mirrors.headers[0] else []
         lines += [f"  - for: {json.dumps(header.start)}", f"    name: {json.dumps(header.name)}"]
@@ -187,6 +236,7 @@ def _lines_of(mirrors: Mirrors) -> list[str]:
         lines += [f"  - from: {json.dumps(rule.start)}", f"    to: {json.dumps(list(rule.to))}"]
         lines += [f"    kinds: {json.dumps(list(rule.kinds))}"] if rule.kinds else []
         lines += [f"    order: {rule.order}", f"    source: {json.dumps(rule.source)}"]
+        lines += [f"    date: {rule.date}"] if rule.date else []
     return lines
 
 
@@ -201,36 +251,14 @@ def parse_option(text: str) -> Rule:
     found = re.fullmatch(r"(https?://[^=\s]*)=(\S.*)", text.strip())
     if not found:
         raise BadMirrorOption(redacted(text[:300]), "it must be FROM=TO, and FROM begins with https:// or http://")
+    from zoo_cli.transfer.mirrorsfile import check_start, target_of
+
     start, to = found.groups()
     try:
-        _check_start(start)
-        return Rule(start, (_target(to, may_be_relative=True),), source="--mirror")
+        check_start(start)
+        return Rule(start, (target_of(to, may_be_relative=True),), source="--mirror")
     except BadAddress as exc:
         raise BadMirrorOption(redacted(text[:300]), exc.why) from exc
-
-
-def _check_start(text: str) -> None:
-    if text not in ("http://", "https://"):
-        parse_address(text)
-
-
-def _target(text: str, *, may_be_relative: bool = False) -> str:
-    """An address that rewritten ones begin with; a directory becomes a file: address, so `%2B` keeps its meaning."""
-    path = local_path(text)
-    if path is None:
-        parse_address(text)
-        return text
-    if not (may_be_relative or Path(path).is_absolute()):
-        raise BadAddress(text[:300], "it is neither an address nor an absolute path")
-    return Path(path).absolute().as_uri()
-
-
-@dataclass
-class _Node:
-    """A piece of YAML with its line; scalars stay text."""
-
-    line: int
-    value: str | list[_Node] | dict[str, _Node] = field(default="")
 
 
 def read_mirrors(path: Path) -> Mirrors:
@@ -239,200 +267,27 @@ def read_mirrors(path: Path) -> Mirrors:
     Raises:
         BadMirrors: It cannot be read, or anything in it is not known.
     """
-    reader = _Reader(str(path))
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as exc:
-        raise BadMirrors(str(path), 0, "", exc.strerror or str(exc)) from exc
+        raise _bad_file(path, exc.strerror or str(exc)) from exc
     if len(data) > MAX_FILE_BYTES:
-        raise BadMirrors(str(path), 0, "", f"it is larger than {MAX_FILE_BYTES} bytes")
+        raise _bad_file(path, f"it is larger than {MAX_FILE_BYTES} bytes")
+    return _parsed(path, data)
+
+
+def _bad_file(path: Path, why: str, key: str = "") -> BadMirrors:
+    from zoo_cli.transfer.mirrorsfile import BadMirrors
+
+    return BadMirrors(str(path), 0, key, why)
+
+
+def _parsed(path: Path, data: bytes) -> Mirrors:
     found = kept_rules(path, data)
     if found is None:
-        found = reader.mirrors(data)
+        from zoo_cli.transfer.mirrorsfile import parse_mirrors
+
+        found = parse_mirrors(str(path), data)
         keep_rules(path, data, found)
     return found
-
-
-class _Reader:
-    """Checks one file; every complaint has file, line and key."""
-
-    def __init__(self, file: str) -> None:
-        self._file = file
-
-    def _bad(self, line: int, key: str, why: str) -> BadMirrors:
-        return BadMirrors(self._file, line, key, why)
-
-    def mirrors(self, data: bytes) -> Mirrors:
-        top = self._tree(data)
-        fields = self._mapping(top, "the file", _FILE_KEYS)
-        version = fields.get("version")
-        if version is None or version.value != "1":
-            raise self._bad(version.line if version else top.line, "version", "it must be 1")
-        rules = [self._rule(each) for each in self._list(fields.get("mirrors"), "mirrors")]
-        hosts = [self._host(each) for each in self._list(fields.get("hosts"), "hosts")]
-        known = [self._known(each) for each in self._list(fields.get("known"), "known")]
-        used = [self._name(each, "use") for each in self._list(fields.get("use"), "use")]
-        headers = [self._header(each) for each in self._list(fields.get("headers"), "headers")]
-        return Mirrors(tuple(rules), tuple(hosts), tuple(known), tuple(used), tuple(headers))
-
-    def _header(self, node: _Node) -> Header:
-        """A field for the addresses of one host; the value itself never stands in the file."""
-        fields = self._mapping(node, "headers", _HEADER_KEYS)
-        start = self._text(node, fields, "for")
-        try:
-            address = parse_address(start)
-        except BadAddress as exc:
-            raise self._bad(fields["for"].line, "for", f"{exc.url}: {exc.why}") from exc
-        if address.credentials or "?" in address.target or "#" in address.target:
-            raise self._bad(fields["for"].line, "for", "it must be host and path, without a user name or a query")
-        name = self._matching(node, fields, "name", NAME, "it is no name of a header")
-        if name.lower() in OURS:
-            raise self._bad(fields["name"].line, "name", f"{name} is set by zoo itself")
-        variable = self._matching(node, fields, "from-environment", VARIABLE, "it must be the name of a variable")
-        scheme = self._matching(node, fields, "scheme", NAME, "it must be one word", "")
-        return Header(address.url, name, variable, scheme)
-
-    def _matching(
-        self,
-        node: _Node,
-        fields: dict[str, _Node],
-        key: str,
-        form: re.Pattern[str],
-        why: str,
-        default: str | None = None,
-    ) -> str:
-        text = self._text(node, fields, key, default)
-        if key in fields and not form.match(text):
-            raise self._bad(fields[key].line, key, why)
-        return text
-
-    def _known(self, node: _Node) -> Known:
-        fields = self._mapping(node, "known", _KNOWN_KEYS)
-        for key in ("name", "region", "source"):
-            self._text(node, fields, key)
-        rule = self._rule_of(node, fields)
-        return Known(self._name(fields["name"], "name"), self._name(fields["region"], "region"), rule)
-
-    def _name(self, node: _Node, key: str) -> str:
-        text = self._string(node, key)
-        if not _NAME.match(text):
-            raise self._bad(node.line, key, "a name has small letters, digits and dashes")
-        return text
-
-    def _rule(self, node: _Node) -> Rule:
-        return self._rule_of(node, self._mapping(node, "mirrors", _RULE_KEYS))
-
-    def _rule_of(self, node: _Node, fields: dict[str, _Node]) -> Rule:
-        start = self._text(node, fields, "from")
-        self._address(fields["from"], "from", start, is_start=True)
-        to = fields.get("to")
-        if to is None:
-            raise self._bad(node.line, "to", "it is missing")
-        targets = [to] if isinstance(to.value, str) else self._list(to, "to")
-        if not targets:
-            raise self._bad(to.line, "to", "it names no address")
-        rewritten = tuple(self._address(each, "to", self._string(each, "to")) for each in targets)
-        order = self._text(node, fields, "order", "before")
-        if order not in ORDERS:
-            raise self._bad(fields["order"].line, "order", f"{order} is not one of {', '.join(ORDERS)}")
-        source = self._text(node, fields, "source", self._file)
-        return Rule(start, rewritten, self._kinds(fields), cast("Order", order), source)
-
-    def _host(self, node: _Node) -> Host:
-        fields = self._mapping(node, "hosts", _HOST_KEYS)
-        url = self._text(node, fields, "url")
-        self._address(fields["url"], "url", url)
-        return Host(url, self._kinds(fields), self._text(node, fields, "source"))
-
-    def _kinds(self, fields: dict[str, _Node]) -> tuple[str, ...]:
-        kinds = self._list(fields.get("kinds"), "kinds")
-        for each in kinds:
-            if self._string(each, "kinds") not in KINDS:
-                raise self._bad(each.line, "kinds", f"{each.value} is not one of {', '.join(KINDS)}")
-        return tuple(str(each.value) for each in kinds)
-
-    def _address(self, node: _Node, key: str, text: str, *, is_start: bool = False) -> str:
-        try:
-            if is_start:
-                _check_start(text)
-                return text
-            return _target(text)
-        except BadAddress as exc:
-            raise self._bad(node.line, key, f"{exc.url}: {exc.why}") from exc
-
-    def _mapping(self, node: _Node, where: str, known: set[str]) -> dict[str, _Node]:
-        if not isinstance(node.value, dict):
-            raise self._bad(node.line, where, f"it must have the keys {', '.join(sorted(known))}")
-        for key, value in node.value.items():
-            if key not in known:
-                raise self._bad(value.line, key, f"no such key; there are {', '.join(sorted(known))}")
-        return node.value
-
-    def _list(self, node: _Node | None, key: str) -> list[_Node]:
-        if node is None:
-            return []
-        if not isinstance(node.value, list):
-            raise self._bad(node.line, key, "it must be a list")
-        return node.value
-
-    def _string(self, node: _Node, key: str) -> str:
-        if not isinstance(node.value, str) or not node.value:
-            raise self._bad(node.line, key, "it must be a text")
-        return node.value
-
-    def _text(self, parent: _Node, fields: dict[str, _Node], key: str, default: str | None = None) -> str:
-        if key in fields:
-            return self._string(fields[key], key)
-        if default is None:
-            raise self._bad(parent.line, key, "it is missing")
-        return default
-
-    def _tree(self, data: bytes) -> _Node:
-        import yaml
-
-        try:
-            events = yaml.parse(data.decode("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-            found = self._node(iter(events), 0)
-        except UnicodeDecodeError as exc:
-            raise self._bad(data.count(b"\n", 0, exc.start) + 1, "", "it is not UTF-8") from exc
-        except yaml.YAMLError as exc:
-            mark = getattr(exc, "problem_mark", None)
-            why = str(getattr(exc, "problem", None) or "it is no YAML")
-            raise self._bad(mark.line + 1 if mark else 0, "", why) from exc
-        if found is None:
-            raise self._bad(0, "", "it is empty")
-        return found
-
-    def _node(self, events: Iterator[object], depth: int) -> _Node | None:
-        """The next value; None at the end of a collection or of the file."""
-        import yaml
-
-        for event in events:
-            mark = cast("yaml.Event", event).start_mark
-            line = mark.line + 1 if mark else 0
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) or getattr(event, "tag", None):
-                raise self._bad(line, "", "anchors, aliases and tags are not used here")
-            if depth > _MAX_DEPTH:
-                raise self._bad(line, "", "it is nested too deeply")
-            if isinstance(event, yaml.ScalarEvent):
-                return _Node(line, str(event.value))
-            if isinstance(event, yaml.SequenceStartEvent):
-                return _Node(line, list(iter(lambda: self._node(events, depth + 1), None)))
-            if isinstance(event, yaml.MappingStartEvent):
-                return _Node(line, self._pairs(events, depth))
-            if isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent, yaml.StreamEndEvent)):
-                return None
-        return None
-
-    def _pairs(self, events: Iterator[object], depth: int) -> dict[str, _Node]:
-        pairs: dict[str, _Node] = {}
-        while (key := self._node(events, depth + 1)) is not None:
-            name = self._string(key, "")
-            if name in pairs:
-                raise self._bad(key.line, name, "it is there twice")
-            value = self._node(events, depth + 1)
-            if value is None:
-                raise self._bad(key.line, name, "it has no value")
-            pairs[name] = value
-        return pairs

@@ -116,6 +116,11 @@ class Part:
         """The open file."""
         return self._fd
 
+    @property
+    def kept_bytes(self) -> int:
+        """How many bytes are here in all, those after a hole too."""
+        return self.size_bytes + sum(after - first for first, after in self.ranges)
+
     def _acquire(self, waiting: Callable[[], None], wait_seconds: float | None) -> None:
         """Opens and locks; starts again when the file was finished or removed by the one who held it."""
         while True:
@@ -211,8 +216,7 @@ class Part:
         """
         if size_bytes is None:
             return
-        kept = self.size_bytes + sum(after - first for first, after in self.ranges)
-        needed, free = size_bytes - kept, self._free_bytes()
+        needed, free = size_bytes - self.kept_bytes, self._free_bytes()
         if needed + _MARGIN_BYTES > free:
             raise NoSpace(str(self.destination), needed, free)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from zoo_cli.transfer.settings import Settings
 
 _READ_BYTES = 1 << 20
+_LEAST_BYTES = 65536  # to tell of a rate
 
 
 class Probe(NamedTuple):
@@ -55,9 +56,23 @@ def _probe(url: str, settings: Settings, for_file: bool) -> Probe:
             body = answer.read(_READ_BYTES)
             spent = time.monotonic() - began - head_seconds
             is_ok = answer.status in (200, 206) if for_file else answer.status < 500
-            rate = int(len(body) / spent) if spent > 0.001 and len(body) >= 65536 else 0
+            if is_ok:
+                _remember(settings, url, len(body), head_seconds + spent)
+            rate = int(len(body) / spent) if spent > 0.001 and len(body) >= _LEAST_BYTES else 0
             return Probe(shown, is_ok, head_seconds, rate, f"{answer.status} {answer.reason}".rstrip())
     except Failed as failure:
+        if settings.health:
+            settings.health.failed(url, failure)
         return Probe(shown, False, time.monotonic() - began, 0, failure.brief)
     except BadAddress as error:
         return Probe(shown, False, 0.0, 0, error.why)
+
+
+def _remember(settings: Settings, url: str, size_bytes: int, seconds: float) -> None:
+    """Notes what was found of the host; of a rate only where no transfer of the last day told more."""
+    health = settings.health
+    if health is None:
+        return
+    health.worked(url)
+    if health.of(url).weight(health.now()) < 0.5:
+        health.brought(url, size_bytes, seconds, least_bytes=_LEAST_BYTES)

@@ -18,6 +18,7 @@ from zoo_cli.transfer.settings import RETRY_AFTER_CAP_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from zoo_cli.transfer.health import Health
     from zoo_cli.transfer.settings import Settings
 
 T = TypeVar("T")
@@ -74,10 +75,8 @@ class Rounds(Generic[T]):
                 self._pause(turn, live)
             dropped: set[str] = set()
             for url in live:
-                found = self._from(url)
+                found = self._from(url, health)
                 if found is not None:
-                    if health:
-                        health.worked(url)
                     return found
                 if health:
                     health.failed(url, self._failures[url])
@@ -87,14 +86,14 @@ class Rounds(Generic[T]):
                 break
         raise self._verdict()
 
-    def _from(self, url: str) -> T | None:
+    def _from(self, url: str, health: Health | None) -> T | None:
         """What the address gives, or None with its failure recorded."""
         while True:
             self._attempts += 1
             self._tell_pending()
-            before = self._have_bytes()
+            before, began = self._have_bytes(), time.monotonic()
             try:
-                return self._deliver(url, self._settings.within(self.left()))
+                found = self._deliver(url, self._settings.within(self.left()))
             except Failed as failure:
                 self._failures[url] = failure
                 self._pending = SourceFailed(self._name, place_of(url), failure.brief)
@@ -102,6 +101,12 @@ class Rounds(Generic[T]):
                 moved = self._have_bytes() - before >= PROGRESS_BYTES
                 if not (moved and failure.again and self._attempts < _MAX_ATTEMPTS):
                     return None
+            else:
+                if health:
+                    health.worked(url)
+                    if self._settings.throttle is None:
+                        health.brought(url, self._have_bytes() - before, time.monotonic() - began)
+                return found
 
     def _tell_pending(self) -> None:
         """Tells a failure when another attempt follows it; the last one is the error itself."""

@@ -7,8 +7,11 @@ the user's file, the bundled file, asked in this order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import floor, log2
 from typing import TYPE_CHECKING, Literal, get_args
+
+from zoo_cli.transfer.addresses import place_of
 
 if TYPE_CHECKING:
     from zoo_cli.transfer.hashes import Evidence, Sha256
@@ -17,10 +20,12 @@ if TYPE_CHECKING:
 
 Kind = Literal["wheels", "checkpoints", "configs", "package-index"]
 KINDS: tuple[str, ...] = get_args(Kind)
-Order = Literal["before", "after", "instead"]
+Order = Literal["before", "after", "instead", "fastest"]
 ORDERS: tuple[str, ...] = get_args(Order)
 
 DEFAULT_MAX_BYTES = 64 * 1000**3
+UNMEASURED = 4e6
+"""Bytes a second that a host counts as while nothing is known: who is slower yields to it, who is faster does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,8 @@ class Wanted:
 class Rule:
     """One rewrite: addresses that begin with `start` may also begin with each of `to`.
 
-    `order` says when: before the original, after it, or instead of it (then later rules are not asked either).
-    No `kinds` means every kind.
+    `order` says when: before the original, after it, instead of it (then later rules are not asked either), or fastest:
+    before or after it, as was measured. No `kinds` means every kind.
     """
 
     start: str
@@ -71,6 +76,7 @@ class Rule:
     kinds: tuple[str, ...] = ()
     order: Order = "before"
     source: str = ""  # where the rule's facts come from, or who gave it
+    date: str = ""  # when that was: 2026-11-23
 
     def rest_of(self, url: str, kind: str) -> str | None:
         """What follows `start` in the address, when the rule applies to it.
@@ -96,6 +102,7 @@ class Host:
     url: str
     kinds: tuple[str, ...]
     source: str
+    date: str = ""  # when that was read
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,10 @@ class Known:
     name: str
     region: str  # where it is near: a country code such as cn, or world
     rule: Rule
+
+    def is_for(self, rule: Rule) -> bool:
+        """Whether a rule that holds is this one, in whatever order it is asked."""
+        return replace(rule, order=self.rule.order) == self.rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +127,32 @@ class Mirrors:
     known: tuple[Known, ...] = ()
     used: tuple[str, ...] = ()  # names of those that were chosen
     headers: tuple[Header, ...] = ()  # of the user's own file
+    use_order: Order = "before"  # of the rules of those that were chosen
+    rates: tuple[tuple[str, float], ...] = ()  # bytes a second of hosts, by `place_of`, as far as one was measured
+    unaccepted: str = ""  # the mirrors file of the project in the working directory, when it does not count
 
     def addresses(self, url: str, kind: Kind) -> tuple[str, ...]:
         """Every address for the file that upstream has at `url`, in the order to try; never empty, no repeats."""
         before: list[str] = []
         after: list[str] = []
+        raced: list[str] = []
         original: tuple[str, ...] = (url,)
         for rule in self.rules:
             rest = rule.rest_of(url, kind)
             if rest is None:
                 continue
-            (after if rule.order == "after" else before).extend(rule.addresses(rest))
+            places = {"after": after, "fastest": raced}
+            places.get(rule.order, before).extend(rule.addresses(rest))
             if rule.order == "instead":
                 original = ()
                 break
-        return tuple(dict.fromkeys((*before, *original, *after)))
+        middle = self._fastest_first((*raced, *original)) if raced else original
+        return tuple(dict.fromkeys((*before, *middle, *after)))
+
+    def _fastest_first(self, urls: tuple[str, ...]) -> list[str]:
+        """Addresses by what was measured, a factor of two being no difference; else in their order."""
+        rates = dict(self.rates)
+        return sorted(urls, key=lambda url: -floor(log2(max(1.0, rates.get(place_of(url), UNMEASURED)))))
 
     def all_addresses(self, urls: tuple[str, ...], kind: Kind) -> tuple[str, ...]:
         """`addresses` of several equal files: the mirrors of all come before repeats."""

@@ -58,9 +58,9 @@ def command(console: Console, /, names: tuple[str, ...], output: Path, **given: 
     and zoo download take the file with --from-bundle and need no network.
     """
     from zoo_cli.catalog.database import index_date, open_catalog
+    from zoo_cli.cli.sources import users_mirrors
     from zoo_cli.models.bundling import SECTION, models_section, staging
     from zoo_cli.models.selection import select
-    from zoo_cli.transfer.mirrors import load_mirrors
     from zoo_cli.trust.bundle import write_bundle
 
     if not names and given["filter_"] is None:
@@ -69,7 +69,8 @@ def command(console: Console, /, names: tuple[str, ...], output: Path, **given: 
         raise click.UsageError("--machine and --python say what the environment is for: add --with-env.")
     connection = open_catalog()
     selection = select(connection, make_wish(connection, names, given | {"layout": "by-model", "configs": ()}))
-    access = make_access(console, connection, load_mirrors(given["mirrors"]), policy_of(given["trust_globals"]))
+    mirrors = users_mirrors(console, given["mirrors"])
+    access = make_access(console, connection, mirrors, policy_of(given["trust_globals"]))
     with staging(access.cache, (str(output.absolute()), *names, given["filter_"] or "")) as folder:
         done = _fetched(console, selection, folder, access, given)
         models, files = models_section(done, index_date(connection))

@@ -69,10 +69,10 @@ def opener(console: Console, mirrors: tuple[str, ...]) -> Iterator[Callable[...,
     """A function that opens configs by what they are called; releases' files stay open between two of them."""
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.catalog.models import releases
+    from zoo_cli.cli.sources import users_mirrors
     from zoo_cli.directories import CacheUnusable, cache_directory
     from zoo_cli.models.configsource import open_config
     from zoo_cli.models.flatten import Releases
-    from zoo_cli.transfer.mirrors import load_mirrors
     from zoo_cli.transfer.settings import Settings
 
     try:
@@ -83,7 +83,7 @@ def opener(console: Console, mirrors: tuple[str, ...]) -> Iterator[Callable[...,
     settings = Settings(offline=console.offline)
     with (
         closing(open_catalog()) as catalog,
-        Releases(load_mirrors(mirrors), settings, cache, releases(catalog)) as trees,
+        Releases(users_mirrors(console, mirrors), settings, cache, releases(catalog)) as trees,
     ):
         yield lambda asked, **more: open_config(asked, catalog, trees, **more)
 

@@ -86,16 +86,16 @@ def command(
     """
     from zoo_cli.catalog.database import index_date, open_catalog
     from zoo_cli.cli import download_view as view
+    from zoo_cli.cli.sources import users_mirrors
     from zoo_cli.models.outlook import look_ahead
     from zoo_cli.models.selection import select
-    from zoo_cli.transfer.mirrors import load_mirrors
 
     _check_options(names, given)
     policy = policy_of(given["trust_globals"])
     if given["from_bundle"]:
         _unpack(console, names, dest, given, policy)
         return
-    mirrors = load_mirrors(mirror_options)
+    mirrors = users_mirrors(console, mirror_options)
     connection = open_catalog()
     heed_expiry(console, fetches=not given["only_list"] and not given["dry_run"], allowed=given["allow_stale_index"])
     selection = select(connection, make_wish(connection, names, given))

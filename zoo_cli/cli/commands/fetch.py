@@ -9,12 +9,12 @@ import click
 
 from zoo_cli.cli.options import common_options, parse_size, pass_console
 from zoo_cli.cli.progress import Progress
+from zoo_cli.cli.sources import users_mirrors
 from zoo_cli.transfer.addresses import file_name_of, local_path
 from zoo_cli.transfer.failures import BadAddress
 from zoo_cli.transfer.fetch import Settings, Wanted, fetch
 from zoo_cli.transfer.hashes import parse_sha256, prefix_in_name
 from zoo_cli.transfer.health import users_health
-from zoo_cli.transfer.mirrors import load_mirrors
 from zoo_cli.transfer.sources import kind_of
 from zoo_cli.transfer.store import users_store
 
@@ -75,7 +75,7 @@ def command(
         raise click.UsageError("Name one or more URLs, or a list with --from.")
     if sha256_text or others or size_bytes is not None:
         raise click.UsageError("--sha256, --size and --mirror are of one file. For several: zoo fetch --from LIST.tsv")
-    work = _from_urls(urls, output) if urls else _from_list(str(list_file), output)
+    work = _from_urls(console, urls, output) if urls else _from_list(console, str(list_file), output)
     context.exit(_many(console, work, settings, jobs, events, force))
 
 
@@ -103,7 +103,7 @@ def _one(
     if not name and output is None:
         raise BadAddress(urls[0][:300], "it has no file name; choose one with -o FILE")
     digest = parse_sha256(sha256_text) if sha256_text else None
-    wanted = wanted_file(name or str(output), urls, digest, load_mirrors(), size_bytes)
+    wanted = wanted_file(name or str(output), urls, digest, users_mirrors(console), size_bytes)
     store = users_store() if digest else None  # without a digest nobody could ask for the file again
     with Progress(console) as progress:
         listen = _listener(console, progress, events)
@@ -132,10 +132,10 @@ def wanted_file(
     )
 
 
-def _from_urls(urls: Sequence[str], output: Path | None) -> list[Job]:
+def _from_urls(console: Console, urls: Sequence[str], output: Path | None) -> list[Job]:
     from zoo_cli.transfer.batch import Job
 
-    mirrors = load_mirrors()
+    mirrors = users_mirrors(console)
     jobs = []
     for url in urls:
         name = file_name_of(url)
@@ -145,11 +145,11 @@ def _from_urls(urls: Sequence[str], output: Path | None) -> list[Job]:
     return jobs
 
 
-def _from_list(file: str, output: Path | None) -> list[Job]:
+def _from_list(console: Console, file: str, output: Path | None) -> list[Job]:
     from zoo_cli.transfer.batch import Job
     from zoo_cli.transfer.lists import read_list
 
-    mirrors = load_mirrors()
+    mirrors = users_mirrors(console)
     return [
         Job(wanted_file(str(line.path), line.urls, line.sha256, mirrors), (output or Path()) / line.path)
         for line in read_list(file)

@@ -113,7 +113,8 @@ def _mirrors() -> list[str]:
         "    to: [http://mirror.lab/openmmlab]",
         "    kinds: [wheels, checkpoints]",
         "",
-        "Mirrors that others vouch for: zoo mirror list, zoo mirror use NAME",
+        "Mirrors that others vouch for: zoo mirror list, zoo mirror use NAME, or --region cn: the fastest first.",
+        "A project's mirrors.yaml in the working directory counts after zoo mirror use --project, as it is then.",
         "",
         "A mirror can deny or delay a file, never change it: digests decide. More: docs/mirrors.md",
     ]

@@ -76,10 +76,10 @@ class Here(NamedTuple):
 
 def _links(console: Console, places: tuple[str, ...], address: str | None, mirrors: tuple[str, ...]) -> list[Here]:
     """The wheels at the places; one that is here and published elsewhere has its public address."""
+    from zoo_cli.cli.sources import users_mirrors
     from zoo_cli.packages.pages import read_listing
-    from zoo_cli.transfer.mirrors import load_mirrors
 
-    known = load_mirrors(mirrors)
+    known = users_mirrors(console, mirrors)
     found: list[Here] = []
     for place in places:
         at = known.addresses(place, "wheels")[0] if mirrors and place.startswith("http") else place

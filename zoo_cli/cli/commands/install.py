@@ -106,7 +106,7 @@ def command(
     PACKAGE is a project of the index, or a source: ./folder, x-1.0.tar.gz, git+https://host/project@ref.
     """
     from zoo_cli.catalog.database import open_catalog
-    from zoo_cli.transfer.mirrors import load_mirrors
+    from zoo_cli.cli.sources import users_mirrors
 
     if from_bundle:
         if options["packages"] or options["requirements"] or described:
@@ -132,7 +132,7 @@ def command(
         target = find_target(catalog, console, python=python, environment=environment, described=described)
     flags = {"--dry-run": dry_run, "--upgrade": upgrade, "--no-rollback": no_rollback, "--allow-code": allow_code}
     words = typed("install", choices, _flags(sources, flags))
-    mirrors = load_mirrors(choices.mirrors) if choices.mirrors or not dry_run else None
+    mirrors = users_mirrors(console, choices.mirrors) if choices.mirrors or not dry_run else None
     here = target.machine.python
     installed = journal_of(here).distributions() if here and target.executable else None
     planned = planner.plan(target.machine, words)
@@ -213,17 +213,17 @@ def _download(
 ) -> None:
     """Every wheel of the plan, and of what it needs, in a directory."""
     from zoo_cli.cli.progress import Progress
+    from zoo_cli.cli.sources import users_mirrors
     from zoo_cli.cli.stack_lock import lock_stack, plan_stack
     from zoo_cli.cli.text import human_bytes
     from zoo_cli.packages.wheelhouse import write_wheelhouse
-    from zoo_cli.transfer.mirrors import load_mirrors
 
     words = typed("install", choices)
     stack = plan_stack(console, catalog, choices, words, python=python, described=described)
     if dry_run:
         install_view.tell_dry_run(console, stack.plan, stack.target)
         return
-    lock, supply = lock_stack(console, catalog, stack, load_mirrors(choices.mirrors))
+    lock, supply = lock_stack(console, catalog, stack, users_mirrors(console, choices.mirrors))
     with Progress(console) as progress:
         written = write_wheelhouse(lock, stack.machine, replace(supply, listen=progress), directory)
     if console.json:

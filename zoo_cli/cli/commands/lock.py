@@ -75,8 +75,8 @@ def command(
     """
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.cli.model_lock import choose_models, lock_models
+    from zoo_cli.cli.sources import users_mirrors
     from zoo_cli.packages.locking import read_lock, write_lock
-    from zoo_cli.transfer.mirrors import load_mirrors
 
     choices = Choices(**options)  # type: ignore[arg-type]
     if only_show:
@@ -84,7 +84,7 @@ def command(
         return
     policy = policy_of(trust_globals)
     places = _places(described, output)
-    catalog, mirrors = open_catalog(), load_mirrors(choices.mirrors)
+    catalog, mirrors = open_catalog(), users_mirrors(console, choices.mirrors)
     selection = choose_models(catalog, models)
     locks = {}
     for machine, path in places.items():

@@ -11,18 +11,29 @@ import click
 from zoo_cli.cli.commands.mirror_serve import serve_command
 from zoo_cli.cli.commands.mirror_sync import sync_command, verify_command
 from zoo_cli.cli.options import common_options, pass_console
+from zoo_cli.cli.sources import users_mirrors
 from zoo_cli.cli.text import human_bytes, printable
+from zoo_cli.directories import state_directory
 from zoo_cli.errors import ExitCode
-from zoo_cli.transfer.mirrors import UnknownMirror, load_mirrors, parse_option, read_user_file, write_mirrors
-from zoo_cli.transfer.sources import Rule
+from zoo_cli.transfer.health import users_health
+from zoo_cli.transfer.mirrors import (
+    MirrorsUnwritable,
+    NoProject,
+    UnknownMirror,
+    parse_option,
+    project_file,
+    read_project,
+    read_user_file,
+    write_mirrors,
+)
+from zoo_cli.transfer.sources import KINDS, ORDERS, Mirrors, Rule
 
 if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
     from zoo_cli.transfer.probe import Probe
-    from zoo_cli.transfer.sources import Mirrors, Order
+    from zoo_cli.transfer.sources import Order
 
 _USED = "zoo mirror use "  # how the source of a rule for a mirror of one's own begins
-_KINDS = ("wheels", "checkpoints", "configs", "package-index")
 
 
 @click.group("mirror", epilog="Example: zoo mirror use --region cn")
@@ -43,71 +54,102 @@ command.add_command(serve_command)
 @pass_console
 def list_command(console: Console) -> None:
     """Rules that hold, and mirrors that may be chosen."""
-    mirrors = load_mirrors(environ=console.environ)
-    rows = [
-        (state, name, region, rule.start, to, ",".join(rule.kinds) or "all", rule.source)
-        for state, name, region, rule in _rows(mirrors)
-        for to in rule.to
-    ]
-    names = ("state", "name", "region", "from", "to", "kinds", "source")
+    from zoo_cli.cli.mirror_view import NAMES, rows_of
+
+    mirrors = users_mirrors(console)
+    rows = rows_of(mirrors, users_health(console.environ))
     if console.json:
         console.document({
-            "ok": True, "command": "mirror list", "mirrors": [dict(zip(names, row, strict=True)) for row in rows],
+            "ok": True, "command": "mirror list", "mirrors": [row.document() for row in rows],
             "headers": [{"for": each.start, "name": each.name, "from-environment": each.variable}
                         for each in mirrors.headers],
+            "project_not_used": mirrors.unaccepted or None,
         })  # fmt: skip
         return
-    console.table(names, [tuple(printable(str(cell)) for cell in row) for row in rows])
+    console.table(NAMES, [row.cells() for row in rows])
     for each in mirrors.headers:
         console.say(f"{each.start} gets the header {each.name} from {each.variable}")
+    if mirrors.unaccepted:
+        console.say(f"{printable(mirrors.unaccepted)} is not used. To use it: zoo mirror use --project")
     if not mirrors.rules:
         console.say("None is asked: every file comes from its own host. Choose: zoo mirror use NAME")
-
-
-def _rows(mirrors: Mirrors) -> list[tuple[str, str, str, Rule]]:
-    """State, name, region and rule of each: those that are asked first, in their order."""
-    known = {each.rule: each for each in mirrors.known}
-    asked = [
-        ("asked", known[rule].name if rule in known else "", known[rule].region if rule in known else "", rule)
-        for rule in mirrors.rules
-    ]
-    free = [each for each in mirrors.known if each.name not in mirrors.used]
-    return [*asked, *(("known", each.name, each.region, each.rule) for each in free)]
 
 
 @command.command(
     "use", epilog="Examples: zoo mirror use sjtu-pytorch; zoo mirror use --region cn; zoo mirror use http://lab:8000/"
 )
 @click.argument("names", nargs=-1, metavar="[NAME|URL...]")
-@click.option("--region", metavar="CODE", help="All known mirrors near there, such as cn.")
+@click.option("--region", metavar="CODE", help="All known mirrors near there, such as cn, the fastest first.")
 @click.option("--none", "nothing", is_flag=True, help="None of the known mirrors, and none by its URL.")
+@click.option("--project", "of_project", is_flag=True, help="Accept mirrors.yaml of the project here, as it is now.")
 @click.option(
-    "--order", type=click.Choice(["before", "instead"]), default="instead", show_default=True,
-    help="A mirror by its URL: before the original hosts, or everything from it.",
+    "--order", type=click.Choice(["before", "fastest", "instead"]),
+    help="By name: before the originals, as listed, or the fastest first, originals too (usual with --region). By URL: "
+    "instead of the originals (usual), or before them.",
 )  # fmt: skip
 @common_options
 @pass_console
-def use_command(console: Console, names: tuple[str, ...], region: str | None, nothing: bool, order: str) -> None:
+def use_command(
+    console: Console, names: tuple[str, ...], region: str | None, nothing: bool, of_project: bool, order: str | None
+) -> None:
     """Ask known mirrors before the original hosts, in this order; or take everything from one of your own.
 
     URL is the address or directory of a mirror that zoo mirror sync made.
     """
-    if bool(names) + (region is not None) + nothing != 1:
-        raise click.UsageError("Name mirrors, or a region with --region, or --none.")
+    if bool(names) + (region is not None) + nothing + of_project != 1:
+        raise click.UsageError("Name mirrors, or a region with --region, or --project, or --none.")
+    if of_project:
+        _accept(console)
+        return
     places, names = tuple(filter(_is_place, names)), tuple(name for name in names if not _is_place(name))
-    mirrors = load_mirrors(environ=console.environ)
+    if (order == "instead" and not places) or (order == "fastest" and places):
+        raise click.UsageError("--order instead is for a mirror by its URL, fastest for mirrors by their names.")
+    mirrors = users_mirrors(console)
+    names = names if region is None else _near(mirrors, region)
     there = tuple(dict.fromkeys(each.name for each in mirrors.known))
-    if region is not None:
-        names = tuple(dict.fromkeys(each.name for each in mirrors.known if each.region == region))
-        if not names:
-            raise UnknownMirror(region, tuple(sorted({each.region for each in mirrors.known})))
     for name in names:
         if name not in there:
             raise UnknownMirror(name, there)
     mine = read_user_file(console.environ)
     others = tuple(rule for rule in mine.rules if not rule.source.startswith(_USED))
-    own = tuple(rule for place in places for rule in _own_rules(console, place, cast("Order", order)))
-    _write(console, replace(mine, rules=(*others, *own), used=tuple(dict.fromkeys(names))), "use")
+    own = tuple(rule for place in places for rule in _own_rules(console, place, cast("Order", order or "instead")))
+    use_order = "fastest" if order == "fastest" or (order is None and region) else "before"
+    rules, used = (*others, *own), tuple(dict.fromkeys(names))
+    _write(console, replace(mine, rules=rules, used=used, use_order=cast("Order", use_order)), "use")
+
+
+def _near(mirrors: Mirrors, region: str) -> tuple[str, ...]:
+    """The known mirrors of a region.
+
+    Raises:
+        UnknownMirror: There is none.
+    """
+    names = tuple(dict.fromkeys(each.name for each in mirrors.known if each.region == region))
+    if not names:
+        raise UnknownMirror(region, tuple(sorted({each.region for each in mirrors.known})))
+    return names
+
+
+def _accept(console: Console) -> None:
+    """Accepts the project's file, after it was read, and shows what it says.
+
+    Raises:
+        NoProject: There is none in the working directory.
+        BadMirrors: It cannot be used.
+        MirrorsUnwritable: That it was accepted cannot be kept.
+    """
+    from zoo_cli.transfer.projectrules import accept
+
+    project = project_file(console.environ)
+    if project is None:
+        raise NoProject(str(Path.cwd()), console.environ.get("ZOO_MIRRORS") or "")
+    found = read_project(project)
+    try:
+        accept(project, console.environ)
+    except OSError as exc:
+        raise MirrorsUnwritable(str(state_directory(console.environ)), exc.strerror or str(exc)) from exc
+    _tell(console, project.path, found, "use")
+    console.say("Accepted as it is now: a changed file has to be accepted again.")
 
 
 def _is_place(text: str) -> bool:
@@ -135,34 +177,38 @@ def _own_rules(console: Console, place: str, order: Order) -> tuple[Rule, ...]:
         root, quick = place.rstrip("/"), Settings(offline=console.offline, retries=1, connect_seconds=5)
         manifest = read_manifest(read_document((f"{root}/{NAME}",), MAX_BYTES, quick).body, root)
     console.say(f"{root}/ has {len(manifest.files)} files, facts of {printable(manifest.index_date)}")
-    source = f"{_USED}{root}/"
-    pypi = Rule("https://pypi.org/simple", (f"{root}/simple",), ("package-index",), order, source)
-    return (pypi, Rule("https://", (f"{root}/",), (), order, source))
+    source, today = f"{_USED}{root}/", console.today()
+    pypi = Rule("https://pypi.org/simple", (f"{root}/simple",), ("package-index",), order, source, today)
+    return (pypi, Rule("https://", (f"{root}/",), (), order, source, today))
 
 
 @command.command("add", epilog="Example: zoo mirror add https://download.openmmlab.com=http://mirror.lab/openmmlab")
 @click.argument("rewrite", metavar="FROM=TO")
-@click.option("--kind", "kinds", multiple=True, type=click.Choice(_KINDS), help="What it has; repeatable; all if none.")
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="What it has; repeatable; all if none.")
 @click.option(
-    "--order", type=click.Choice(["before", "after", "instead"]), default="before", show_default=True,
-    help="When it is asked: before the original, after it, or instead of it.",
+    "--order", type=click.Choice(ORDERS), default="before", show_default=True,
+    help="When it is asked: before the original, after it, instead of it, or the fastest of them first.",
 )  # fmt: skip
 @common_options
 @pass_console
 def add_command(console: Console, rewrite: str, kinds: tuple[str, ...], order: str) -> None:
     """Add a rule to your own file."""
-    found = replace(parse_option(rewrite), kinds=kinds, order=cast("Order", order), source="zoo mirror add")
+    parsed, today = parse_option(rewrite), console.today()
+    found = replace(parsed, kinds=kinds, order=cast("Order", order), source="zoo mirror add", date=today)
     mine = read_user_file(console.environ)
     others = tuple(rule for rule in mine.rules if (rule.start, rule.to) != (found.start, found.to))
     _write(console, replace(mine, rules=(*others, found)), "add")
 
 
 @command.command("remove")
-@click.argument("what", metavar="NAME|FROM=TO|URL")
+@click.argument("what", metavar="NAME|FROM=TO|URL|FILE")
 @common_options
 @pass_console
 def remove_command(console: Console, what: str) -> None:
-    """Remove a rule of yours, or a known mirror from those that are asked."""
+    """Remove a rule of yours, a known mirror from those that are asked, or a project's file from those accepted."""
+    if _is_forgotten(console, what):
+        _tell(console, Path(what), Mirrors(), "remove")
+        return
     mine = read_user_file(console.environ)
     used = tuple(name for name in mine.used if name != what)
     used_place = f"{_USED}{what.rstrip('/')}/"
@@ -172,19 +218,41 @@ def remove_command(console: Console, what: str) -> None:
     _write(console, replace(mine, used=used, rules=rules), "remove")
 
 
+def _is_forgotten(console: Console, what: str) -> bool:
+    """Whether this was a project's file that counted, and does not any more.
+
+    Raises:
+        MirrorsUnwritable: That cannot be kept.
+    """
+    from zoo_cli.transfer.projectrules import forget
+
+    try:
+        return forget(Path(what), console.environ)
+    except OSError as exc:
+        raise MirrorsUnwritable(str(state_directory(console.environ)), exc.strerror or str(exc)) from exc
+
+
 def _write(console: Console, mirrors: Mirrors, what: str) -> None:
-    path = write_mirrors(mirrors, console.environ)
+    _tell(console, write_mirrors(mirrors, console.environ), mirrors, what)
+
+
+def _tell(console: Console, path: Path, mirrors: Mirrors, what: str) -> None:
+    """What a file says now."""
     if console.json:
         console.document({
             "ok": True, "command": f"mirror {what}", "file": str(path), "use": list(mirrors.used),
+            "use_order": mirrors.use_order,
             "rules": [{"from": rule.start, "to": list(rule.to)} for rule in mirrors.rules],
         })  # fmt: skip
         return
-    console.data(str(path))
-    asked = [*(f"{rule.start}={rule.to[0]}" for rule in mirrors.rules), *mirrors.used]
-    is_alone = any(rule.order == "instead" for rule in mirrors.rules)
-    when = "before or instead of" if is_alone else "before"
-    console.say(f"Asked {when} the original hosts: {', '.join(asked) or 'none'}")
+    console.data(printable(str(path)))
+    when = {"before": "before the original", "after": "after the original", "instead": "instead of the original",
+            "fastest": "the fastest first, the original too"}  # fmt: skip
+    rules = [(f"{rule.start}={to}", rule.order) for rule in mirrors.rules for to in rule.to]
+    for name, order in (*rules, *((name, mirrors.use_order) for name in mirrors.used)):
+        console.say(f"Asked {when[order]}: {printable(name)}")
+    if not (mirrors.rules or mirrors.used):
+        console.say("Asked: none but the original hosts")
 
 
 @command.command("test", epilog="Example: zoo mirror test https://download.openmmlab.com/mmdetection/v3.0/x.pth")
@@ -194,19 +262,23 @@ def _write(console: Console, mirrors: Mirrors, what: str) -> None:
 @pass_console
 @click.pass_context
 def test_command(context: click.Context, console: Console, url: str | None, everything: bool) -> None:
-    """Ask each mirror: for a file by its upstream address, or only whether the host answers."""
+    """Ask each mirror: for a file by its upstream address, or only whether the host answers.
+
+    What it finds is remembered as that of transfers is: zoo mirror list shows it, --order fastest goes by it.
+    """
     from zoo_cli.transfer.probe import probe_all
     from zoo_cli.transfer.settings import Settings
     from zoo_cli.transfer.sources import kind_of
 
-    mirrors = load_mirrors(environ=console.environ)
+    mirrors = users_mirrors(console)
     if everything:
         mirrors = replace(mirrors, rules=tuple(dict.fromkeys((*mirrors.rules, *(each.rule for each in mirrors.known)))))
     if url is not None:
         addresses = mirrors.addresses(url, kind_of(url.partition("?")[0]))
     else:
         addresses = tuple(dict.fromkeys(to for rule in mirrors.rules for to in rule.to))
-    results = probe_all(addresses, Settings(offline=console.offline, stall_seconds=10), for_file=url is not None)
+    settings = Settings(offline=console.offline, stall_seconds=10, health=users_health(console.environ))
+    results = probe_all(addresses, settings, for_file=url is not None)
 
     def row(each: Probe) -> tuple[str, ...]:
         rate = f"{human_bytes(each.bytes_per_second)}/s" if each.bytes_per_second else ""

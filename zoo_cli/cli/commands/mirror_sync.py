@@ -69,11 +69,12 @@ def sync_command(context: click.Context, console: Console, /, place: str, prune:
     from zoo_cli.cli.fetching import make_access
     from zoo_cli.cli.mirroring import opened
     from zoo_cli.cli.progress import Progress
+    from zoo_cli.cli.sources import users_mirrors
     from zoo_cli.mirror.sync import decide, execute
-    from zoo_cli.transfer.mirrors import load_mirrors
 
     connection = open_catalog()
-    access = make_access(console, connection, load_mirrors(given["mirrors"]), policy_of(given["trust_globals"]))
+    mirrors = users_mirrors(console, given["mirrors"])
+    access = make_access(console, connection, mirrors, policy_of(given["trust_globals"]))
     with opened(place, access.cache) as tree, tree.alone():
         items = _items(console, connection, access, given)
         decision = decide(tree, items, prune=prune, index_date=index_date(connection))

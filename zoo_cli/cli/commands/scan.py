@@ -64,10 +64,10 @@ def _scanned(console: Console, target: str, policy: Policy) -> list[Scanned]:
 
     path = local_path(target)
     if path is None:
-        from zoo_cli.transfer.mirrors import load_mirrors
+        from zoo_cli.cli.sources import users_mirrors
         from zoo_cli.transfer.settings import Settings
 
-        urls = load_mirrors().addresses(target, "checkpoints")
+        urls = users_mirrors(console).addresses(target, "checkpoints")
         verdict, fetched = scan_url(urls, Settings(offline=console.offline), policy)
         return [Scanned(target, verdict, fetched)]
     return [Scanned(str(each), scan_file(each, policy)) for each in checkpoints_at(Path(path))]

@@ -65,12 +65,13 @@ def command(
     """
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.cli.model_lock import bring_models
+    from zoo_cli.cli.sources import users_mirrors
     from zoo_cli.cli.syncing import Applying, apply_lock
     from zoo_cli.directories import state_directory
     from zoo_cli.packages.locking import find_locks, read_lock
     from zoo_cli.packages.supply import Supply
     from zoo_cli.transfer.hashes import Sha256
-    from zoo_cli.transfer.mirrors import load_mirrors
+    from zoo_cli.transfer.health import users_health
     from zoo_cli.transfer.settings import Settings
     from zoo_cli.transfer.store import users_store
     from zoo_cli.trust.seen import Seen
@@ -80,7 +81,8 @@ def command(
     locks = {str(path): read_lock(path) for path in paths}
 
     def fetcher(progress: Progress) -> Callable[[LockedFile], Path]:
-        rules, settings = load_mirrors(mirrors), Settings(offline=console.offline)
+        rules, health = users_mirrors(console, mirrors), users_health(console.environ)
+        settings = Settings(offline=console.offline, health=health)
         supply = Supply(users_store(), Seen(state_directory()), rules, settings, progress)
         return lambda wheel: supply.file(wheel.name, (wheel.url,), Sha256(wheel.sha256), wheel.size_bytes).path
 
@@ -90,7 +92,7 @@ def command(
     catalog = open_catalog()
 
     def bring(lock: Lock) -> tuple[Path, ...]:
-        return bring_models(console, catalog, lock.models, models_to, load_mirrors(mirrors), policy)
+        return bring_models(console, catalog, lock.models, models_to, users_mirrors(console, mirrors), policy)
 
     apply_lock(console, catalog, locks, how, fetcher, bring)
 

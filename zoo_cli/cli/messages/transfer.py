@@ -37,7 +37,8 @@ from zoo_cli.transfer.failures import (
 )
 from zoo_cli.transfer.hashes import BadDigest
 from zoo_cli.transfer.lists import BadList
-from zoo_cli.transfer.mirrors import BadMirrorOption, BadMirrors, MirrorsByHand, MirrorsUnwritable, UnknownMirror
+from zoo_cli.transfer.mirrors import BadMirrorOption, MirrorsByHand, MirrorsUnwritable, NoProject, UnknownMirror
+from zoo_cli.transfer.mirrorsfile import BadMirrors
 from zoo_cli.transfer.store import BadLinking
 
 
@@ -390,6 +391,17 @@ def unknown_mirror(error: UnknownMirror) -> Message:
     return Message(
         f"there is no mirror {error.name}", (f"there are: {there}",), (WayOut("See them", "zoo mirror list"),)
     )
+
+
+@describe.register
+def no_project(error: NoProject) -> Message:
+    """No file to accept."""
+    if error.named:
+        why = f"ZOO_MIRRORS names {error.named}, so no project's mirrors file counts"
+        return Message(why, (), (WayOut("With the project's file", f"env -u ZOO_MIRRORS {same_command()}"),))
+    look = shlex.join(["ls", "-l", str(PurePath(error.directory) / "mirrors.yaml")])
+    ways = (WayOut("What such a file looks like", "zoo help mirrors"), WayOut("See whether it is there", look))
+    return Message(f"there is no mirrors.yaml in {error.directory}", (), ways)
 
 
 @describe.register

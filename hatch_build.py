@@ -1,4 +1,4 @@
-"""Build hook: compiles index/ into zoo_cli/catalog/zoo.db, so that every wheel carries the facts ready to open.
+"""Build hook: compiles index/ and mirrors.yaml into what every wheel carries ready to open.
 
 Runs for wheels and for editable installs. The sdist carries index/ itself.
 """
@@ -13,13 +13,15 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class CompileIndex(BuildHookInterface):  # type: ignore[type-arg]
-    """Compile the index before the files of the wheel are collected."""
+    """Compile both before the files of the wheel are collected."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - the hook's signature
         root = Path(self.root)
         sys.path.insert(0, str(root))
         try:
             from zoo_cli.catalog.compiler import compile_index
+            from zoo_cli.transfer.mirrors import COMPILED_FILE, compiled_mirrors
         finally:
             sys.path.remove(str(root))
         compile_index(root / "index", root / "zoo_cli" / "catalog" / "zoo.db")
+        (root / "zoo_cli" / COMPILED_FILE.name).write_bytes(compiled_mirrors(root / "mirrors.yaml"))

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import socket
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -161,7 +160,7 @@ def test_ten_thousand_small_files(many: Server, tmp_path: Path) -> None:
 
     events: list[Event] = []
     for folder in ("one", "two"):
-        for outcome in fetch_many(jobs(folder), replace(QUICK, stall_seconds=30), events.append, store=store):
+        for outcome in fetch_many(jobs(folder), QUICK._replace(stall_seconds=30), events.append, store=store):
             assert outcome.error is None
         assert len(many.requests_for("/n/1")) == 1 and len(many.requests) == 10_000
         assert sorted(each.name for each in (tmp_path / folder).iterdir()) == sorted(path[3:] for path in bodies)

@@ -8,7 +8,6 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from zoo_cli.transfer.failures import AddressRefused, BadCaBundle, CutShort, Red
 from zoo_cli.transfer.fetch import fetch
 from zoo_cli.transfer.settings import Proxies, Settings
 
-ONCE = replace(QUICK, retries=0)
+ONCE = QUICK._replace(retries=0)
 needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="makes its certificate with openssl")
 
 
@@ -58,10 +57,10 @@ def test_an_unknown_certificate_is_refused_and_a_lab_authority_can_be_added(
     with pytest.raises(Unreachable) as caught:
         fetch(wanted(url), tmp_path / "a.pth", QUICK)
     assert caught.value.is_certificate and "self-signed" in caught.value.reason.replace("self signed", "self-signed")
-    settings = replace(QUICK, ca_bundle=str(certificate / "cert.pem"))
+    settings = QUICK._replace(ca_bundle=str(certificate / "cert.pem"))
     assert fetch(wanted(url), tmp_path / "a.pth", settings).size_bytes == len(BODY)
     with pytest.raises(Unreachable, match=r"mismatch|not valid"):
-        fetch(wanted(url.replace("127.0.0.1", "localhost")), tmp_path / "b.pth", replace(settings, retries=0))
+        fetch(wanted(url.replace("127.0.0.1", "localhost")), tmp_path / "b.pth", settings._replace(retries=0))
 
 
 @needs_openssl
@@ -69,7 +68,7 @@ def test_https_never_leads_to_http(tls_server: Server, certificate: Path, server
     tls_server.always("/a.pth", Redirect(server.url("/a.pth")))
     with pytest.raises(RedirectRefused, match="leaves https"):
         fetch(
-            wanted(tls_server.url("/a.pth")), tmp_path / "a.pth", replace(ONCE, ca_bundle=str(certificate / "cert.pem"))
+            wanted(tls_server.url("/a.pth")), tmp_path / "a.pth", ONCE._replace(ca_bundle=str(certificate / "cert.pem"))
         )
     assert server.requests == []
 
@@ -98,7 +97,7 @@ def test_a_tls_stream_cut_without_a_goodbye_is_no_end(certificate: Path, tmp_pat
     context.wrap_socket = wrap  # type: ignore[method-assign, assignment]
     thread = threading.Thread(target=answer)
     thread.start()
-    settings = replace(ONCE, ca_bundle=str(certificate / "cert.pem"))
+    settings = ONCE._replace(ca_bundle=str(certificate / "cert.pem"))
     with listener, pytest.raises(CutShort):
         fetch(wanted(f"https://127.0.0.1:{listener.getsockname()[1]}/a", sha256=None), tmp_path / "a", settings)
     thread.join()
@@ -110,7 +109,7 @@ def test_a_ca_bundle_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}/a"
         for path in ("ca.pem", "none.pem"):
             with pytest.raises(BadCaBundle):
-                fetch(wanted(url), tmp_path / "a.pth", replace(ONCE, ca_bundle=str(tmp_path / path)))
+                fetch(wanted(url), tmp_path / "a.pth", ONCE._replace(ca_bundle=str(tmp_path / path)))
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "0.0.0.0", "224.0.0.1", "[::ffff:169.254.169.254]"])
@@ -183,7 +182,7 @@ def proxy() -> Iterator[tuple[str, list[tuple[str, str | None]]]]:
 
 def test_http_goes_through_a_proxy(proxy: tuple[str, list[tuple[str, str | None]]], tmp_path: Path) -> None:
     url, seen = proxy
-    settings = replace(QUICK, proxies=Proxies(http=url, direct=("127.0.0.1",)))
+    settings = QUICK._replace(proxies=Proxies(http=url, direct=("127.0.0.1",)))
     fetch(wanted("http://somewhere.example/a.pth?x=1"), tmp_path / "a.pth", settings)
     assert seen == [("GET http://somewhere.example/a.pth?x=1 HTTP/1.1", "Basic bWU6cHc=")]
 
@@ -193,7 +192,7 @@ def test_https_goes_through_a_tunnel(
     proxy: tuple[str, list[tuple[str, str | None]]], tls_server: Server, certificate: Path, tmp_path: Path
 ) -> None:
     url, seen = proxy
-    settings = replace(ONCE, proxies=Proxies(https=url), ca_bundle=str(certificate / "cert.pem"))
+    settings = ONCE._replace(proxies=Proxies(https=url), ca_bundle=str(certificate / "cert.pem"))
     fetch(wanted(tls_server.url("/a.pth")), tmp_path / "a.pth", settings)
     assert seen == [(f"CONNECT 127.0.0.1:{tls_server.port} HTTP/1.1", "Basic bWU6cHc=")]
     assert "proxy-authorization" not in tls_server.requests[0].headers

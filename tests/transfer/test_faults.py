@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 
@@ -49,7 +48,7 @@ from zoo_cli.transfer.fetch import fetch
 from zoo_cli.transfer.part import part_path
 from zoo_cli.transfer.resume import State
 
-ONCE = replace(QUICK, retries=0)
+ONCE = QUICK._replace(retries=0)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
 
 # What each does once, before the server is honest again: the right file must come out.
@@ -126,7 +125,7 @@ def test_a_lasting_fault_is_one_clean_error(name: str, server: Server, tmp_path:
     server.always("/a.pth", behaviour)
     started = time.monotonic()
     with pytest.raises(kind):
-        fetch(wanted(server.url("/a.pth"), size_bytes=len(BODY)), tmp_path / "a.pth", replace(QUICK, retries=1))
+        fetch(wanted(server.url("/a.pth"), size_bytes=len(BODY)), tmp_path / "a.pth", QUICK._replace(retries=1))
     assert time.monotonic() - started < 10
     assert not (tmp_path / "a.pth").exists()
 
@@ -227,7 +226,7 @@ def test_a_complete_part_is_known_by_the_size_that_the_server_said(server: Serve
     part.write_bytes(kept)
     state = State(server.url("/a.pth"), size_bytes=len(BODY), digest=DIGEST)
     part.with_name(part.name + ".json").write_bytes(state.to_json())
-    once = replace(QUICK, retries=0)
+    once = QUICK._replace(retries=0)
     assert fetch(wanted(server.url("/a.pth")), tmp_path / "a.pth", once).sha256 == DIGEST
     assert [each.range for each in server.requests] == ([] if kept == BODY else [None])
     nothing_but(tmp_path, "a.pth")
@@ -265,7 +264,7 @@ def test_an_endless_body_is_stopped(server: Server, tmp_path: Path) -> None:
 
 def test_an_html_page_may_be_what_is_wanted(server: Server, tmp_path: Path) -> None:
     server.always("/a.pth", HtmlPage())
-    page = replace(wanted(server.url("/a.pth"), sha256=None), name="index.html")
+    page = wanted(server.url("/a.pth"), sha256=None)._replace(name="index.html")
     assert fetch(page, tmp_path / "index.html", QUICK).size_bytes == len(HtmlPage().body)
 
 
@@ -273,11 +272,11 @@ def test_the_total_time_is_a_limit(server: Server, tmp_path: Path) -> None:
     server.always("/a.pth", Trickle(piece=2000, every=0.05))
     started = time.monotonic()
     with pytest.raises(TookTooLong):
-        fetch(wanted(server.url("/a.pth")), tmp_path / "a.pth", replace(QUICK, total_seconds=0.5))
+        fetch(wanted(server.url("/a.pth")), tmp_path / "a.pth", QUICK._replace(total_seconds=0.5))
     assert time.monotonic() - started < 3
     server.always("/a.pth", Status(503, {"Retry-After": "30"}))
     with pytest.raises(TookTooLong):
-        fetch(wanted(server.url("/a.pth")), tmp_path / "b.pth", replace(QUICK, total_seconds=1))
+        fetch(wanted(server.url("/a.pth")), tmp_path / "b.pth", QUICK._replace(total_seconds=1))
     assert time.monotonic() - started < 4
 
 

@@ -7,7 +7,6 @@ import os
 import stat
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -135,7 +134,7 @@ def test_a_local_file_and_a_file_address_are_sources_too(tmp_path: Path) -> None
     source = tmp_path / "s+s.bin"
     source.write_bytes(BODY)
     for number, url in enumerate((str(source), source.as_uri())):
-        received = fetch(wanted(url), tmp_path / f"out{number}", replace(QUICK, offline=True))
+        received = fetch(wanted(url), tmp_path / f"out{number}", QUICK._replace(offline=True))
         assert received.path.read_bytes() == BODY
     with pytest.raises(LocalFileFailed, match="No such file"):
         fetch(wanted(str(tmp_path / "none")), tmp_path / "x", QUICK)
@@ -145,7 +144,7 @@ def test_a_local_file_and_a_file_address_are_sources_too(tmp_path: Path) -> None
 
 def test_offline_makes_no_connection(server: Server, tmp_path: Path) -> None:
     with pytest.raises(OfflineRefused):
-        fetch(wanted(server.url("/a.pth")), tmp_path / "a.pth", replace(QUICK, offline=True))
+        fetch(wanted(server.url("/a.pth")), tmp_path / "a.pth", QUICK._replace(offline=True))
     assert server.requests == []
     nothing_but(tmp_path)
 
@@ -177,7 +176,7 @@ def test_the_next_address_takes_over_and_failures_are_told(server: Server, tmp_p
     reasons = [event.reason for event in heard.of(SourceFailed) if isinstance(event, SourceFailed)]
     assert len(reasons) == 2 and "404" in reasons[0] and "refused" in reasons[1]
     with pytest.raises(AllSourcesFailed) as caught:
-        fetch(wanted(*urls[:2]), tmp_path / "b.pth", replace(QUICK, retries=0))
+        fetch(wanted(*urls[:2]), tmp_path / "b.pth", QUICK._replace(retries=0))
     assert [each.code for each in caught.value.failures] == ["http-status", "network"]
     assert caught.value.exit_code == 5
 
@@ -228,14 +227,14 @@ def test_the_listener_and_the_limits_have_defaults(server: Server, tmp_path: Pat
 def test_a_cut_body_with_nothing_to_check_it_against_is_not_kept(server: Server, tmp_path: Path) -> None:
     server.always("/a.pth", Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\n" + BODY))
     with pytest.raises(Exception, match="cut-short"):
-        fetch(wanted(server.url("/a.pth"), sha256=None), tmp_path / "a.pth", replace(QUICK, retries=1))
+        fetch(wanted(server.url("/a.pth"), sha256=None), tmp_path / "a.pth", QUICK._replace(retries=1))
     nothing_but(tmp_path)
 
 
 def test_a_cut_body_that_can_be_gone_on_from_is_kept_hidden(server: Server, tmp_path: Path) -> None:
     server.always("/a.pth", Cut(1000))
     with pytest.raises(Exception, match="cut-short"):
-        fetch(wanted(server.url("/a.pth")), tmp_path / "a.pth", replace(QUICK, retries=0))
+        fetch(wanted(server.url("/a.pth")), tmp_path / "a.pth", QUICK._replace(retries=0))
     nothing_but(tmp_path, ".a.pth.zoo-part", ".a.pth.zoo-part.json")
 
 
@@ -257,7 +256,7 @@ def test_a_file_of_many_blocks_is_hashed_and_synced_while_it_arrives(tmp_path: P
     body = BODY * 100  # 38 MB: both threads are at work
     with Server({"/big": body}) as server:
         received = fetch(
-            wanted(server.url("/big"), sha256=None), tmp_path / "big", replace(QUICK, sync=True, stall_seconds=20)
+            wanted(server.url("/big"), sha256=None), tmp_path / "big", QUICK._replace(sync=True, stall_seconds=20)
         )
     assert (
         received.sha256

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,7 +80,7 @@ def test_a_value_that_is_not_to_be_had_fails_that_address_alone(
     assert caught.value.variable == "LAB_TOKEN" and server.requests == []
     received = fetch(wanted(server.url("/a.pth"), server.url("/b.pth")), tmp_path / "b.pth", QUICK)
     assert received.url == server.url("/b.pth")
-    fetch(wanted(server.url("/a.pth")), tmp_path / "c.pth", replace(QUICK, headers=()))
+    fetch(wanted(server.url("/a.pth")), tmp_path / "c.pth", QUICK._replace(headers=()))
 
 
 def test_the_command_shows_the_variable_and_never_its_value(

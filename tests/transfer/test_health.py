@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,7 +31,7 @@ def test_a_dead_host_is_asked_once(server: Server, tmp_path: Path) -> None:
     path = tmp_path / "state" / "hosts.json"
     for number in range(3):
         heard: list[object] = []
-        settings = replace(QUICK, health=Health(path))  # each time as a new process would
+        settings = QUICK._replace(health=Health(path))  # each time as a new process would
         received = fetch(wanted(DEAD, server.url("/a.pth")), tmp_path / f"{number}.pth", settings, heard.append)
         assert received.path.read_bytes() == BODY
         failed = [event for event in heard if type(event).__name__ == "SourceFailed"]
@@ -46,7 +45,7 @@ def test_what_says_something_about_a_host(server: Server, tmp_path: Path, behavi
     with Server({"/a.pth": BODY}) as other:
         other.always("/a.pth", behaviour)  # type: ignore[arg-type]
         urls = (other.url("/a.pth"), server.url("/a.pth"))
-        fetch(wanted(*urls), tmp_path / "a.pth", replace(QUICK, health=health))
+        fetch(wanted(*urls), tmp_path / "a.pth", QUICK._replace(health=health))
         assert health.ranked(urls) == (urls[::-1] if is_down else urls)
 
 
@@ -57,7 +56,7 @@ def test_who_delivers_is_taken_back_and_time_heals(server: Server, tmp_path: Pat
     path.write_text(down_since(time.time() - 60, place))
     health = Health(path)
     assert health.ranked(urls) == urls[::-1]
-    fetch(wanted(*urls), tmp_path / "a.pth", replace(QUICK, health=health))
+    fetch(wanted(*urls), tmp_path / "a.pth", QUICK._replace(health=health))
     assert health.ranked(urls) == urls
     for when in (time.time() - 3600, time.time() + 10 * 365 * 86400):  # long ago; before the clock was moved back
         path.write_text(down_since(when, place))
@@ -115,7 +114,7 @@ def test_transfers_are_measured_unless_they_are_held_back(server: Server, tmp_pa
             fetch(
                 wanted(*urls, sha256=digest),
                 tmp_path / f"{throttle}.pth",
-                replace(QUICK, health=health, throttle=throttle),
+                QUICK._replace(health=health, throttle=throttle),
             )
             assert (health.of(urls[0]).rate > 0) == (throttle is None)
 
@@ -127,7 +126,7 @@ def test_the_fastest_goes_first_only_where_the_user_said_so() -> None:
     listed = (SLOW, FAST, "https://new.example/x", url)
     assert Mirrors((rule,), rates=rates).addresses(url, "wheels") == listed
     ranked = (FAST, "https://new.example/x", url, SLOW)  # a host that nobody measured is tried before a slow one
-    fastest = replace(rule, order="fastest")
+    fastest = rule._replace(order="fastest")
     assert Mirrors((fastest,), rates=rates).addresses(url, "wheels") == ranked
     assert Mirrors((fastest,)).addresses(url, "wheels") == listed
     named = Rule(start, ("https://slow.example",), source="--mirror")
@@ -153,6 +152,6 @@ def test_a_mirror_that_became_slow_is_left_for_a_faster_one(tmp_path: Path) -> N
         path = tmp_path / "hosts.json"
         for number in range(3):
             urls = Mirrors((rule,), rates=Health(path).rates()).addresses("https://gone.example/x", "wheels")
-            settings = replace(QUICK, health=Health(path), connections=1, stall_seconds=5)
+            settings = QUICK._replace(health=Health(path), connections=1, stall_seconds=5)
             fetch(wanted(*urls, sha256=digest), tmp_path / str(number), settings)
         assert (len(slow.requests), len(fast.requests)) == (1, 2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,7 +104,7 @@ def test_code_stops_several_connections_too(tmp_path: Path) -> None:
     heard = Heard()
     with Server({"/a.pth": EVIL}) as server:
         server.always("/a.pth", Slow(8_000_000))
-        settings = replace(QUICK, connections=4)
+        settings = QUICK._replace(connections=4)
         error = refused(lambda: fetch(wanted(server, EVIL), tmp_path / "a.pth", settings, heard))
     assert error.early
     assert max(event.have_bytes for event in heard.of(Advanced) if isinstance(event, Advanced)) < len(EVIL)

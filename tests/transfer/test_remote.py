@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,7 +54,7 @@ def test_a_server_without_ranges_gives_the_whole_within_the_limit() -> None:
 
 
 def test_a_file_that_changes_while_it_is_read_is_an_error_never_a_mixture() -> None:
-    with Server({"/x": BODY}) as server, RemoteFile(server.url("/x"), replace(QUICK, retries=0)) as remote:
+    with Server({"/x": BODY}) as server, RemoteFile(server.url("/x"), QUICK._replace(retries=0)) as remote:
         server.always("/x", OtherFile(BODY[::-1]))
         with pytest.raises(BadAnswer, match="changed"):
             remote.read(10)

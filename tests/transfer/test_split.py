@@ -32,7 +32,7 @@ from zoo_cli.transfer.throttle import Throttle
 
 LARGE = random.Random(7).randbytes(10 << 20)
 LARGE_DIGEST = Sha256(hashlib.sha256(LARGE).hexdigest())
-PATIENT = replace(QUICK, stall_seconds=2)
+PATIENT = QUICK._replace(stall_seconds=2)
 RATE = 6_000_000  # bytes a second of one connection
 
 
@@ -159,7 +159,7 @@ def test_connections_that_hang_give_back_what_they_took(server: Server, tmp_path
     server.always("/x.bin", behave)
     began = time.monotonic()
     wanted = Wanted("x.bin", (server.url("/x.bin"),), sha256=LARGE_DIGEST)
-    fetch(wanted, tmp_path / "x.bin", replace(PATIENT, stall_seconds=30))
+    fetch(wanted, tmp_path / "x.bin", PATIENT._replace(stall_seconds=30))
     assert time.monotonic() - began < 20  # once each of them was waited for, one after the other
     assert (tmp_path / "x.bin").read_bytes() == LARGE
     assert len(server.requests) > 1 and len(server.requests) < 30
@@ -275,7 +275,7 @@ def test_a_torn_or_foreign_map_is_not_believed(server: Server, tmp_path: Path) -
 def test_the_bandwidth_limit_holds_for_all_connections(server: Server, tmp_path: Path) -> None:
     server.always("/x.bin", ignores_range)
     began = time.monotonic()
-    settings = replace(PATIENT, throttle=Throttle(40_000_000))
+    settings = PATIENT._replace(throttle=Throttle(40_000_000))
     fetch(Wanted("x.bin", (server.url("/x.bin"),), sha256=LARGE_DIGEST), tmp_path / "x.bin", settings)
     assert time.monotonic() - began > 0.8 * len(LARGE) / 40_000_000
     assert len(server.requests) == 1

@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,7 @@ from zoo_cli.transfer.fetch import Received, fetch
 from zoo_cli.transfer.part import Part
 from zoo_cli.transfer.store import BadLinking, Store, users_store
 
-DURABLE = replace(QUICK, sync=True)
+DURABLE = QUICK._replace(sync=True)
 
 
 @pytest.fixture
@@ -55,7 +54,7 @@ def test_second_use_costs_no_bytes_whatever_the_name_or_host(server: Server, sto
 
 def test_an_offline_run_has_what_the_store_has(server: Server, store: Store, tmp_path: Path) -> None:
     get(server, store, tmp_path / "a.pth")
-    offline = replace(DURABLE, offline=True)
+    offline = DURABLE._replace(offline=True)
     assert fetch(wanted(server.url("/a.pth")), tmp_path / "b.pth", offline, store=store).from_cache
 
 

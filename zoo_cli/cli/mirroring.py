@@ -66,7 +66,7 @@ def _plainly(wanted: Wanted, access: Access) -> Bring:
 
         kept = access.store.get(wanted.sha256) if access.store and wanted.sha256 else None
         urls = (str(kept), *wanted.urls) if kept else wanted.urls
-        return fetch(replace(wanted, urls=urls), place, access.settings, listen, store=store, replace=True)
+        return fetch(wanted._replace(urls=urls), place, access.settings, listen, store=store, replace=True)
 
     return bring
 

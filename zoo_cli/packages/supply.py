@@ -131,7 +131,7 @@ class Supply:
 
         if not pin.page or pin.sha256 or self.settings.offline or not pin.page.startswith("http"):
             return pin
-        quick = replace(self.settings, retries=0, connect_seconds=5.0, total_seconds=30.0)
+        quick = self.settings._replace(retries=0, connect_seconds=5.0, total_seconds=30.0)
         for page in self.mirrors.addresses(pin.page, "wheels"):
             listing = read_listing((page,), quick)
             if listing.skipped:

@@ -8,9 +8,8 @@ or at a cloud's metadata service (server-side request forgery).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
 from zoo_cli.transfer.failures import BadAddress, RedirectRefused
@@ -25,8 +24,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 _SECRET_QUERY = re.compile(r"(?i)(token|signature|sig|secret|password|credential|key)=[^&#]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """One http or https address, taken apart."""
 
     scheme: Literal["http", "https"]
@@ -110,7 +108,7 @@ def next_hop(current: Address, location: str) -> Address:
     if following.credentials:
         raise RedirectRefused(current.url, shown, "it brings a user name of its own")
     keep = current.credentials if following.origin == current.origin else None
-    return replace(following, credentials=keep)
+    return following._replace(credentials=keep)
 
 
 def network_of(address: str) -> Literal["public", "private", "never"]:

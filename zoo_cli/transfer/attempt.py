@@ -7,10 +7,9 @@ one thing the address did wrong. Bytes that may be gone on from stay in the part
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.transfer.addresses import local_path, place_of, redacted
 from zoo_cli.transfer.body import Digest, pour
@@ -50,8 +49,7 @@ _BEGIN_BYTES = 200
 _PAGE_BYTES = 1 << 20  # a page is not larger
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(NamedTuple):
     """The part is complete and right."""
 
     sha256: Sha256

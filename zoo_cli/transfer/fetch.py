@@ -206,7 +206,7 @@ class Delivery:
         return Received(part.destination, size, delivered.sha256, delivered.url, evidence_of(self._wanted), False)
 
     def _run(self, part: Part, urls: tuple[str, ...], listen: Listener, *, once: bool = False) -> Delivered:
-        settings = dataclass_replace(self._settings, retries=0) if once else self._settings
+        settings = self._settings._replace(retries=0) if once else self._settings
 
         def deliver(url: str, limits: Settings) -> Delivered:
             return Attempt(self._wanted, url, part, limits, listen, rounds.check_time, self._pool).run()

@@ -24,8 +24,7 @@ agreed: two operators sent the same. given: the user typed the SHA-256. prefix: 
 # `-<8 hex>.pth` (torch.hub), `-<8 hex>_<date>.pth` (mmpose), `_<8 hex>-<date>.pth` (nine files of mmocr).
 _DATE = r"20[0-3]\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _EXTENSION = r"(?:\.[A-Za-z][A-Za-z0-9]*)+"
-_NAMED = re.compile(rf"(?:-([0-9a-f]{{8}})(?:_{_DATE})?|_([0-9a-f]{{8}})-{_DATE}){_EXTENSION}\Z")
-_IS_DATE = re.compile(rf"{_DATE}\Z")
+_NAMED = rf"(?:-([0-9a-f]{{8}})(?:_{_DATE})?|_([0-9a-f]{{8}})-{_DATE}){_EXTENSION}\Z"
 
 
 @dataclass(eq=False)
@@ -56,8 +55,11 @@ def prefix_in_name(file_name: str) -> str | None:
     `x_20220719_112030-5a0be7c4.pth` gives "5a0be7c4", `x-8edcf0d7_20230127.pth` gives "8edcf0d7"; a date is never
     taken for digits, nor is a job number or an accuracy such as `bbox_mAP-0.386_`.
     """
-    found = _NAMED.search(file_name[-300:])
+    name = file_name[-300:]
+    if not re.search("[-_][0-9a-f]{8}[-_.]", name):  # compiling the whole expression takes milliseconds
+        return None
+    found = re.search(_NAMED, name)
     if not found:
         return None
     digits: str = found[1] or found[2]
-    return None if _IS_DATE.match(digits) else digits
+    return None if re.fullmatch(_DATE, digits) else digits

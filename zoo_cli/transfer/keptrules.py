@@ -1,8 +1,9 @@
 """What a mirrors file says, kept in a form that is read without a YAML parser.
 
-Edge: a small file in the state directory, which is this user's own. It is found by a digest of the whole mirrors file
-and of this format, so it is never out of date; where it cannot be written or read, the YAML is read as ever. The parser
-alone costs as much as the transfer of ten megabytes.
+Edge: a small file in the state directory, which is this user's own, or for the mirrors file that comes with zoo one
+beside the package, made when zoo was built. A digest of the whole mirrors file and of this format binds it, so it is
+never out of date; where it cannot be written or read, the YAML is read as ever. The parser alone costs more than the
+transfer of ten megabytes.
 """
 
 from __future__ import annotations
@@ -27,20 +28,38 @@ _MAX_BYTES = 1024 * 1024
 
 def kept_rules(path: Path, data: bytes) -> Mirrors | None:
     """What was kept of a file with this content; None when nothing was."""
+    return compiled_rules(_place(path, data), data)
+
+
+def compiled_rules(kept: Path, data: bytes) -> Mirrors | None:
+    """What a kept file tells of a mirrors file with this content; None when there is none, or it is of another one."""
     try:
-        with _place(path, data).open("rb") as file:
+        with kept.open("rb") as file:
             head, _, body = file.read(_MAX_BYTES).partition(b"\n")
-        if head.decode() != sha256(_FORMAT + body).hexdigest():
-            return None  # cut, or edited
+        if head != _seal(data, body):
+            return None  # cut, edited, or the mirrors file was
         return _read([line.split("\t") for line in body.decode("utf-8").splitlines()])
     except (OSError, ValueError, TypeError):  # TypeError: fields are missing
         return None
 
 
 def keep_rules(path: Path, data: bytes, mirrors: Mirrors) -> None:
-    """Keeps what a file says, if it can be written in lines of fields and there is a state directory already.
+    """Keeps what a file says, if there is a state directory already.
 
     A command that was mistyped should leave nothing behind; whoever has fetched something has the directory.
+    """
+    place = _place(path, data)
+    with suppress(OSError, ValueError):
+        compiled = compile_rules(data, mirrors)
+        place.parent.mkdir(exist_ok=True)
+        write_whole(place, compiled)
+
+
+def compile_rules(data: bytes, mirrors: Mirrors) -> bytes:
+    """The kept form of what a mirrors file with this content says.
+
+    Raises:
+        ValueError: It cannot be written in lines of fields.
     """
     rows: list[tuple[str, ...]] = [("use", name) for name in mirrors.used]
     rows += [("use-order", mirrors.use_order)]
@@ -49,12 +68,14 @@ def keep_rules(path: Path, data: bytes, mirrors: Mirrors) -> None:
     rows += [("known", each.name, each.region, *_fields(each.rule)) for each in mirrors.known]
     rows += [("header", *each) for each in mirrors.headers]
     if any(not cell.isprintable() for row in rows for cell in row):
-        return
+        raise ValueError("a field has a control character")
     body = "".join("\t".join(row) + "\n" for row in rows).encode()
-    place = _place(path, data)
-    with suppress(OSError):
-        place.parent.mkdir(exist_ok=True)
-        write_whole(place, sha256(_FORMAT + body).hexdigest().encode() + b"\n" + body)
+    return _seal(data, body) + b"\n" + body
+
+
+def _seal(data: bytes, body: bytes) -> bytes:
+    """Ties the kept form to what it was made of."""
+    return sha256(_FORMAT + sha256(data).digest() + body).hexdigest().encode()
 
 
 def _place(path: Path, data: bytes) -> Path:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.transfer.addresses import redacted
 from zoo_cli.transfer.failures import BadAddress
-from zoo_cli.transfer.keptrules import keep_rules, kept_rules
+from zoo_cli.transfer.keptrules import compile_rules, compiled_rules, keep_rules, kept_rules
 from zoo_cli.transfer.sources import Known, Mirrors, Rule
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zoo_cli.transfer.projectrules import Project
 
 MAX_FILE_BYTES = 256 * 1024
+COMPILED_FILE = Path(__file__).parent.parent / "mirrors.tsv"  # of mirrors.yaml as it comes with zoo
 WRITTEN_BY_ZOO = "# Written by `zoo mirror`; it writes this file anew each time.\n"
 
 
@@ -98,7 +99,7 @@ def load_mirrors(options: Sequence[str] = (), environ: Mapping[str, str] | None 
     """
     environ = os.environ if environ is None else environ
     project, unaccepted = _project_rules(environ)
-    user, bundled = read_user_file(environ), read_mirrors(bundled_file())
+    user, bundled = read_user_file(environ), read_bundled_file()
     known, hosts = (*user.known, *bundled.known), (*user.hosts, *bundled.hosts)
     chosen = [rule for each in (project, user) for rule in _chosen(each, known)]
     rules = (*(parse_option(text) for text in options), *project.rules, *user.rules, *chosen, *bundled.rules)
@@ -107,7 +108,7 @@ def load_mirrors(options: Sequence[str] = (), environ: Mapping[str, str] | None 
 
 
 def _chosen(file: Mirrors, known: Sequence[Known]) -> list[Rule]:
-    return [replace(each.rule, order=file.use_order) for name in file.used for each in _named(known, name)]
+    return [each.rule._replace(order=file.use_order) for name in file.used for each in _named(known, name)]
 
 
 def _rates(rules: Sequence[Rule], environ: Mapping[str, str]) -> tuple[tuple[str, float], ...]:
@@ -181,6 +182,30 @@ def bundled_file() -> Path:
     package = Path(__file__).parent.parent
     checkout = package.parent / "mirrors.yaml"
     return checkout if (package.parent / "pyproject.toml").is_file() else package / "mirrors.yaml"
+
+
+def read_bundled_file() -> Mirrors:
+    """What mirrors.yaml says as it comes with zoo: from the form that was made of it when zoo was built, if that fits.
+
+    Raises:
+        BadMirrors: It was damaged.
+    """
+    path = bundled_file()
+    found = compiled_rules(COMPILED_FILE, _bytes_of(path))
+    return read_mirrors(path) if found is None else found
+
+
+def compiled_mirrors(path: Path) -> bytes:
+    """A mirrors file in the form that is read at every start; `hatch_build.py` puts it at `COMPILED_FILE`.
+
+    Raises:
+        BadMirrors: The file is wrong.
+        ValueError: It cannot be written in that form.
+    """
+    from zoo_cli.transfer.mirrorsfile import parse_mirrors
+
+    data = _bytes_of(path)
+    return compile_rules(data, parse_mirrors(path.name, data))
 
 
 def config_directory(environ: Mapping[str, str]) -> Path:
@@ -267,6 +292,10 @@ def read_mirrors(path: Path) -> Mirrors:
     Raises:
         BadMirrors: It cannot be read, or anything in it is not known.
     """
+    return _parsed(path, _bytes_of(path))
+
+
+def _bytes_of(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
@@ -274,7 +303,7 @@ def read_mirrors(path: Path) -> Mirrors:
         raise _bad_file(path, exc.strerror or str(exc)) from exc
     if len(data) > MAX_FILE_BYTES:
         raise _bad_file(path, f"it is larger than {MAX_FILE_BYTES} bytes")
-    return _parsed(path, data)
+    return data
 
 
 def _bad_file(path: Path, why: str, key: str = "") -> BadMirrors:

@@ -7,7 +7,7 @@ docs/mirrors.md has them in words, and a test compares the two. Takes bytes, tou
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -160,7 +160,7 @@ class _Reader:
 
     def _rule(self, node: _Node) -> Rule:
         fields = self._mapping(node, "mirrors")
-        return replace(self._rule_of(fields), order=cast("Order", self._one_of(fields, "order", ORDERS)))
+        return self._rule_of(fields)._replace(order=cast("Order", self._one_of(fields, "order", ORDERS)))
 
     def _rule_of(self, fields: dict[str, _Node]) -> Rule:
         start, to = self._text(fields, "from"), fields["to"]

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from zoo_cli.transfer.failures import BadAnswer
 
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 MAX_STATE_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """What is known of the bytes in a part file; kept beside it as JSON."""
 
     url: str
@@ -33,7 +31,7 @@ class State:
 
     def to_json(self) -> bytes:
         """The state as a document."""
-        return json.dumps(asdict(self), sort_keys=True).encode()
+        return json.dumps(self._asdict(), sort_keys=True).encode()
 
     @property
     def validator(self) -> str | None:

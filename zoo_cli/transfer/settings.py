@@ -5,8 +5,7 @@ Pure. Times are seconds of a monotonic clock, rates are bytes a second.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
 RETRY_AFTER_CAP_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Proxies:
+class Proxies(NamedTuple):
     """Proxies by scheme of the address fetched, and hosts that are reached without one."""
 
     http: str | None = None
@@ -55,8 +53,7 @@ class Proxies:
         return proxy
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """How patient a transfer is and what it may use.
 
     Attributes:
@@ -97,4 +94,4 @@ class Settings:
             return self
         left = max(0.01, seconds)
         connect, stall = min(self.connect_seconds, left), min(self.stall_seconds, left)
-        return replace(self, connect_seconds=connect, stall_seconds=stall)
+        return self._replace(connect_seconds=connect, stall_seconds=stall)

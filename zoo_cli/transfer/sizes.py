@@ -7,7 +7,6 @@ transfer itself will tell.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ _ANSWER_SECONDS = 10.0
 
 def size_of(urls: Sequence[str], settings: Settings) -> int | None:
     """The size in bytes that the first address that answers says; None when none does."""
-    quick = replace(settings, connect_seconds=_CONNECT_SECONDS, stall_seconds=_ANSWER_SECONDS)
+    quick = settings._replace(connect_seconds=_CONNECT_SECONDS, stall_seconds=_ANSWER_SECONDS)
     for url in urls:
         try:
             path = local_path(url)

@@ -7,9 +7,8 @@ the user's file, the bundled file, asked in this order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from math import floor, log2
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from zoo_cli.transfer.addresses import place_of
 
@@ -28,8 +27,7 @@ UNMEASURED = 4e6
 """Bytes a second that a host counts as while nothing is known: who is slower yields to it, who is faster does not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """One file to fetch: its addresses in order, and what is known of it.
 
     Attributes:
@@ -63,8 +61,7 @@ class Wanted:
         return self.sha256 or self.prefix
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One rewrite: addresses that begin with `start` may also begin with each of `to`.
 
     `order` says when: before the original, after it, instead of it (then later rules are not asked either), or fastest:
@@ -95,8 +92,7 @@ class Rule:
         return tuple(to.rstrip("/") + rest for to in self.to)
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(NamedTuple):
     """One upstream host that the index names: the beginning of its addresses, what it serves, who says so."""
 
     url: str
@@ -105,8 +101,7 @@ class Host:
     date: str = ""  # when that was read
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """A mirror that exists and is asked only when somebody chose it by its name; several rules may have one name."""
 
     name: str
@@ -115,11 +110,10 @@ class Known:
 
     def is_for(self, rule: Rule) -> bool:
         """Whether a rule that holds is this one, in whatever order it is asked."""
-        return replace(rule, order=self.rule.order) == self.rule
+        return rule._replace(order=self.rule.order) == self.rule
 
 
-@dataclass(frozen=True, slots=True)
-class Mirrors:
+class Mirrors(NamedTuple):
     """All rules, in the order they are asked; the upstream hosts they start from; mirrors that may be chosen."""
 
     rules: tuple[Rule, ...] = ()

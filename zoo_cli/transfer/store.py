@@ -19,7 +19,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256 as new_digest
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast, get_args
 
 from zoo_cli.directories import cache_path
 from zoo_cli.errors import ExitCode, ZooError
@@ -51,8 +51,7 @@ class BadLinking(ZooError):
     known: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A file that is in the store, as it is now; only a sealed one is right without being read."""
 
     path: Path

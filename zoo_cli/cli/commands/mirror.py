@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -115,7 +114,7 @@ def use_command(
     own = tuple(rule for place in places for rule in _own_rules(console, place, cast("Order", order or "instead")))
     use_order = "fastest" if order == "fastest" or (order is None and region) else "before"
     rules, used = (*others, *own), tuple(dict.fromkeys(names))
-    _write(console, replace(mine, rules=rules, used=used, use_order=cast("Order", use_order)), "use")
+    _write(console, mine._replace(rules=rules, used=used, use_order=cast("Order", use_order)), "use")
 
 
 def _near(mirrors: Mirrors, region: str) -> tuple[str, ...]:
@@ -194,10 +193,10 @@ def _own_rules(console: Console, place: str, order: Order) -> tuple[Rule, ...]:
 def add_command(console: Console, rewrite: str, kinds: tuple[str, ...], order: str) -> None:
     """Add a rule to your own file."""
     parsed, today = parse_option(rewrite), console.today()
-    found = replace(parsed, kinds=kinds, order=cast("Order", order), source="zoo mirror add", date=today)
+    found = parsed._replace(kinds=kinds, order=cast("Order", order), source="zoo mirror add", date=today)
     mine = read_user_file(console.environ)
     others = tuple(rule for rule in mine.rules if (rule.start, rule.to) != (found.start, found.to))
-    _write(console, replace(mine, rules=(*others, found)), "add")
+    _write(console, mine._replace(rules=(*others, found)), "add")
 
 
 @command.command("remove")
@@ -215,7 +214,7 @@ def remove_command(console: Console, what: str) -> None:
     rules = tuple(rule for rule in mine.rules if what != f"{rule.start}={rule.to[0]}" and rule.source != used_place)
     if (used, rules) == (mine.used, mine.rules):
         raise UnknownMirror(what, (*mine.used, *(f"{rule.start}={rule.to[0]}" for rule in mine.rules)))
-    _write(console, replace(mine, used=used, rules=rules), "remove")
+    _write(console, mine._replace(used=used, rules=rules), "remove")
 
 
 def _is_forgotten(console: Console, what: str) -> bool:
@@ -272,7 +271,7 @@ def test_command(context: click.Context, console: Console, url: str | None, ever
 
     mirrors = users_mirrors(console)
     if everything:
-        mirrors = replace(mirrors, rules=tuple(dict.fromkeys((*mirrors.rules, *(each.rule for each in mirrors.known)))))
+        mirrors = mirrors._replace(rules=tuple(dict.fromkeys((*mirrors.rules, *(each.rule for each in mirrors.known)))))
     if url is not None:
         addresses = mirrors.addresses(url, kind_of(url.partition("?")[0]))
     else:

@@ -6,7 +6,6 @@ Edge: files and the environment.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(eq=False)
 class CacheUnusable(ZooError):
     """The cache directory cannot be used."""
 

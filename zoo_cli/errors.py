@@ -8,7 +8,15 @@ This module imports nothing of ours.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from typing_extensions import dataclass_transform
+else:
+
+    def dataclass_transform(**_how: bool) -> Any:
+        """Nothing at run time; type checkers know it (PEP 681)."""
+        return lambda kind: kind
 
 
 class ExitCode(IntEnum):
@@ -24,14 +32,36 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+@dataclass_transform(eq_default=False)
 class ZooError(Exception):
     """Base of everything zoo raises on purpose.
 
-    Subclasses are dataclasses with `eq=False` (not frozen: contextlib assigns `__traceback__`).
+    Subclasses declare their facts as a dataclass does, annotated and with defaults after the others. Being one would
+    cost more than the rest of their module: every command imports dozens of them and raises none.
     """
 
     code: ClassVar[str] = "failed"
     exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+    fact_names: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        """Takes up the annotated names, after those of the base."""
+        own = (name for name, kind in cls.__annotations__.items() if not str(kind).startswith("ClassVar"))
+        cls.fact_names = tuple(dict.fromkeys((*cls.fact_names, *own)))
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        """Takes the facts in their order or by name.
+
+        Raises:
+            TypeError: One is missing, or too many.
+        """
+        names = self.fact_names
+        facts = {**dict(zip(names, values, strict=False)), **named}
+        missing = [name for name in names if name not in facts and not hasattr(type(self), name)]
+        if missing or len(values) > len(names) or not facts.keys() <= {*names}:
+            raise TypeError(f"{type(self).__name__} takes {', '.join(names)}")
+        for name in names:
+            setattr(self, name, facts[name] if name in facts else getattr(type(self), name))
 
     def fields(self) -> dict[str, object]:
         """The facts of this error by name, for `--json` and logs."""

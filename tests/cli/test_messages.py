@@ -22,7 +22,7 @@ def every_error() -> list[type[ZooError]]:
         kind = waiting.pop()
         children = kind.__subclasses__()
         waiting += children
-        if kind is not ZooError:
+        if kind.__module__.startswith("zoo_cli.") and kind is not ZooError:  # tests make some of their own
             found.append(kind)
     return sorted(set(found), key=lambda kind: (kind.__module__, kind.__name__))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from collections.abc import Iterator
 
@@ -31,9 +30,10 @@ def kinds() -> Iterator[type[ZooError]]:
 
 def example(kind: type[ZooError]) -> ZooError:
     values: dict[str, object] = {}
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        values[field.name] = URL if field.name == "url" else EXAMPLES.get(str(field.type))
-        if field.name == "failures":
+    types = {name: type_ for each in kind.__mro__ for name, type_ in inspect.get_annotations(each).items()}
+    for name in kind.fact_names:
+        values[name] = URL if name == "url" else EXAMPLES.get(types[name])
+        if name == "failures":
             wrong = failures.HashMismatch(URL, "a.pth", "0" * 64, "1" * 64, "given")
             values["failures"] = (wrong, failures.HttpFailed(URL, 503, "busy"), wrong)
     return kind(**values)

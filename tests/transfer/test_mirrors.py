@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo_cli.transfer.keptrules import kept_rules
+from zoo_cli.transfer.keptrules import compiled_rules, kept_rules
 from zoo_cli.transfer.mirrors import (
     BadMirrorOption,
     bundled_file,
+    compiled_mirrors,
     load_mirrors,
     parse_option,
+    read_bundled_file,
     read_mirrors,
 )
 from zoo_cli.transfer.mirrorsfile import SCHEMA, BadMirrors
@@ -137,6 +139,19 @@ def test_what_is_kept_is_what_the_file_says(tmp_path: Path, monkeypatch: pytest.
     for damaged in (b"", kept.read_bytes()[:-1], kept.read_bytes()[:-30] + b"\n", b"zoo mirrors 1\nrule\tx\n"):
         kept.write_bytes(damaged)
         assert kept_rules(path, path.read_bytes()) in (None, first) and read_mirrors(path) == first
+
+
+def test_the_compiled_form_is_what_mirrors_yaml_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = tmp_path / "mirrors.tsv"
+    monkeypatch.setattr("zoo_cli.transfer.mirrors.COMPILED_FILE", compiled)
+    read = read_bundled_file()
+    assert read == read_mirrors(bundled_file()) and read.hosts
+    compiled.write_bytes(compiled_mirrors(bundled_file()))
+    data = bundled_file().read_bytes()
+    assert compiled_rules(compiled, data) == read == read_bundled_file()
+    assert compiled_rules(compiled, data + b"#") is None  # mirrors.yaml was edited since
+    compiled.write_bytes(compiled.read_bytes().replace(b"https://", b"http://"))
+    assert compiled_rules(compiled, data) is None and read_bundled_file() == read
 
 
 def test_a_text_that_is_no_field_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

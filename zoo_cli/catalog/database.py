@@ -15,7 +15,6 @@ import hashlib
 import os
 import sqlite3
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,6 @@ CHECKOUT = HERE.parent.parent
 STAMP_SUFFIX = ".stamp"
 
 
-@dataclass(eq=False)
 class CatalogUnusable(ZooError):
     """There is no database of facts, or the file is not one this version of zoo reads."""
 

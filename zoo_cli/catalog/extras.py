@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import sqlite3
 
 
-@dataclass(eq=False)
 class UnknownBackbone(ZooError):
     """No backbone of the index is called so."""
 

@@ -18,7 +18,6 @@ is in `zoo_cli.catalog.filter_sql`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -89,7 +88,6 @@ _TOKEN = re.compile(
 )
 
 
-@dataclass(eq=False)
 class BadFilter(ZooError):
     """A filter cannot be understood; `column` counts from 0."""
 

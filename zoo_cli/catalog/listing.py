@@ -146,7 +146,6 @@ class Listing(NamedTuple):
     small: tuple[str, ...] = ()  # shares compared with at most 1, as `AP>0.7`: fractions in place of percent?
 
 
-@dataclass(eq=False)
 class UnknownColumn(ZooError):
     """--sort or --columns names neither a fact nor a metric."""
 

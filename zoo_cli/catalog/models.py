@@ -139,7 +139,6 @@ class NearModel:
     fact: str
 
 
-@dataclass(eq=False)
 class UnknownModel(ZooError):
     """Nothing in the index is called so."""
 
@@ -150,7 +149,6 @@ class UnknownModel(ZooError):
     near: tuple[NearModel, ...]
 
 
-@dataclass(eq=False)
 class AmbiguousModel(ZooError):
     """Several different models are called so; `choices` are texts that name one each."""
 

@@ -7,7 +7,6 @@ usual scores and errors by name, and for costs such as memory; for the rest it i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -38,7 +37,6 @@ class Axis(NamedTuple):
     goal: str | None = None
 
 
-@dataclass(eq=False)
 class UnknownGoal(ZooError):
     """It is not known whether more or less of a field is better, and the command needs to know."""
 
@@ -49,7 +47,6 @@ class UnknownGoal(ZooError):
     asked: str  # the axes as written
 
 
-@dataclass(eq=False)
 class BadAxes(ZooError):
     """A front or a plot needs two different fields or metrics that are numbers."""
 

@@ -5,7 +5,6 @@ The reader gets an open connection. Small on purpose: `zoo list` imports it, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo_cli.catalog.names import near, storable
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     import sqlite3
 
 
-@dataclass(eq=False)
 class UnknownPackage(ZooError):
     """The index has no models of that package, or not of that release of it."""
 

@@ -9,7 +9,6 @@ nearest ones are taken, and that is told. Of a user's text only runs of letters 
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.catalog.filter_sql import Sql
@@ -35,7 +34,6 @@ _BEGINNING = 0.8  # of the whole word's weight
 _WHOLE_NAME, _IN_A_ROW, _FIRST = 100.0, 1.0, 0.5  # more for a name that is, has, or begins with what was asked for
 
 
-@dataclass(eq=False)
 class BadSearch(ZooError):
     """A search has nothing that can be searched for, or is over a limit."""
 
@@ -46,7 +44,6 @@ class BadSearch(ZooError):
     problem: str
 
 
-@dataclass(eq=False)
 class SearchUnavailable(ZooError):
     """The SQLite of this Python cannot read the full-text tables."""
 

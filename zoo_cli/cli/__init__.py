@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -12,9 +13,13 @@ TYPE_CHECKING = False  # as type checkers have it; `typing` itself would be impo
 if TYPE_CHECKING:
     from typing import NoReturn
 
+_RARELY = 50_000, 20, 20
+"""Objects between two searches for garbage: at Python's 700 an import is searched dozens of times, for nothing."""
+
 
 def main() -> NoReturn:
     """Runs the command line and ends the process with its exit code."""
+    gc.set_threshold(*_RARELY)
     code = _code()
     if not (_is_watched() or _has_threads()):
         _end_at_once(code)

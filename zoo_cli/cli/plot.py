@@ -10,7 +10,6 @@ needs no screen. The same list gives the same SVG.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +33,6 @@ LONGEST_LABEL = 60
 MOST_LABELS = 25
 
 
-@dataclass(eq=False)
 class NeedsMatplotlib(ZooError):
     """--plot needs matplotlib, which is not installed beside zoo."""
 
@@ -44,7 +42,6 @@ class NeedsMatplotlib(ZooError):
     python: str  # the interpreter zoo runs in
 
 
-@dataclass(eq=False)
 class CannotPlot(ZooError):
     """The picture cannot be written."""
 

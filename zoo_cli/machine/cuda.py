@@ -14,7 +14,6 @@ Jetson is another platform with builds of its own: its callers do not ask here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -32,7 +31,6 @@ _TARGET = re.compile(
 )
 
 
-@dataclass(eq=False)
 class BadVersion(ZooError):
     """A text that should be a driver version, CUDA version or code target is none."""
 

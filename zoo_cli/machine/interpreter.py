@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,7 +31,6 @@ _IS_WINDOWS = sys.platform == "win32"
 _IN_DIRECTORY = ("bin/python", "bin/python3", "Scripts/python.exe", "python.exe")
 
 
-@dataclass(eq=False)
 class NoInterpreter(ZooError):
     """The target interpreter cannot be used.
 

@@ -7,7 +7,6 @@ Pure. `zoo_cli.machine.describe` and `zoo_cli.machine.overrides` read their valu
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.machine.cuda import BadVersion, parse_target
@@ -21,7 +20,6 @@ _TORCH = (  # the releases that torch publishes; a subset of PEP 440
 )
 
 
-@dataclass(eq=False)
 class BadMachine(ZooError):
     """A description of a machine cannot be read.
 

@@ -28,7 +28,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _MAX_PATH = 1000
 
 
-@dataclass(eq=False)
 class BadMirror(ZooError):
     """A place is no mirror that `zoo mirror sync` made, or its manifest is damaged."""
 
@@ -39,7 +38,6 @@ class BadMirror(ZooError):
     problem: str
 
 
-@dataclass(eq=False)
 class NotMirrorable(ZooError):
     """An address that has no place in a tree."""
 

@@ -33,7 +33,6 @@ PART_BYTES = 16 << 20  # larger files go up in parts of this size
 _PAGE = "index.html"
 
 
-@dataclass(eq=False)
 class BadBucket(ZooError):
     """A text is no s3://bucket/prefix."""
 
@@ -43,7 +42,6 @@ class BadBucket(ZooError):
     text: str
 
 
-@dataclass(eq=False)
 class NoS3Client(ZooError):
     """boto3 is not installed."""
 
@@ -54,7 +52,6 @@ class NoS3Client(ZooError):
     python: str
 
 
-@dataclass(eq=False)
 class S3Failed(ZooError):
     """The store refused something, could not be reached, or nobody said who is asking."""
 

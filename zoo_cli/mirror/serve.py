@@ -16,7 +16,6 @@ import stat
 import threading
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,7 +37,6 @@ _TYPES = {".html": HTML_TYPE, ".json": "application/json", ".metadata": "text/pl
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
 
 
-@dataclass(eq=False)
 class CannotServe(ZooError):
     """The directory cannot be opened, or the address is taken."""
 

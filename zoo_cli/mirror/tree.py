@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from zoo_cli import filelock
@@ -35,7 +34,6 @@ State = Literal["ok", "damaged", "missing", "unreadable"]
 _LOCK = ".zoo-mirror-lock"
 
 
-@dataclass(eq=False)
 class MirrorUnusable(ZooError):
     """The place of a mirror cannot be read or written."""
 
@@ -46,7 +44,6 @@ class MirrorUnusable(ZooError):
     reason: str
 
 
-@dataclass(eq=False)
 class MirrorBusy(ZooError):
     """Another process is syncing the same mirror."""
 

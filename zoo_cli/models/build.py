@@ -46,7 +46,6 @@ class Archive(Protocol):
         ...
 
 
-@dataclass(eq=False)
 class NoModelIndex(ZooError):
     """The release carries no `model-index.yml` that can be read: there is nothing to build from."""
 

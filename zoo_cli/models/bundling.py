@@ -45,7 +45,6 @@ SECTION = "models"
 MAX_CONFIG = 4_000_000  # bytes; the largest flattened config has 0.2 MB
 
 
-@dataclass(eq=False)
 class NotInBundle(ZooError):
     """The bundle has no such model."""
 

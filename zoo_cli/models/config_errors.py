@@ -5,12 +5,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from zoo_cli.errors import ZooError
 
 
-@dataclass(eq=False)
 class ConfigError(ZooError):
     """Base of everything that keeps a config from being flattened."""
 
@@ -20,7 +17,6 @@ class ConfigError(ZooError):
     line: int
 
 
-@dataclass(eq=False)
 class CannotEvaluate(ConfigError):
     """The config uses a construct that zoo does not evaluate, because it would mean running code."""
 
@@ -29,7 +25,6 @@ class CannotEvaluate(ConfigError):
     construct: str
 
 
-@dataclass(eq=False)
 class BrokenConfig(ConfigError):
     """The config is wrong by the rules of the language or of config inheritance; mmengine refuses it, too."""
 
@@ -38,7 +33,6 @@ class BrokenConfig(ConfigError):
     reason: str
 
 
-@dataclass(eq=False)
 class ConfigTooLarge(ConfigError):
     """The config needs more work or room than any real one; see `Limits`."""
 
@@ -48,7 +42,6 @@ class ConfigTooLarge(ConfigError):
     limit: int
 
 
-@dataclass(eq=False)
 class BaseMissing(ConfigError):
     """A config, or a base that a config names, is not in its tree."""
 
@@ -57,7 +50,6 @@ class BaseMissing(ConfigError):
     base: str
 
 
-@dataclass(eq=False)
 class BaseOutside(ConfigError):
     """A base is not a plain path inside the config tree."""
 
@@ -66,7 +58,6 @@ class BaseOutside(ConfigError):
     base: str
 
 
-@dataclass(eq=False)
 class BaseCycle(ConfigError):
     """Configs name each other as bases in a circle."""
 
@@ -75,7 +66,6 @@ class BaseCycle(ConfigError):
     chain: tuple[str, ...]
 
 
-@dataclass(eq=False)
 class OtherPackage(ConfigError):
     """A base belongs to another package (`pkg::path`), whose configs are not at hand."""
 

@@ -32,7 +32,6 @@ TIMEOUT_SECONDS = 1800.0
 _MAX_WORDS = 20
 
 
-@dataclass(eq=False)
 class ConversionFailed(ZooError):
     """The child did not write a safetensors file.
 

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 JOBS = 4  # files at once
 
 
-@dataclass(eq=False)
 class CheckpointChanged(ZooError):
     """Upstream sends other bytes under an address than when this user first fetched it."""
 
@@ -57,7 +56,6 @@ class CheckpointChanged(ZooError):
     record: str  # the file that remembers
 
 
-@dataclass(eq=False)
 class SourcesDisagree(ZooError):
     """Two operators send different files under one name, so at least one of them is wrong."""
 

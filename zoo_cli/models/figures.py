@@ -22,7 +22,6 @@ COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(eq=False)
 class BadExpectation(ZooError):
     """The file of expected figures cannot be read."""
 

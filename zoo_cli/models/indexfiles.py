@@ -6,7 +6,6 @@ cannot be read is as if it were not there, and is built again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from zoo_cli.models.figures import Expectation
 
 
-@dataclass(eq=False)
 class CannotKeepIndex(ZooError):
     """The index directory cannot be read or written."""
 

@@ -44,7 +44,6 @@ _MAX_RECEIPTS = 100_000
 State = Literal["ok", "missing", "changed", "extra", "unreadable"]
 
 
-@dataclass(eq=False)
 class NoReceipt(ZooError):
     """Nothing that was asked about has a receipt."""
 

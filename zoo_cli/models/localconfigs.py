@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from zoo_cli.models.configs import Packages
 
 
-@dataclass(eq=False)
 class NoConfigFile(ZooError):
     """The file asked for is not there, is no plain file, or lies outside the root that was given."""
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _MARGIN_BYTES = 16 << 20  # for configs and receipts
 
 
-@dataclass(eq=False)
 class VeryLarge(ZooError):
     """Very much would be fetched, and nobody can be asked."""
 

@@ -25,7 +25,6 @@ _MAX_FILES = 1000
 _ROLES = ("config", "checkpoint", "log")
 
 
-@dataclass(eq=False)
 class BadReceipt(ZooError):
     """A file is called like a receipt and is none that this version of zoo reads."""
 

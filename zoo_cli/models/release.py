@@ -43,7 +43,6 @@ MAX_SDIST_BYTES = 64 * 1024 * 1024
 MAX_WHEEL_BYTES = 512 * 1024 * 1024
 
 
-@dataclass(eq=False)
 class BadWheel(ZooError):
     """A release's wheel, or a config in it, is damaged or not what the index says of it."""
 

@@ -28,7 +28,6 @@ Layout = Literal["flat", "by-model"]
 _WILDCARD = re.compile(r"[*?]|\[.+\]")
 
 
-@dataclass(eq=False)
 class NothingToFetch(ZooError):
     """The model has none of what was asked; `part` is "config", "checkpoint" or "config and no checkpoint"."""
 
@@ -39,7 +38,6 @@ class NothingToFetch(ZooError):
     part: str
 
 
-@dataclass(eq=False)
 class NothingMatches(ZooError):
     """No model of the index is like the glob, or passes the filter."""
 
@@ -51,7 +49,6 @@ class NothingMatches(ZooError):
     filter: str | None
 
 
-@dataclass(eq=False)
 class NotInRelease(ZooError):
     """The model is in the index, but not in the release asked."""
 
@@ -64,7 +61,6 @@ class NotInRelease(ZooError):
     releases: tuple[str, ...]  # those that have it, newest first
 
 
-@dataclass(eq=False)
 class NotNarrowed(ZooError):
     """Beside --filter a word is neither a package nor a glob."""
 
@@ -74,7 +70,6 @@ class NotNarrowed(ZooError):
     asked: str
 
 
-@dataclass(eq=False)
 class SameDestination(ZooError):
     """Two different files of one command would get the same name."""
 

@@ -38,7 +38,6 @@ MAX_MEMBERS = 50_000
 MAX_MEMBER_BYTES = 4 * 1024 * 1024
 
 
-@dataclass(eq=False)
 class NoRelease(ZooError):
     """The package index has no such project, or no file of that release that holds its configs."""
 
@@ -51,7 +50,6 @@ class NoRelease(ZooError):
     versions: tuple[str, ...]  # the newest that are there
 
 
-@dataclass(eq=False)
 class BadRelease(ZooError):
     """What the package index sent about a release, or the release file itself, cannot be read."""
 

@@ -33,7 +33,6 @@ _OWN_NAMES = frozenset({"dict", "set", "frozenset", "range", "float"})  # names 
 _LOGGING = re.compile(r"##(?=vso\[|\[)", re.IGNORECASE)  # of Azure and older runners of GitHub, anywhere in a line
 
 
-@dataclass(eq=False)
 class CannotWrite(ZooError):
     """The settings hold something that a config file cannot say."""
 

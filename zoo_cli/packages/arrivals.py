@@ -7,7 +7,7 @@ request plans again without it. Compiled ops come before torch, so that a wheel 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 JUDGED = ("ops", "companion", "torch")  # kinds of projects whose wheels have compiled code that can be wrong
 
 
-@dataclass(eq=False)
 class WheelUnfit(ZooError):
     """A wheel is what it says, and cannot work in the target."""
 

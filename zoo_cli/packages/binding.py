@@ -9,7 +9,6 @@ it comes from the page of the torch that is planned, whatever other indexes offe
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 BOUND_KINDS = ("torch", "companion", "ops", "engine", "framework", "lite")
 
 
-@dataclass(eq=False)
 class NotAtSource(ZooError):
     """The source that a project is bound to does not have the version that is planned."""
 
@@ -36,7 +34,6 @@ class NotAtSource(ZooError):
     source: str  # the page of the project, or the index that has none
 
 
-@dataclass(eq=False)
 class UnplannedProject(ZooError):
     """An ordinary package needs a project of the index that is not in the plan, so from nowhere."""
 

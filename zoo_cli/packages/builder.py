@@ -47,7 +47,6 @@ _FLAGS = "-g0 -O2 -w"  # without debug information: half the time, a twentieth o
 _NINJA_LINE = re.compile(r"\[(\d+)/(\d+)\] ")
 
 
-@dataclass(eq=False)
 class CannotBuild(ZooError):
     """This project, in this version or for this target, cannot be built by zoo."""
 
@@ -59,7 +58,6 @@ class CannotBuild(ZooError):
     reason: str
 
 
-@dataclass(eq=False)
 class BuiltWrong(ZooError):
     """The build ended well, and what came out must not be installed."""
 

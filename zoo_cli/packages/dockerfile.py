@@ -9,7 +9,6 @@ indexes comes as build secrets, which stay in no layer.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -29,7 +28,6 @@ _OF_TORCH = ("nvidia-", "cuda-", "triton", "pytorch-triton")  # projects that to
 _USER = 10001  # no image's own: ubuntu 24.04 has a user 1000
 
 
-@dataclass(eq=False)
 class NoImage(ZooError):
     """No image of the index has what the lock needs."""
 
@@ -42,7 +40,6 @@ class NoImage(ZooError):
     arch: str
 
 
-@dataclass(eq=False)
 class OnlyHere(ZooError):
     """The lock names files of this computer, which a build elsewhere cannot fetch."""
 

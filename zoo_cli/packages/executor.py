@@ -48,7 +48,6 @@ _TELLING = re.compile(
 )
 
 
-@dataclass(eq=False)
 class NoInstaller(ZooError):
     """There is neither uv nor a pip that can install into the target."""
 
@@ -59,7 +58,6 @@ class NoInstaller(ZooError):
     reason: str
 
 
-@dataclass(eq=False)
 class StepFailed(ZooError):
     """A child process that installs, builds or makes an environment ended badly."""
 
@@ -72,7 +70,6 @@ class StepFailed(ZooError):
     log: str | None
 
 
-@dataclass(eq=False)
 class DirectoryInUse(ZooError):
     """An environment was to be made where something else already is."""
 

@@ -60,7 +60,6 @@ class Way:
     needs_driver: str | None = None  # lowest driver, when the driver must be updated
 
 
-@dataclass(eq=False)
 class NoSolution(ZooError):
     """No set of versions satisfies the request on this machine."""
 

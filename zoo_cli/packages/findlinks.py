@@ -40,7 +40,6 @@ class Link:
     page: str = ""  # the address of the page that offers it
 
 
-@dataclass(eq=False)
 class NotAListing(ZooError):
     """An address answered, but not with a list of files."""
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from zoo_cli.trust.wheel import WheelReport
 
 
-@dataclass(eq=False)
 class ExternallyManaged(ZooError):
     """The target interpreter belongs to the operating system (PEP 668)."""
 
@@ -43,7 +42,6 @@ class ExternallyManaged(ZooError):
     words: tuple[str, ...]
 
 
-@dataclass(eq=False)
 class NotWritable(ZooError):
     """The target's site-packages cannot be written."""
 
@@ -55,7 +53,6 @@ class NotWritable(ZooError):
     words: tuple[str, ...]
 
 
-@dataclass(eq=False)
 class NeedsConsent(ZooError):
     """The plan replaces installed packages and nobody can be asked."""
 
@@ -67,7 +64,6 @@ class NeedsConsent(ZooError):
     allowed_by: tuple[str, ...]  # the words that allow it
 
 
-@dataclass(eq=False)
 class RunsCode(ZooError):
     """Sources that were given run their own code when they are built, and nobody can be asked."""
 
@@ -78,7 +74,6 @@ class RunsCode(ZooError):
     words: tuple[str, ...]
 
 
-@dataclass(eq=False)
 class OpsBroken(ZooError):
     """The packages were installed, and their compiled ops do not work."""
 

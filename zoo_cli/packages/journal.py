@@ -46,7 +46,6 @@ KEPT = 5  # snapshots; the records of older changes stay
 _OUTSIDE = ("share", "etc", "include", "man")  # of a prefix that is no virtual environment, beside its packages
 
 
-@dataclass(eq=False)
 class EnvironmentBusy(ZooError):
     """Another zoo is changing the environment."""
 
@@ -57,7 +56,6 @@ class EnvironmentBusy(ZooError):
     holder: str  # its process number and command, as it wrote them
 
 
-@dataclass(eq=False)
 class UnfinishedChange(ZooError):
     """A change of the environment was cut off, and what it left stands there."""
 
@@ -69,7 +67,6 @@ class UnfinishedChange(ZooError):
     started: str
 
 
-@dataclass(eq=False)
 class EnvironmentChanged(ZooError):
     """The environment is not what it was when the plan was made."""
 
@@ -80,7 +77,6 @@ class EnvironmentChanged(ZooError):
     steps: tuple[tuple[str, str | None, str | None], ...]  # (name, version planned with, version there)
 
 
-@dataclass(eq=False)
 class NotRestored(ZooError):
     """After a failure the environment was brought back, but for a few files that something had written into."""
 
@@ -91,7 +87,6 @@ class NotRestored(ZooError):
     files: tuple[str, ...]
 
 
-@dataclass(eq=False)
 class NothingToUndo(ZooError):
     """There is no such change, or what it takes to undo it is gone."""
 
@@ -104,7 +99,6 @@ class NothingToUndo(ZooError):
     kept: tuple[int, ...] = ()  # those that can be undone
 
 
-@dataclass(eq=False)
 class JournalFailed(ZooError):
     """The journal of an environment cannot be read or written."""
 
@@ -116,7 +110,6 @@ class JournalFailed(ZooError):
     reason: str
 
 
-@dataclass(eq=False)
 class ChangedSince(ZooError):
     """Others changed the environment after zoo did, and going back would take that away, too."""
 

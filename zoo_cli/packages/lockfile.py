@@ -28,7 +28,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(eq=False)
 class BadLock(ZooError):
     """A lock file that cannot be used."""
 
@@ -39,7 +38,6 @@ class BadLock(ZooError):
     problem: str
 
 
-@dataclass(eq=False)
 class ModelDiffers(ZooError):
     """The index or the release has something else under the name than when the model was locked."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -49,7 +48,6 @@ else:
     import tomli as tomllib
 
 
-@dataclass(eq=False)
 class CannotLock(ZooError):
     """The plan holds something that a lock cannot."""
 

@@ -25,7 +25,6 @@ _HAS_NONE = (404, 410)  # what the simple API (PEP 503) answers for a project th
 MAX_DEPTH = 4  # directories below a named one: dist/cu121/torch2.1.0 is two
 
 
-@dataclass(eq=False)
 class NoSuchPlace(ZooError):
     """A local place that was named is not there, or is neither a directory nor a page."""
 

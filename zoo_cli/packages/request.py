@@ -29,7 +29,6 @@ _REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?
 _EXTRA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 
 
-@dataclass(eq=False)
 class UnknownProject(ZooError):
     """No project of the index has that name."""
 
@@ -41,7 +40,6 @@ class UnknownProject(ZooError):
     near: tuple[str, ...]
 
 
-@dataclass(eq=False)
 class BadRequirement(ZooError):
     """A requirement on the command line that cannot be read."""
 
@@ -52,7 +50,6 @@ class BadRequirement(ZooError):
     reason: str
 
 
-@dataclass(eq=False)
 class UnknownChoice(ZooError):
     """An option names something that does not exist: a provider, a variant, an ops project to build."""
 

@@ -10,7 +10,6 @@ error.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,6 @@ _PLACES = ("-f", "--find-links")
 _FILES = ("-r", "--requirement")
 
 
-@dataclass(eq=False)
 class UnreadableRequirements(ZooError):
     """A requirements file that cannot be read."""
 

@@ -33,7 +33,6 @@ _GIT_ENVIRONMENT = {
 }  # fmt: skip
 
 
-@dataclass(eq=False)
 class BadSource(ZooError):
     """What was given as a source of a project is none."""
 

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from zoo_cli.trust.seen import Seen
 
 
-@dataclass(eq=False)
 class WheelGone(ZooError):
     """A wheel that the index knows is not on its page any more."""
 

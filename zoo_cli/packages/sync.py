@@ -34,7 +34,6 @@ class Unfit(NamedTuple):
     found: str
 
 
-@dataclass(eq=False)
 class LockDoesNotFit(ZooError):
     """The lock was made for other machines."""
 
@@ -47,7 +46,6 @@ class LockDoesNotFit(ZooError):
     requested: tuple[str, ...]  # what the lock was made for
 
 
-@dataclass(eq=False)
 class NoLockFits(ZooError):
     """None of several locks is for this machine."""
 
@@ -58,7 +56,6 @@ class NoLockFits(ZooError):
     locks: tuple[LockDoesNotFit, ...]
 
 
-@dataclass(eq=False)
 class SeveralLocksFit(ZooError):
     """Several locks are for this machine, and none of them more than the others."""
 

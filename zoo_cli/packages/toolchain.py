@@ -60,7 +60,6 @@ print(json.dumps({
 """
 
 
-@dataclass(eq=False)
 class MissingTool(ZooError):
     """Something that a source build needs is not on this machine."""
 
@@ -72,7 +71,6 @@ class MissingTool(ZooError):
     needed_for: str
 
 
-@dataclass(eq=False)
 class TargetUnreadable(ZooError):
     """The target interpreter does not answer."""
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-@dataclass(eq=False)
 class NotInstalled(ZooError):
     """A project that is to be removed is not there."""
 
@@ -31,7 +30,6 @@ class NotInstalled(ZooError):
     near: tuple[str, ...]
 
 
-@dataclass(eq=False)
 class StillNeeded(ZooError):
     """Other installed projects need what is to be removed, and nobody can be asked."""
 

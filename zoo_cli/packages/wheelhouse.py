@@ -6,7 +6,7 @@ made for. Out of a bundle it is read as strictly as any lock, and each wheel is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 SECTION = "environment"
 
 
-@dataclass(eq=False)
 class NoEnvironment(ZooError):
     """The bundle was made without an environment."""
 

@@ -29,7 +29,6 @@ _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 _MACOS = (15, 0)  # assumed when a described Mac does not tell its version
 
 
-@dataclass(eq=False)
 class BadWheelName(ZooError):
     """A file name is not that of a wheel."""
 

@@ -43,7 +43,6 @@ class Outcome:
     error: ZooError | None
 
 
-@dataclass(eq=False)
 class SamePlace(ZooError):
     """Two files of one batch would get the same name."""
 

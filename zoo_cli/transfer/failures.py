@@ -7,8 +7,6 @@ Addresses in fields are already without passwords.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from zoo_cli.errors import ExitCode, ZooError
 
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -31,7 +29,6 @@ class Failed(ZooError):
         return self.code.replace("-", " ")
 
 
-@dataclass(eq=False)
 class Unreachable(Failed):
     """No connection: name look-up, connect or TLS failed, in `doing`."""
 
@@ -54,7 +51,6 @@ class Unreachable(Failed):
         return f"cannot {self.doing}: {self.reason}"
 
 
-@dataclass(eq=False)
 class OfflineRefused(Failed):
     """An address needs the network and --offline was asked."""
 
@@ -63,7 +59,6 @@ class OfflineRefused(Failed):
     url: str
 
 
-@dataclass(eq=False)
 class HeaderUnusable(Failed):
     """The mirrors file says that this address gets a header, and its value is not to be had; the value is not kept."""
 
@@ -81,7 +76,6 @@ class HeaderUnusable(Failed):
         return f"needs the header {self.header}, and {self.variable} {self.why}"
 
 
-@dataclass(eq=False)
 class HttpFailed(Failed):
     """The server answered with a status that is no success."""
 
@@ -103,7 +97,6 @@ class HttpFailed(Failed):
         return f"answered {self.status} {self.reason}".rstrip()
 
 
-@dataclass(eq=False)
 class Stalled(Failed):
     """Nothing, or almost nothing, came for `seconds`."""
 
@@ -125,7 +118,6 @@ class Stalled(Failed):
         return f"sent almost nothing for {self.seconds:g} s"
 
 
-@dataclass(eq=False)
 class CutShort(Failed):
     """The connection ended before the body did."""
 
@@ -147,7 +139,6 @@ class CutShort(Failed):
         return f"broke off after {self.received_bytes} bytes"
 
 
-@dataclass(eq=False)
 class BadAnswer(Failed):
     """The server broke HTTP (RFC 9110, 9112), in `what`."""
 
@@ -167,7 +158,6 @@ class BadAnswer(Failed):
         return self.what
 
 
-@dataclass(eq=False)
 class NotTheFile(Failed):
     """An HTML page came where a binary file was expected: a login, a parked domain, an error with status 200."""
 
@@ -184,7 +174,6 @@ class NotTheFile(Failed):
         return "sent an HTML page in place of the file"
 
 
-@dataclass(eq=False)
 class RedirectRefused(Failed):
     """A redirect leads where zoo does not go."""
 
@@ -195,7 +184,6 @@ class RedirectRefused(Failed):
     why: str
 
 
-@dataclass(eq=False)
 class AddressRefused(Failed):
     """A name leads to a network address zoo does not connect to."""
 
@@ -206,7 +194,6 @@ class AddressRefused(Failed):
     why: str
 
 
-@dataclass(eq=False)
 class LocalFileFailed(Failed):
     """A file: address or a path as source cannot be read."""
 
@@ -216,7 +203,6 @@ class LocalFileFailed(Failed):
     reason: str
 
 
-@dataclass(eq=False)
 class TooLarge(Failed):
     """More bytes than may come."""
 
@@ -229,7 +215,6 @@ class TooLarge(Failed):
     declared_bytes: int | None  # None: the body went on without end
 
 
-@dataclass(eq=False)
 class SizeMismatch(Failed):
     """The file has another size than is known of it."""
 
@@ -247,7 +232,6 @@ class SizeMismatch(Failed):
         return f"has a file of {self.received_bytes} bytes, not {self.expected_bytes}"
 
 
-@dataclass(eq=False)
 class HashMismatch(Failed):
     """The bytes received are not the bytes promised; they were dropped."""
 
@@ -271,7 +255,6 @@ class HashMismatch(Failed):
         return f"sent other bytes than expected: {self.received[:8]}..., not {self.expected[:8]}..."
 
 
-@dataclass(eq=False)
 class AllSourcesFailed(ZooError):
     """Several addresses were tried and none delivered; `failures` has the last failure of each, in order."""
 
@@ -291,7 +274,6 @@ class AllSourcesFailed(ZooError):
         return {"file": self.file, "failures": failures}
 
 
-@dataclass(eq=False)
 class TookTooLong(ZooError):
     """The time limit for the whole transfer is over."""
 
@@ -303,7 +285,6 @@ class TookTooLong(ZooError):
     received_bytes: int
 
 
-@dataclass(eq=False)
 class BadAddress(ZooError):
     """A text is no address zoo can fetch from."""
 
@@ -314,7 +295,6 @@ class BadAddress(ZooError):
     why: str
 
 
-@dataclass(eq=False)
 class BadCaBundle(ZooError):
     """The file with certificate authorities cannot be used."""
 
@@ -325,7 +305,6 @@ class BadCaBundle(ZooError):
     reason: str
 
 
-@dataclass(eq=False)
 class DestinationExists(ZooError):
     """Another file is at the destination and replacing it was not asked; `expected` None: nothing to compare with."""
 
@@ -336,7 +315,6 @@ class DestinationExists(ZooError):
     found: str  # its SHA-256
 
 
-@dataclass(eq=False)
 class DestinationUnusable(ZooError):
     """The destination cannot be written."""
 
@@ -346,7 +324,6 @@ class DestinationUnusable(ZooError):
     reason: str
 
 
-@dataclass(eq=False)
 class NoSpace(ZooError):
     """The disk has no room for the file."""
 

@@ -6,7 +6,6 @@ Pure. A prefix is 32 bits: a forged file with a chosen prefix takes minutes, so 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal, NewType
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -27,7 +26,6 @@ _EXTENSION = r"(?:\.[A-Za-z][A-Za-z0-9]*)+"
 _NAMED = rf"(?:-([0-9a-f]{{8}})(?:_{_DATE})?|_([0-9a-f]{{8}})-{_DATE}){_EXTENSION}\Z"
 
 
-@dataclass(eq=False)
 class BadDigest(ZooError):
     """A text is no SHA-256 digest."""
 

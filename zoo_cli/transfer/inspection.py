@@ -6,7 +6,6 @@ and the whole file before it gets its final name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -19,7 +18,6 @@ BEGINNING_BYTES = 1 << 20
 FIRST_LOOK_BYTES = 16 * 1024
 
 
-@dataclass(eq=False)
 class Refused(ZooError):
     """An inspector does not let a file through; no other address is tried."""
 

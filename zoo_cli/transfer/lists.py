@@ -8,7 +8,6 @@ lines that begin with # are passed over. A destination stays inside the director
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -20,7 +19,6 @@ from zoo_cli.transfer.hashes import BadDigest, Sha256, parse_sha256
 MAX_LIST_BYTES = 256 * 1024 * 1024
 
 
-@dataclass(eq=False)
 class BadList(ZooError):
     """A line of a list of files cannot be read."""
 

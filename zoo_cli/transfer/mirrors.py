@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +30,6 @@ COMPILED_FILE = Path(__file__).parent.parent / "mirrors.tsv"  # of mirrors.yaml 
 WRITTEN_BY_ZOO = "# Written by `zoo mirror`; it writes this file anew each time.\n"
 
 
-@dataclass(eq=False)
 class UnknownMirror(ZooError):
     """A name of a mirror that no file knows."""
 
@@ -43,7 +41,6 @@ class UnknownMirror(ZooError):
     file: str = ""  # that names it
 
 
-@dataclass(eq=False)
 class NoProject(ZooError):
     """There is no mirrors file of a project in the working directory, or ZOO_MIRRORS names another that counts."""
 
@@ -54,7 +51,6 @@ class NoProject(ZooError):
     named: str  # what ZOO_MIRRORS says
 
 
-@dataclass(eq=False)
 class MirrorsByHand(ZooError):
     """The user's mirrors file was not written by zoo, so zoo does not rewrite it; `lines` are what would be in it."""
 
@@ -64,7 +60,6 @@ class MirrorsByHand(ZooError):
     lines: tuple[str, ...]
 
 
-@dataclass(eq=False)
 class MirrorsUnwritable(ZooError):
     """The user's mirrors file cannot be written."""
 
@@ -74,7 +69,6 @@ class MirrorsUnwritable(ZooError):
     reason: str
 
 
-@dataclass(eq=False)
 class BadMirrorOption(ZooError):
     """A --mirror FROM=TO cannot be read."""
 

@@ -36,7 +36,6 @@ SCHEMA: dict[str, dict[str, bool]] = {
 """The keys of each mapping, and whether they must be there."""
 
 
-@dataclass(eq=False)
 class BadMirrors(ZooError):
     """A mirrors file is not as it must be, at a line and key."""
 

@@ -17,7 +17,6 @@ import os
 import stat
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256 as new_digest
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast, get_args
 
@@ -40,7 +39,6 @@ _NOTE_BYTES = 64 * 1024
 _SEAL_STEP = 100  # nanoseconds: as fine as NTFS and SMB keep them
 
 
-@dataclass(eq=False)
 class BadLinking(ZooError):
     """ZOO_LINK is none of the known words."""
 

@@ -1,8 +1,8 @@
 """Bytes on their way to the disk while others still arrive.
 
 Edge: a thread and the disk. A file gets its final name only when the disk has it; asked at the end, that takes as
-long as writing all of it (a second a gigabyte). So every few megabytes a thread asks for what is there, and the last
-wait is short.
+long as writing all of it (a second a gigabyte). So now and then a thread asks for what is there, first after a few
+megabytes, and the last wait is short.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 from contextlib import suppress
 from queue import SimpleQueue
 
-_STEP_BYTES = 32 << 20
+_FIRST_BYTES, _STEP_BYTES = 4 << 20, 32 << 20
 
 
 class Writeback:
@@ -20,14 +20,16 @@ class Writeback:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._unasked = 0
+        self._unasked = self._written = 0
         self._orders: SimpleQueue[bool] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def wrote(self, count: int) -> None:
         """So many bytes more are written; asks the disk for them when it is worth it and no order waits."""
         self._unasked += count
-        if self._unasked < _STEP_BYTES or not self._orders.empty():
+        self._written += count
+        step = min(_STEP_BYTES, max(_FIRST_BYTES, self._written // 4))
+        if self._unasked < step or not self._orders.empty():
             return
         self._unasked = 0
         if self._thread is None:

@@ -15,7 +15,6 @@ import tarfile
 import unicodedata
 import zipfile
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -40,7 +39,6 @@ _CHUNK = 1 << 20
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?\Z", re.IGNORECASE)
 
 
-@dataclass(eq=False)
 class UnsafeArchive(ZooError):
     """An archive that would do more than put files into its own folder, or is no archive at all."""
 

@@ -5,7 +5,6 @@ Pure: gets an open, seekable binary file. What the readers of ELF, PE, Mach-O an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import IO
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -13,7 +12,6 @@ from zoo_cli.errors import ExitCode, ZooError
 MAX_TABLE = 256 << 20  # bytes of one symbol or string table; libtorch_cpu.so has about 20 MB
 
 
-@dataclass(eq=False)
 class BadBinary(ZooError):
     """A compiled file cannot be read: of another form than it says, cut off, or its tables make no sense."""
 

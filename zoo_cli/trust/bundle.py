@@ -43,7 +43,6 @@ _CHUNK = 1 << 20
 _END = bytes(2 * BLOCKSIZE)
 
 
-@dataclass(eq=False)
 class BadBundle(ZooError):
     """A file is no bundle of this version of zoo, is damaged, or holds what a bundle must not hold."""
 

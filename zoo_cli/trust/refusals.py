@@ -5,7 +5,6 @@ Pure; imports nothing of TUF, so that showing one of these errors costs nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -20,7 +19,6 @@ or database that can be read. missing: nothing for this version of zoo.
 """
 
 
-@dataclass(eq=False)
 class IndexRefused(ZooError):
     """What a mirror offers as the index is not what its signers signed last; the index that is here stays."""
 
@@ -34,7 +32,6 @@ class IndexRefused(ZooError):
     today: str  # by this computer's clock, since expiry is judged by it
 
 
-@dataclass(eq=False)
 class IndexExpired(ZooError):
     """The signatures of the index in use are over: what is there is read, nothing new is fetched by it."""
 
@@ -47,7 +44,6 @@ class IndexExpired(ZooError):
     today: str
 
 
-@dataclass(eq=False)
 class IndexBusy(ZooError):
     """Another process updates the index."""
 
@@ -58,7 +54,6 @@ class IndexBusy(ZooError):
     holder: str
 
 
-@dataclass(eq=False)
 class ClockBehind(ZooError):
     """The clock says a day on which this index did not exist: nothing can be told about expiry by it."""
 
@@ -69,7 +64,6 @@ class ClockBehind(ZooError):
     known: str  # a day that is certainly over
 
 
-@dataclass(eq=False)
 class NoRoot(ZooError):
     """There is no trusted root to update from."""
 
@@ -79,7 +73,6 @@ class NoRoot(ZooError):
     name: str
 
 
-@dataclass(eq=False)
 class BadRoot(ZooError):
     """A file is no root that anything could be trusted by."""
 
@@ -90,7 +83,6 @@ class BadRoot(ZooError):
     reason: str
 
 
-@dataclass(eq=False)
 class RootKnown(ZooError):
     """Another root has that name; one is never replaced silently."""
 
@@ -101,7 +93,6 @@ class RootKnown(ZooError):
     is_shipped: bool
 
 
-@dataclass(eq=False)
 class RootNotAgreed(ZooError):
     """Trusting a root needs somebody who compares its keys, and nobody can be asked."""
 
@@ -112,7 +103,6 @@ class RootNotAgreed(ZooError):
     keys: tuple[str, ...]
 
 
-@dataclass(eq=False)
 class BadKey(ZooError):
     """A file is no key that can be used, or its passphrase is missing or wrong."""
 
@@ -123,7 +113,6 @@ class BadKey(ZooError):
     reason: str
 
 
-@dataclass(eq=False)
 class BadRepository(ZooError):
     """A directory is not in a state that can be published or signed from."""
 
@@ -133,7 +122,6 @@ class BadRepository(ZooError):
     reason: str
 
 
-@dataclass(eq=False)
 class SignaturesMissing(ZooError):
     """Metadata has fewer valid signatures than its role needs; it waits where it is."""
 

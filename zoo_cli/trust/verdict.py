@@ -99,7 +99,6 @@ class Verdict:
         return f"no code found (allow list {REVISION}, {names}{kept})"
 
 
-@dataclass(eq=False)
 class CheckpointRefused(Refused):
     """A checkpoint that would, or might, do more than hold numbers."""
 
@@ -120,7 +119,6 @@ class CheckpointRefused(Refused):
         return self.verdict.may_be_trusted
 
 
-@dataclass(eq=False)
 class UnreadableCheckpoint(ZooError):
     """A file cannot be read at all."""
 

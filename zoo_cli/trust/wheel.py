@@ -43,7 +43,6 @@ _LARGE = 4 << 20  # bytes unpacked, from which on a member is worth a thread, an
 _EXTENSION = re.compile(r"\.(so|pyd|dylib)\Z|\.so\.\d")
 
 
-@dataclass(eq=False)
 class UnreadableWheel(ZooError):
     """A file is not a zip archive, or breaks off."""
 
@@ -54,7 +53,6 @@ class UnreadableWheel(ZooError):
     reason: str
 
 
-@dataclass(eq=False)
 class UnsoundWheel(ZooError):
     """A wheel must not be installed: it is not what it says, or would not stay in its place."""
 

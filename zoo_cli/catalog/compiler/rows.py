@@ -8,7 +8,6 @@ All scalars arrive as text (see `sources`), so "1.10" never turns into a number 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -30,7 +29,6 @@ DRIVER = re.compile(r"\d+(\.\d+)*")
 MAX_TEXT = 2000  # characters of one value; the longest real one has a few hundred
 
 
-@dataclass(eq=False)
 class BrokenRow(ZooError):
     """A row of the index that does not follow its schema."""
 

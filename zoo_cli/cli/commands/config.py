@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 NARROW = 80  # columns where there is no terminal to ask
 
 
-@dataclass(eq=False)
 class NoSuchKey(ZooError):
     """The config has no such key."""
 

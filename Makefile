@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: dev check format test test-slow test-ordeal test-all coverage bench demo clean help
+.PHONY: dev check format test test-slow test-ordeal test-all coverage bench fuzz demo clean help
 
 help:
 	@echo "make demo    the main job for real: check-env, list, install, download, inference"
 	@echo "make test    the everyday tests; make test-slow the slow and network ones,"
 	@echo "             make test-ordeal complete matrices and every kill (an hour),"
+	@echo "make fuzz    every reader of foreign bytes, MINUTES=60 of one core"
 	@echo "make check   format, lint, types;  make dev  the environment;  make bench  the benchmarks"
 
 $(VENV)/.zoo: pyproject.toml hatch_build.py
@@ -44,6 +45,12 @@ test-ordeal: dev
 
 test-all: dev
 	$(PYTEST) -q
+
+# Guided by coverage where there is a build of atheris. Findings and inputs stay in .cache/fuzz.
+MINUTES ?= 60
+fuzz: dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]' || true
+	nice -n 15 $(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 coverage: dev
 	$(BIN)/coverage run -m pytest -q -m 'not slow and not network and not ordeal'

@@ -1,4 +1,4 @@
-"""The filter fuzzer's short run; `python -m tests.fuzz.fuzz_filters` is the long one."""
+"""The filter fuzzer's short run; `make fuzz` is the long one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checkpoint fuzzer's short run; `python -m tests.fuzz.fuzz_pickles` is the long one."""
+"""The checkpoint fuzzer's short run; `make fuzz` is the long one."""
 
 from __future__ import annotations
 

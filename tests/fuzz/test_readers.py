@@ -1,4 +1,4 @@
-"""The short run of the fuzzers of readers; `python -m tests.fuzz.fuzz_readers` is the long one."""
+"""The short run of the fuzzers of readers; `make fuzz` is the long one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The short run of the fuzzers of searches and of models' names; `tests.fuzz.fuzz_filters --target` is the long one."""
+"""The short run of the fuzzers of searches and of models' names; `make fuzz` is the long one."""
 
 from __future__ import annotations
 

@@ -224,9 +224,20 @@ def test_restore_is_the_inverse_of_anything(
     before = content(prefix)
     kept = snapshot.take(tmp_path / "kept", prefix, (prefix,))
     act(prefix, then)
-    assert snapshot.restore(snapshot.load(kept.place, prefix)) == ()
+    assert snapshot.restore(snapshot.load(kept.place, prefix, (prefix,))) == ()
     assert content(prefix) == before
     assert not any(differences(kept.tree, read_tree(prefix, (prefix,)), by_inode=False))
+
+
+def test_a_copied_environment_never_touches_the_one_it_was_copied_from(environment: Path, tmp_path: Path) -> None:
+    with journal(environment).change(("zoo", "install"), now):
+        upgrade(environment)
+    copy = tmp_path / "copy"
+    shutil.copytree(environment, copy, symlinks=True)
+    before = content(environment), content(copy)
+    with pytest.raises(JournalFailed, match="another environment"):
+        journal(copy).undo(None, ("zoo", "undo"), now)
+    assert (content(environment), content(copy)) == before
 
 
 @given(undos=st.lists(st.one_of(st.none(), st.integers(1, 6)), max_size=6))

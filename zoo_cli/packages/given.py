@@ -103,7 +103,7 @@ def _from_pkg_info(folder: Path) -> _Told:
 def _from_pyproject(folder: Path) -> _Told:
     try:
         project = tomllib.loads(_text(folder / "pyproject.toml")).get("project")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # ValueError: no TOML, or a number of too many digits
         return None, None, None
     if not isinstance(project, dict):
         return None, None, None

@@ -20,7 +20,7 @@ import os
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo_cli import filelock
 from zoo_cli.atomic import write_whole
@@ -29,11 +29,10 @@ from zoo_cli.packages import snapshot
 from zoo_cli.packages.trees import (
     OWN,
     Differences,
-    Entry,
-    Tree,
     differences,
     distributions,
     read_tree,
+    tree_of,
     without_bytecode,
 )
 
@@ -144,6 +143,15 @@ class Change(NamedTuple):
         return steps(self.before, self.after)
 
 
+def _change_of(record: dict[str, Any]) -> Change:
+    """A change from its record; any of the errors of a wrong type when it is none."""
+    number, undoes = record["number"], record["undoes"]
+    if type(number) is not int or (undoes is not None and type(undoes) is not int):
+        raise ValueError("a change has a number")
+    before, after = ({str(name): str(each) for name, each in record[when].items()} for when in ("before", "after"))
+    return Change(number, tuple(map(str, record["command"])), str(record["started"]), before, after, undoes)
+
+
 def steps(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[tuple[str, str | None, str | None], ...]:
     """What became of each distribution: (name, version before, version after), None where it was not there."""
     pairs = ((name, before.get(name), after.get(name)) for name in sorted(before.keys() | after.keys()))
@@ -195,9 +203,8 @@ class Journal:
         """Every finished change, oldest first; a record that cannot be read is left out."""
         found = []
         for path in (self.home / "changes").glob("*.json"):
-            with suppress(OSError, ValueError, TypeError, KeyError):
-                record = json.loads(path.read_bytes())
-                found.append(Change(**{**record, "command": tuple(record["command"])}))
+            with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                found.append(_change_of(json.loads(path.read_bytes())))
         return tuple(sorted(found))
 
     def kept(self) -> tuple[int, ...]:
@@ -239,7 +246,7 @@ class Journal:
             return lost
         with self._telling("restore"):
             if not (self.home / "changes" / f"{begun.number}.json").exists():  # else only closing it was missing
-                kept = snapshot.load(self._place(begun.number), self.prefix)
+                kept = snapshot.load(self._place(begun.number), self.prefix, self.roots)
                 lost = snapshot.restore(kept)
                 self._close()
                 snapshot.forget(kept.place)
@@ -322,9 +329,8 @@ class Journal:
     def since(self) -> Differences:
         """What others than zoo did to the environment since its last change; compiled modules do not count."""
         try:
-            raw = json.loads(gzip.decompress((self.home / "after.json.gz").read_bytes()))
-            after: Tree = {path: Entry(*each) for path, each in raw.items()}
-        except (OSError, ValueError, TypeError, EOFError):
+            after = tree_of(json.loads(gzip.decompress((self.home / "after.json.gz").read_bytes())))
+        except (OSError, ValueError, EOFError, RecursionError):
             return Differences((), (), ())
         now = read_tree(self.prefix, self.roots)
         return differences(without_bytecode(after), without_bytecode(now))
@@ -344,7 +350,7 @@ class Journal:
         """
         undone = self.to_undo(number)
         with self._telling("restore"):
-            kept = snapshot.load(self._place(undone.number), self.prefix)
+            kept = snapshot.load(self._place(undone.number), self.prefix, self.roots)
             with self.change(command, now, undoes=undone.number):
                 return undone, snapshot.restore(kept)
 
@@ -373,8 +379,8 @@ class Journal:
             return _Begun(int(entry["number"]), tuple(map(str, entry["command"])), str(entry["started"]))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as exc:
-            raise JournalFailed(self.python, "read", f"{self.home / 'open.json'}: {exc}") from exc
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as exc:
+            raise JournalFailed(self.python, "read", f"{self.home / 'open.json'}: {str(exc)[:300]}") from exc
 
     @contextmanager
     def _telling(self, doing: str) -> Iterator[None]:

@@ -204,7 +204,7 @@ def from_document(document: Mapping[str, Any], path: str) -> Lock:
         requires_python=str(document.get("requires-python", "")),
         environment=str(environments[0]),
         packages=tuple(_package(each, path) for each in document["packages"]),
-        requested=tuple(map(str, zoo.get("requested", ()))),
+        requested=_requested(zoo.get("requested", []), path),
         index_date=str(zoo.get("index", "")),
         variant=str(zoo.get("variant", "")),
         machine={str(key): str(value) for key, value in _table(zoo, "machine").items()},
@@ -212,6 +212,12 @@ def from_document(document: Mapping[str, Any], path: str) -> Lock:
         targets={str(key): _targets(value, path) for key, value in _table(zoo, "targets").items()},
         models=_models(zoo.get("models", []), path),
     )
+
+
+def _requested(words: object, path: str) -> tuple[str, ...]:
+    if not isinstance(words, list):
+        raise BadLock(path, "what was requested is no list")
+    return tuple(map(str, words))
 
 
 def _models(tables: object, path: str) -> tuple[LockedModel, ...]:

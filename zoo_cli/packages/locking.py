@@ -87,7 +87,7 @@ def read_lock(path: Path) -> Lock:
 def _tables(body: bytes, path: str) -> dict[str, Any]:
     try:
         return tomllib.loads(body.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as exc:
+    except (ValueError, RecursionError) as exc:  # not UTF-8, not TOML, a number of too many digits
         raise BadLock(path, f"not a TOML file: {str(exc)[:200]}") from exc
 
 

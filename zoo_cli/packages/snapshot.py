@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo_cli.packages.trees import Entry, Tree, read_tree
+from zoo_cli.packages.trees import Entry, Tree, read_tree, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,18 +76,36 @@ def take(place: Path, prefix: Path, roots: Iterable[Path]) -> Snapshot:
     return Snapshot(place, prefix, covered, tree, numbers)
 
 
-def load(place: Path, prefix: Path) -> Snapshot:
+def load(place: Path, prefix: Path, roots: Iterable[Path]) -> Snapshot:
     """A snapshot taken earlier.
 
+    Args:
+        place: Where it is.
+        prefix: The environment.
+        roots: What a change of it may touch: restoring the snapshot touches nothing else. A copied environment brings
+            the snapshots of another one along.
+
     Raises:
-        OSError: It is not there, or not whole.
+        OSError: It is not there, not whole, or of another environment.
     """
     try:
         manifest = json.loads(gzip.decompress((place / _MANIFEST).read_bytes()))
-        tree = {path: Entry(*each) for path, each in manifest["tree"].items()}
-        return Snapshot(place, prefix, tuple(map(Path, manifest["roots"])), tree, manifest["numbers"])
-    except (ValueError, KeyError, TypeError, EOFError) as exc:
+        found, tree, numbers = manifest["roots"], tree_of(manifest["tree"]), manifest["numbers"]
+        covered = tuple(map(Path, found))
+        files = {path for path, each in tree.items() if each.kind == "file"}
+        if numbers.keys() != files or not all(type(each) is int for each in numbers.values()):
+            raise ValueError("its files are not numbered")
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError, RecursionError) as exc:
         raise OSError(f"{place} is not a whole snapshot") from exc
+    if not all(_is_below(root, (prefix, *roots)) for root in covered):
+        raise OSError(f"{place} is a snapshot of another environment")
+    if not all(_is_below(prefix / path, covered) for path in tree):
+        raise OSError(f"{place} is not a whole snapshot")
+    return Snapshot(place, prefix, covered, tree, numbers)
+
+
+def _is_below(path: Path, places: Iterable[Path]) -> bool:
+    return ".." not in path.parts and any(each == path or each in path.parents for each in places)
 
 
 def is_edited(path: str, entry: Entry) -> bool:

@@ -88,6 +88,31 @@ def _entry(found: os.DirEntry[str]) -> Entry:
     return Entry("other", mode, 0, 0, about.st_ino, "")
 
 
+def tree_of(document: object) -> Tree:
+    """The tree in a JSON value that was written from one.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(document, dict):
+        raise ValueError("no tree")  # noqa: TRY004 - what is read is damaged, whatever its type
+    return {path: _entry_of(path, each) for path, each in document.items()}
+
+
+def _entry_of(path: str, fields: object) -> Entry:
+    if not isinstance(fields, list) or len(fields) != len(Entry._fields):
+        raise ValueError(f"no entry: {path[:200]}")
+    entry = Entry(*fields)
+    numbers = (entry.mode, entry.size, entry.mtime_ns, entry.inode)
+    if entry.kind not in ("file", "directory", "link", "other") or not isinstance(entry.target, str):
+        raise ValueError(f"no entry: {path[:200]}")
+    if not all(type(each) is int and 0 <= each < 1 << 64 for each in numbers) or entry.mode > 0o7777:
+        raise ValueError(f"no entry: {path[:200]}")
+    if not path or "\0" in path + entry.target or {"", ".", ".."} & set(path.removeprefix("/").split("/")):
+        raise ValueError(f"no path: {path[:200]}")
+    return entry
+
+
 def differences(before: Tree, after: Tree, *, by_inode: bool = True) -> Differences:
     """What happened between two looks at a tree.
 

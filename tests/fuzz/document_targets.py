@@ -37,7 +37,6 @@ from zoo_cli.machine.values import BadMachine
 from zoo_cli.mirror.manifest import BadMirror, read_manifest
 from zoo_cli.models.bundling import Unpacking, models_of, unpack
 from zoo_cli.models.receipts import BadReceipt, read_receipt, receipt_text
-from zoo_cli.models.updating import TARGET
 from zoo_cli.packages.given import read_given
 from zoo_cli.packages.journal import Journal
 from zoo_cli.packages.lockfile import BadLock, to_document
@@ -46,12 +45,14 @@ from zoo_cli.packages.request import BadRequirement
 from zoo_cli.packages.requirements import UnreadableRequirements, read_requirements
 from zoo_cli.packages.sources import BadSource, Source
 from zoo_cli.packages.wheelhouse import SECTION, lock_of
-from zoo_cli.transfer.mirrors import BadMirrors, read_mirrors
+from zoo_cli.transfer.mirrors import read_mirrors
+from zoo_cli.transfer.mirrorsfile import BadMirrors
 from zoo_cli.transfer.settings import Settings
 from zoo_cli.trust.binary import read_binary
 from zoo_cli.trust.bundle import Bundle
 from zoo_cli.trust.refusals import BadRoot
 from zoo_cli.trust.tufclient import root_facts, signed_file
+from zoo_cli.updates.updating import TARGET
 
 Answer = TypeVar("Answer")
 MOST_SENTENCE = 20_000  # letters of one error

@@ -17,7 +17,8 @@ from tests.support.fatbins import PTX, SASS, container
 from tests.support.libraries import compile_library
 from tests.support.wheels import Content, write_wheel
 from zoo_cli.transfer.cache import give_up, read_items
-from zoo_cli.trust.inspected import FOLDER, KEY, MAX_RECORDS, Inspections, own_key
+from zoo_cli.trust.inspected import FOLDER, MAX_RECORDS, Inspections
+from zoo_cli.trust.marked import KEY, own_key
 from zoo_cli.trust.wheel import UnreadableWheel, UnsoundWheel, WheelReport, inspect_wheel, require_sound
 
 LINUX = "cp311-cp311-linux_x86_64"
@@ -132,7 +133,7 @@ def forged(house: House, record: bytes) -> bytes:
         lambda _house, record: record[:-1],
         lambda _house, record: record[:40] + bytes([record[40] ^ 1]) + record[41:],
         lambda _house, record: bytes([record[0] ^ 1]) + record[1:],
-        lambda _house, record: record + b"x" * (9 << 20),
+        lambda _house, record: record + b"x" * (17 << 20),
         swapped,
         forged,
     ],

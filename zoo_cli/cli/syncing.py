@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
     from zoo_cli.cli.progress import Progress
     from zoo_cli.cli.target import Target
+    from zoo_cli.machine.facts import Interpreter
     from zoo_cli.packages.arrivals import Judge
     from zoo_cli.packages.lockfile import Lock, LockedFile
     from zoo_cli.packages.sync import Arrival, Sync
@@ -130,7 +131,7 @@ def _apply(
             begin=lambda: changing(console, journal, how.words, expected=expected, rollback=not how.no_rollback),
             fetch=fetcher(progress),
             inspect=lambda files: _inspect(judge, variant, files),
-            check=lambda names: _check(known, here.executable, names, how.words),
+            check=lambda names: _check(known, here, names, how.words),
             tell=progress.step,
             say=progress.hear,
         )
@@ -156,11 +157,11 @@ def _inspect(judge: Judge, variant: str, files: Sequence[tuple[Arrival, Path]]) 
     require_locked_fit(judge, variant, judged)
 
 
-def _check(known: dict[str, Project], python: str, names: Collection[str], words: tuple[str, ...]) -> None:
+def _check(known: dict[str, Project], python: Interpreter, names: Collection[str], words: tuple[str, ...]) -> None:
     from zoo_cli.packages.install import require_working_ops
 
     imports = [known[name].import_name for name in sorted(names) if name in known and known[name].kind == "ops"]
-    require_working_ops(python, imports, words)
+    require_working_ops(python.executable, python.version, imports, words)
 
 
 def _steps(decided: Sync) -> list[tuple[str, str | None, str | None]]:

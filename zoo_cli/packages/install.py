@@ -246,16 +246,18 @@ def _check(plan: Plan, work: Work) -> OpsReport | None:
     frameworks = sorted({each.import_name for each in plan.stack.frameworks.values()} - refusing)
     imports = [*names, *frameworks] if names else []
     gpus = any(gpu.vendor == "nvidia" for gpu in work.judge.machine.gpus) and bool(work.judge.machine.driver)
-    return require_working_ops(work.python, imports, work.words, expects_gpu=gpus and is_cuda(plan.variant))
+    expects_gpu = gpus and is_cuda(plan.variant)
+    return require_working_ops(work.python, work.python_version, imports, work.words, expects_gpu=expects_gpu)
 
 
 def require_working_ops(
-    python: str, imports: list[str], words: tuple[str, ...], *, expects_gpu: bool = False
+    python: str, version: str, imports: list[str], words: tuple[str, ...], *, expects_gpu: bool = False
 ) -> OpsReport | None:
     """Loads packages and runs their compiled ops in a child of the target; None when there is nothing to run.
 
     Args:
         python: the target interpreter.
+        version: of Python there.
         imports: names of import packages, those with ops first.
         words: the command as typed.
         expects_gpu: torch must find a GPU.
@@ -267,7 +269,7 @@ def require_working_ops(
 
     if not imports:
         return None
-    report = check_ops(python, imports, expects_gpu=expects_gpu)
+    report = check_ops(python, imports, version=version, expects_gpu=expects_gpu)
     if not report.is_ok:
         raise OpsBroken(python, report.failed, words)
     return report

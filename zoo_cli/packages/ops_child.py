@@ -156,6 +156,13 @@ def run() -> None:
                 # `import mmdet` alone succeeds without ops; its apis module does not.
                 if importlib.util.find_spec(project + ".apis"):
                     importlib.import_module(project + ".apis")
+    tell(event="imported", imported=sources())
+
+
+def sources() -> list[str]:
+    """The files of the modules that are loaded; nothing is asked of modules that load when they are asked."""
+    loaded = [vars(module).get("__file__") for module in list(sys.modules.values()) if type(module) is type(sys)]
+    return [name for name in loaded if isinstance(name, str) and name.endswith(".py")]
 
 
 if __name__ == "__main__":

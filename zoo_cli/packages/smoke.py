@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from zoo_cli.packages.bytecode import Bytecode
 from zoo_cli.packages.causes import Cause, cause_of, cause_of_death
 from zoo_cli.packages.indexes import clean_environment
 
@@ -61,22 +62,41 @@ class OpsReport:
         return tuple(check for check in self.checks if not check.is_ok)
 
 
-def check_ops(python: str, projects: Sequence[str], *, expects_gpu: bool = False, timeout: float = 300.0) -> OpsReport:
+def check_ops(
+    python: str, projects: Sequence[str], *, version: str = "", expects_gpu: bool = False, timeout: float = 300.0
+) -> OpsReport:
     """Imports and runs in the target: torch, the ops of mmcv and torchvision where asked for, then the other projects.
 
     Args:
         python: path of the target interpreter.
         projects: import names: "mmcv", "mmdet" ...
+        version: of the interpreter, where modules are to be compiled ahead (`bytecode`).
         expects_gpu: torch must find a GPU, else that is a failure, too.
         timeout: seconds for all of it; a first import from a slow disk takes tens of seconds.
     """
+    bytecode = Bytecode(python, version, projects) if version else None
+    if bytecode:
+        bytecode.put()
     mark = f"zoo-{secrets.token_hex(8)} "
     code = files("zoo_cli.packages").joinpath("ops_child.py").read_text(encoding="utf-8")
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as neutral:
         words = (mark, "gpu" if expects_gpu else "any", *projects)
         output, ending = _run((python, "-I", "-c", code, *words), neutral, timeout)
-    return OpsReport(read_checks(output, mark, ending), time.monotonic() - started)
+    report = OpsReport(read_checks(output, mark, ending), time.monotonic() - started)
+    if bytecode and report.is_ok:
+        bytecode.learn(_imported(output, mark))
+    return report
+
+
+def _imported(output: str, mark: str) -> list[str]:
+    """The sources of the modules that the child had loaded at its end; packages that ran there may tell otherwise."""
+    line = next((each for each in reversed(output.splitlines()) if each.startswith(mark)), mark)
+    try:
+        facts = json.loads(line[len(mark) :] or "{}")
+        return list(map(str, facts["imported"]))
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return []
 
 
 def _run(argv: Sequence[str], cwd: str, timeout: float) -> tuple[str, tuple[str, str] | None]:
@@ -122,7 +142,7 @@ def read_checks(output: str, mark: str, ending: tuple[str, str] | None) -> tuple
         facts = json.loads(line[len(mark) :])
         if facts["event"] == "begin":
             begun = facts
-        else:
+        elif facts["event"] == "end":
             begun = None
             checks.append(_check(facts))
     if ending:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-Kind = Literal["file", "named", "built", "configs", "unfinished", "refused", "inspected", "other"]
+Kind = Literal["file", "named", "built", "configs", "unfinished", "refused", "inspected", "bytecode", "other"]
 State = Literal["ok", "damaged", "unreadable"]
 
 _NAMED = ("wheels", "sdists", "releases")  # files under names of their own
@@ -41,7 +41,8 @@ class Item:
 
     `kind`: file (in the store), named (a wheel or archive under its own name, not linked with the store), built (a
     wheel compiled here), configs (config files of one release), unfinished (kept bytes of a transfer, a build that was
-    cut off), refused (in quarantine, with the reason beside it), inspected (what was found in a wheel), other.
+    cut off), refused (in quarantine, with the reason beside it), inspected (what was found in a
+    wheel), bytecode (compiled modules of a stack), other.
     """
 
     kind: Kind
@@ -83,6 +84,7 @@ def read_items(root: Path) -> list[Item]:
         for path, about in _plain(sorted((root / "quarantine").glob("*.refused")))
     ]
     items += _small("inspected", root.glob("inspected/[0-9a-f]*"))
+    items += _small("bytecode", root.glob("bytecode/[0-9a-f]*"))
     items += _small("other", root.glob("index-*.db"))
     return sorted(items, key=lambda each: (each.kind, each.name, each.paths))
 

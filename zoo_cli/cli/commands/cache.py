@@ -24,6 +24,7 @@ _KINDS = {
     "unfinished": "begun and not finished",
     "refused": "refused files in quarantine",
     "inspected": "what was found in wheels",
+    "bytecode": "compiled modules of stacks",
     "other": "compiled indexes",
 }
 

@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from tests.support.server import Redirect, Server
 from tests.transfer.conftest import BODY, QUICK, wanted
+from zoo_cli.transfer import connect as connecting
 from zoo_cli.transfer.addresses import parse_address
 from zoo_cli.transfer.connect import connect
 from zoo_cli.transfer.failures import AddressRefused, BadCaBundle, CutShort, RedirectRefused, Unreachable
@@ -219,3 +221,60 @@ def test_time_left_bounds_every_wait() -> None:
     assert settings.within(None) is settings
     assert (settings.within(3).connect_seconds, settings.within(3).stall_seconds) == (3, 3)
     assert settings.within(100) == settings
+
+
+def stuck(family: int, host: str, port: int) -> list[socket.socket]:
+    """An address that answers nothing: its queue is full, so the kernel drops what comes (a host behind a firewall)."""
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.listen(0)
+    held = [listener]
+    for _ in range(4):
+        sock = socket.socket(family)
+        sock.setblocking(False)
+        sock.connect_ex((host, port))
+        held.append(sock)
+    return held
+
+
+def found_as(monkeypatch: pytest.MonkeyPatch, *ips: str) -> None:
+    """What the resolver says of two.example; everything below it is real."""
+    families = [(socket.AF_INET6 if ":" in ip else socket.AF_INET, ip) for ip in ips]
+    monkeypatch.setattr(connecting, "_look_up", lambda *_: families)
+
+
+@pytest.mark.parametrize("dead", ["::1", "127.0.0.2"])
+def test_a_dead_address_before_a_good_one_costs_a_moment(
+    dead: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found_as(monkeypatch, dead, "127.0.0.1")
+    held = stuck(socket.AF_INET6 if ":" in dead else socket.AF_INET, dead, server.port)
+    began = time.monotonic()
+    url = f"http://two.example:{server.port}/a.pth"
+    fetch(wanted(url), tmp_path / "a.pth", replace(ONCE, connect_seconds=8))
+    assert time.monotonic() - began < 2 and (tmp_path / "a.pth").read_bytes() == BODY
+    for each in held:
+        each.close()
+    fetch(wanted(url), tmp_path / "b.pth", ONCE)  # refused at once: the next one is not waited for
+
+
+def test_all_dead_is_one_error_in_bounded_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.3", 0)) as found:
+        port = found.getsockname()[1]
+    held = [*stuck(socket.AF_INET, "127.0.0.2", port), *stuck(socket.AF_INET6, "::1", port)]
+    found_as(monkeypatch, "::1", "127.0.0.2", "127.0.0.4", "100::1")
+    began = time.monotonic()
+    with pytest.raises(Unreachable) as caught:
+        fetch(wanted(f"http://two.example:{port}/a"), tmp_path / "a", replace(ONCE, connect_seconds=1.5))
+    assert 1 < time.monotonic() - began < 3
+    for ip, why in (("::1", "no answer"), ("127.0.0.2", "no answer"), ("127.0.0.4", "refused"), ("100::1", "")):
+        assert f"{ip} port {port}: " in caught.value.reason and why in caught.value.reason
+    for each in held:
+        each.close()
+
+
+def test_families_are_tried_by_turns() -> None:
+    six, four = [(socket.AF_INET6, f"::{n}") for n in (1, 2, 3)], [(socket.AF_INET, "127.0.0.1")]
+    assert connecting._alternating([*six, *four]) == [six[0], four[0], *six[1:]]
+    assert connecting._alternating([*four, *six]) == [*four, *six]

@@ -2,40 +2,50 @@
 
     python -m benchmarks.transfer.faults                 # every client; some minutes, most of them waiting
     python -m benchmarks.transfer.faults zoo curl        # some of them
-    python -m benchmarks.transfer.faults --cases stall   # cases with this in their name
+    python -m benchmarks.transfer.faults --cases 'stall|^tls'   # cases whose name this expression finds
 
 Each case is one misbehaving server and one process of one client, in a directory of its own. What came of it is one
 of: right (the file, exit 0), error (exit not 0 and nothing wrong under the final name), or bad: wrong (other or partial
 bytes under the final name), silent (exit 0 and not the right file; or an error where there is no fault), again (right,
 and what was here was sent once more), hang (no end in 180 s). Curl, wget and aria2c run with the options that make them
 robust. The peers' digest checks are theirs or openssl's, as in bench_transfer.py. Faults on the first of two addresses
-are put to those that take two.
+are put to those that take two. TLS, proxies, names, addresses, disks and clocks are in hardships.py; they need Linux,
+and root for the name server and for mounts where a user may make none.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
-import random
+import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from benchmarks.transfer.hardships import HARDSHIPS, ONLY
 from benchmarks.transfer.peers import environment, shell
 from benchmarks.transfer.sites import require_tools
+from benchmarks.transfer.trials import (
+    BODY,
+    DIGEST,
+    GOOD,
+    HANG_SECONDS,
+    SLACK_BYTES,
+    SOME,
+    Case,
+    Command,
+    End,
+    Trial,
+    always,
+    must,
+)
 from tests.support.server import (
     Behaviour,
     Chunked,
@@ -59,16 +69,7 @@ from tests.support.server import (
 )
 from tests.support.torch_env import torch_python
 
-BODY = random.Random(3).randbytes(2 << 20)
-DIGEST = hashlib.sha256(BODY).hexdigest()
-HANG_SECONDS = 180.0
-SOME = 900_000  # bytes before a fault in the middle
-_SLACK_BYTES = 700_000  # that may be sent again: what sockets held
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
-
-End = Literal["right", "error", "wrong", "silent", "again", "hang"]
-GOOD: tuple[End, ...] = ("right", "error")
-Command = Callable[[str, Path, str | None], list[str]]  # of address, final name and second address
 
 
 def traversal(exchange: Exchange) -> None:
@@ -90,6 +91,36 @@ def bomb(exchange: Exchange) -> None:
     packed = gzip.compress(bytes(200 << 20), 1)
     exchange.head(200, {"Content-Encoding": "gzip", "Content-Length": len(packed)})
     exchange.send(packed)
+
+
+def really_encoded(exchange: Exchange) -> None:
+    """The right file, encoded though none asked: who writes what comes has other bytes."""
+    import gzip
+
+    packed = gzip.compress(exchange.body, 1)
+    exchange.head(200, {"Content-Encoding": "gzip", "Content-Length": len(packed), "ETag": exchange.etag})
+    exchange.send(packed)
+
+
+def shifted(exchange: Exchange) -> None:
+    """The range that was asked, by its head; the bytes are those of another one."""
+    asked = exchange.asked() or (0, len(exchange.body) - 1)
+    first, last = asked
+    exchange.head(206, {
+        "ETag": exchange.etag, "Content-Range": f"bytes {first}-{last}/{len(exchange.body)}",
+        "Content-Length": last + 1 - first,
+    })  # fmt: skip
+    exchange.send(exchange.body[first - 1000 : last + 1 - 1000] if first >= 1000 else exchange.body[first : last + 1])
+
+
+def another_etag(exchange: Exchange) -> None:
+    """The same bytes under a validator of another server of the farm, which knows nothing of the first one's."""
+    headers: dict[str, str | int] = {"ETag": '"another"', "Content-Length": len(exchange.body)}
+    if exchange.request.headers.get("if-range") in (None, '"another"') and exchange.request.range:
+        exchange.honest(extra={"ETag": '"another"'})
+        return
+    exchange.head(200, headers)
+    exchange.send(exchange.body)
 
 
 # Once, then the server is honest.
@@ -126,6 +157,9 @@ ONCE: dict[str, tuple[Behaviour, ...]] = {
     "cut, then a flipped byte": (Cut(SOME), WrongBytes(SOME + 1000)),
     "cut, then 503": (Cut(SOME), Status(503)),
     "cut, then stall": (Cut(SOME), Stall(1000, 600)),
+    "cut, then bytes of another range": (Cut(SOME), shifted),
+    "cut, then another validator": (Cut(SOME), another_etag),
+    "really encoded": (really_encoded,),
 }
 
 # For ever.
@@ -152,6 +186,9 @@ ALWAYS: dict[str, Behaviour] = {
     "redirect to metadata": Redirect("http://169.254.169.254/latest"),
     "redirect to nowhere": Redirect("http://:0/"),
     "endless": Endless(None, 1 << 24),
+    "really encoded": really_encoded,
+    "chunks cut": Chunked(10_000, cut_after=50),
+    "206 for another range": WrongContentRange(),
     "encoded": Raw(b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\nabc"),
     "decompression bomb": bomb,
 }
@@ -164,77 +201,6 @@ FINE: dict[str, Behaviour] = {
 RESUMES = ("cut", "cut three times", "cut, then 503")  # not reset: it throws away what was not read yet
 
 
-@dataclass
-class Trial:
-    """One client and one case: a server, a place, and what is done there."""
-
-    client: str
-    argv: Command
-    folder: Path
-    server: Server
-    other: str | None = None  # the second address
-    sent: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def out(self) -> Path:
-        """The final name."""
-        return self.folder / "place" / "a.pth"
-
-    def counted(self, behaviour: Behaviour) -> Behaviour:
-        """The same, with the bytes of its body counted."""
-
-        def behave(exchange: Exchange) -> None:
-            before = exchange.send
-
-            def send(data: bytes | memoryview) -> None:
-                before(data)
-                with self._lock:
-                    self.sent += len(data)
-
-            exchange.send = send  # type: ignore[method-assign]
-            behaviour(exchange)
-
-        return behave
-
-    def start(self) -> subprocess.Popen[bytes]:
-        """The client, begun."""
-        self.out.parent.mkdir(exist_ok=True)
-        environ = {**os.environ, "HOME": str(self.folder), "NO_PROXY": "*", "PYTHONPATH": ""}
-        for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "ZOO_CACHE", "ZOO_MIRRORS"):
-            environ.pop(name, None)
-        argv = self.argv(self.server.url("/a.pth"), self.out, self.other)
-        return subprocess.Popen(
-            argv, env=environ, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )  # fmt: skip
-
-    def ended(self, process: subprocess.Popen[bytes]) -> int | None:
-        """Its exit status; None when it hangs, and was ended."""
-        try:
-            return process.wait(HANG_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            return None
-
-    def run(self) -> End:
-        """The client to its end."""
-        return self.verdict(self.ended(self.start()))
-
-    def verdict(self, code: int | None, before: bytes | None = None) -> End:
-        """What came of it; `before` stood under the final name."""
-        if code is None:
-            return "hang"
-        there = self.out.read_bytes() if self.out.is_file() else None
-        if code == 0:
-            return "right" if there == BODY else "silent"
-        return "error" if there in (before, BODY) else "wrong"
-
-
-Case = Callable[[Trial], End]
-
-
 def once(name: str) -> Case:
     """The fault passes."""
 
@@ -242,17 +208,7 @@ def once(name: str) -> Case:
         trial.server.misbehave("/a.pth", *(trial.counted(each) for each in ONCE[name]))
         trial.server.always("/a.pth", trial.counted(honest))
         end = trial.run()
-        return "again" if end == "right" and name in RESUMES and trial.sent > len(BODY) + _SLACK_BYTES else end
-
-    return case
-
-
-def always(behaviour: Behaviour) -> Case:
-    """The fault stays, or it is none."""
-
-    def case(trial: Trial) -> End:
-        trial.server.always("/a.pth", behaviour)
-        return trial.run()
+        return "again" if end == "right" and name in RESUMES and trial.sent > len(BODY) + SLACK_BYTES else end
 
     return case
 
@@ -282,7 +238,7 @@ def stopped(how: signal.Signals) -> Case:
             return "wrong"  # a part of the file under its final name
         trial.server.always("/a.pth", trial.counted(honest))
         end = trial.run()
-        return "again" if end == "right" and trial.sent > len(BODY) + _SLACK_BYTES else end
+        return "again" if end == "right" and trial.sent > len(BODY) + SLACK_BYTES else end
 
     return case
 
@@ -318,7 +274,7 @@ def two_at_once(trial: Trial) -> End:
     trial.server.always("/a.pth", trial.counted(Slow(4_000_000)))
     codes = [trial.ended(each) for each in [trial.start(), trial.start()]]
     end = trial.verdict(None if None in codes else max(abs(code or 0) for code in codes))
-    return "again" if end == "right" and trial.sent > len(BODY) + _SLACK_BYTES else end
+    return "again" if end == "right" and trial.sent > len(BODY) + SLACK_BYTES else end
 
 
 LOCAL: dict[str, Case] = {
@@ -339,19 +295,12 @@ def cases() -> dict[str, Case]:
         **{f"always: {name}": always(behaviour) for name, behaviour in ALWAYS.items()},
         **{f"fine: {name}": fine(behaviour) for name, behaviour in FINE.items()},
         **{f"here: {name}": case for name, case in LOCAL.items()},
+        **HARDSHIPS,
     }
 
 
 def second_addresses() -> dict[str, Case]:
     """Each lasting fault on the first of two addresses; then only the right file is right."""
-
-    def must(case: Case) -> Case:
-        def right(trial: Trial) -> End:
-            end = case(trial)
-            return "silent" if end == "error" else end
-
-        return right
-
     return {f"two addresses: {name}": must(always(behaviour)) for name, behaviour in ALWAYS.items()}
 
 
@@ -406,7 +355,8 @@ def run(names: list[str], text: str = "", at_once: int = 24) -> dict[str, dict[s
     """Case by case, what came of each client and in how many seconds."""
     libraries = {"requests", "hf", "mim", "torch.hub"} & set(names)
     known = clients(environment(Path(__file__).parents[1] / "work") if libraries else None)
-    wanted = [(name, client, case, False) for name, case in cases().items() for client in names]
+    wanted = [(name, client, case, False) for name, case in cases().items() for client in names
+              if client in ONLY.get(name, (client,))]  # fmt: skip
     wanted += [(name, client, case, True) for name, case in second_addresses().items()
                for client in names if client in TWO_ADDRESSES]  # fmt: skip
     table: dict[str, dict[str, tuple[End, float]]] = {}
@@ -414,7 +364,7 @@ def run(names: list[str], text: str = "", at_once: int = 24) -> dict[str, dict[s
         ends = {
             (name, client): pool.submit(score, known[client], client, case, two=two)
             for name, client, case, two in wanted
-            if text in name
+            if re.search(text, name)
         }
         for (name, client), end in ends.items():
             table.setdefault(name, {})[client] = end.result()
@@ -439,7 +389,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     every = ["zoo", "curl", "wget", "aria2c", "requests", "hf", "torch.hub", "mim"]
     parser.add_argument("clients", nargs="*", choices=[*every, []])
-    parser.add_argument("--cases", default="", metavar="TEXT")
+    parser.add_argument("--cases", default="", metavar="EXPRESSION")
     asked = parser.parse_args()
     # A background job of a shell ignores it, and so would its clients.
     signal.signal(signal.SIGINT, signal.default_int_handler)

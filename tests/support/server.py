@@ -409,6 +409,10 @@ class _Http(ThreadingHTTPServer):
         """A client that went away is no news."""
 
 
+class _Http6(_Http):
+    address_family = socket.AF_INET6
+
+
 class Server:
     """The server; see the module's text. `files` maps a path to its bytes, a Page, or a file to read from disk."""
 
@@ -427,13 +431,13 @@ class Server:
         self._next: dict[str, list[Behaviour]] = {}
         self._always: dict[str, Behaviour] = {}
         self._lock = threading.Lock()
-        self._http = _Http((host, 0), _Handler)
+        self._http = (_Http6 if ":" in host else _Http)((host, 0), _Handler)
         self._http.site = self  # type: ignore[attr-defined]
         self._scheme = "http"
         if tls:
             self._http.socket = tls.wrap_socket(self._http.socket, server_side=True, do_handshake_on_connect=False)
             self._scheme = "https"
-        self._host = host
+        self._host = f"[{host}]" if ":" in host else host
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
     @property

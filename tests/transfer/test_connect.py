@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.network import stuck
 from tests.support.server import Redirect, Server
 from tests.transfer.conftest import BODY, QUICK, wanted
 from zoo_cli.transfer import connect as connecting
@@ -221,21 +222,6 @@ def test_time_left_bounds_every_wait() -> None:
     assert settings.within(None) is settings
     assert (settings.within(3).connect_seconds, settings.within(3).stall_seconds) == (3, 3)
     assert settings.within(100) == settings
-
-
-def stuck(family: int, host: str, port: int) -> list[socket.socket]:
-    """An address that answers nothing: its queue is full, so the kernel drops what comes (a host behind a firewall)."""
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
-    listener.listen(0)
-    held = [listener]
-    for _ in range(4):
-        sock = socket.socket(family)
-        sock.setblocking(False)
-        sock.connect_ex((host, port))
-        held.append(sock)
-    return held
 
 
 def found_as(monkeypatch: pytest.MonkeyPatch, *ips: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.server import Cut, OtherFile, Server, Status, honest, ignores_range
+from tests.support.server import Cut, Exchange, OtherFile, Server, Status, honest, ignores_range
 from tests.transfer.conftest import BODY, QUICK
 from zoo_cli.transfer.documents import read_document
 from zoo_cli.transfer.failures import AllSourcesFailed, BadAnswer, HttpFailed, LocalFileFailed, TooLarge
@@ -51,6 +51,31 @@ def test_a_server_without_ranges_gives_the_whole_within_the_limit() -> None:
         server.misbehave("/x.whl", Status(501))
         with RemoteFile(server.url("/x.whl"), QUICK) as remote:
             assert remote.size_bytes == len(ARCHIVE)
+
+
+def first_for_last(exchange: Exchange) -> None:
+    """Takes the last N bytes for the first N and one more, as s3rver does."""
+    count = (exchange.request.range or "").removeprefix("bytes=-")
+    if count.isdigit():
+        last = min(int(count), len(exchange.body) - 1)
+        where = f"bytes 0-{last}/{len(exchange.body)}"
+        exchange.head(206, {"ETag": exchange.etag, "Content-Length": last + 1, "Content-Range": where})
+        exchange.send(exchange.body[: last + 1])
+    else:
+        exchange.honest()
+
+
+@pytest.mark.parametrize("size", [len(ARCHIVE), BLOCK_BYTES // 2, BLOCK_BYTES, BLOCK_BYTES + 1])
+def test_a_server_that_takes_the_end_for_the_beginning(size: int) -> None:
+    body = ARCHIVE[:size]
+    with Server({"/x": body}) as server:
+        server.always("/x", first_for_last)
+        with RemoteFile(server.url("/x"), QUICK) as remote:
+            assert remote.size_bytes == len(body) and remote.fetched_bytes <= BLOCK_BYTES
+            remote.seek(-10, io.SEEK_END)
+            assert remote.read() == body[-10:]
+            remote.seek(0)
+            assert remote.read() == body
 
 
 def test_a_file_that_changes_while_it_is_read_is_an_error_never_a_mixture() -> None:

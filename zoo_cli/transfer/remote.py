@@ -79,7 +79,9 @@ class RemoteFile(io.RawIOBase):
         with self._session.get(url, {"Range": f"bytes=-{BLOCK_BYTES}"}) as answer:
             first, total = content_range(answer.headers.get("content-range", ""))
             if answer.status == 206 and first is not None and total is not None:
-                self._take(answer, first, total)
+                self.size_bytes, self._etag = total, answer.headers.get("etag")
+                if total - first == min(BLOCK_BYTES, total):  # else it took "the last N" for "the first N", as some do
+                    self._take(answer, first)
                 return url
             if answer.status == 200:
                 self._take_whole(answer)
@@ -96,11 +98,10 @@ class RemoteFile(io.RawIOBase):
             reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
             raise LocalFileFailed(path, reason) from exc
 
-    def _take(self, answer: Answer, first: int, total: int) -> None:
+    def _take(self, answer: Answer, first: int) -> None:
         data = answer.read(BLOCK_BYTES)
-        if len(data) != total - first:
-            raise CutShort(answer.url, len(data), total - first)
-        self.size_bytes, self._etag = total, answer.headers.get("etag")
+        if len(data) != self.size_bytes - first:
+            raise CutShort(answer.url, len(data), self.size_bytes - first)
         self.fetched_bytes += len(data)
         start = -(-first // BLOCK_BYTES)  # the first block that is complete
         self._keep(start, data[start * BLOCK_BYTES - first :])

@@ -238,7 +238,7 @@ def test_a_dead_address_before_a_good_one_costs_a_moment(
     held = stuck(socket.AF_INET6 if ":" in dead else socket.AF_INET, dead, server.port)
     began = time.monotonic()
     url = f"http://two.example:{server.port}/a.pth"
-    fetch(wanted(url), tmp_path / "a.pth", replace(ONCE, connect_seconds=8))
+    fetch(wanted(url), tmp_path / "a.pth", ONCE._replace(connect_seconds=8))
     assert time.monotonic() - began < 2 and (tmp_path / "a.pth").read_bytes() == BODY
     for each in held:
         each.close()
@@ -252,7 +252,7 @@ def test_all_dead_is_one_error_in_bounded_time(tmp_path: Path, monkeypatch: pyte
     found_as(monkeypatch, "::1", "127.0.0.2", "127.0.0.4", "100::1")
     began = time.monotonic()
     with pytest.raises(Unreachable) as caught:
-        fetch(wanted(f"http://two.example:{port}/a"), tmp_path / "a", replace(ONCE, connect_seconds=1.5))
+        fetch(wanted(f"http://two.example:{port}/a"), tmp_path / "a", ONCE._replace(connect_seconds=1.5))
     assert 1 < time.monotonic() - began < 3
     for ip, why in (("::1", "no answer"), ("127.0.0.2", "no answer"), ("127.0.0.4", "refused"), ("100::1", "")):
         assert f"{ip} port {port}: " in caught.value.reason and why in caught.value.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -17,7 +18,7 @@ import pytest
 from tests.support.cli import Ran
 from tests.support.server import Server
 from tests.support.signed import Publisher, database
-from zoo_cli.catalog.current import index_home, read_current
+from zoo_cli.catalog.current import Current, Signed, index_home, read_current, write_current
 from zoo_cli.cli.app import run
 
 DATE = "2099-01-01"  # newer than the index of the checkout
@@ -111,12 +112,12 @@ def test_the_ceremony_and_the_first_update(tmp_path: Path) -> None:
     assert refused.code == 2
     assert "error[root-not-agreed]" in refused.err
     assert zoo(user, "index", "trust", "add", "zoo", root, "--from", repository.as_uri(), "--yes").code == 0
-    assert zoo(user, "index", "update", "--json").document["index"] == DATE
+    assert zoo(user, "index", "update", "--json").document["roots"][0]["index"] == DATE
 
 
 def test_without_a_root_nothing_is_claimed(tmp_path: Path) -> None:
     status = zoo(tmp_path, "index", "status", "--json").document
-    assert (status["in_use"], status["roots"], status["signed"]) == ("bundled", [], None)
+    assert (status["in_use"], status["roots"]) == ("bundled", [])
     assert "No root of keys came with this zoo" in zoo(tmp_path, "index", "status").err
     update = zoo(tmp_path, "index", "update")
     assert (update.code, update.out) == (2, "")
@@ -127,10 +128,12 @@ def test_the_updated_index_is_the_one_in_use(tmp_path: Path, publisher: Publishe
     assert trusting(tmp_path, publisher, mirror.url("/")).code == 0
     assert zoo(tmp_path, "index", "update").code == 0
     status = zoo(tmp_path, "index", "status", "--json").document
-    assert (status["in_use"], status["index"], status["roots"]) == ("signed", DATE, ["zoo"])
+    assert (status["in_use"], status["index"]) == ("signed", DATE)
+    assert [(each["name"], each["state"]) for each in status["roots"]] == [("zoo", "used")]
     home = index_home({"ZOO_STATE": str(tmp_path / "state")})
     current = read_current(home)
     assert current is not None
+    assert current.file is not None
     from zoo_cli.catalog.database import index_date, open_catalog
 
     with closing(open_catalog(environ={"ZOO_STATE": str(tmp_path / "state"), "ZOO_CACHE": str(tmp_path)})) as catalog:
@@ -156,19 +159,16 @@ def test_signatures_that_are_over_warn_readers_and_stop_downloads(
         home.mkdir(parents=True)
         (path,) = (row[2] for row in bundled.execute("PRAGMA database_list"))
     assert INDEX.is_dir()
-    link = home / "zoo-0.db"
-    link.write_bytes(Path(path).read_bytes())
-    facts = {
-        "date": DATE,
-        "expires": "2026-01-01T00:00:00Z",
-        "updated": "2025-10-01T00:00:00Z",
-        "source": "x",
-        "versions": "-",
-    }
-    (home / "current").write_text(f"file {link.name}\n" + "".join(f"{k} {v}\n" for k, v in facts.items()))
+    file = home / "zoo-0.db"
+    file.write_bytes(Path(path).read_bytes())
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    ends = ("2026-01-01T00:00:00Z", "2025-10-01T00:00:00Z", "x", "-")
+    write_current(home, Current((Signed("zoo", "", file.name, digest, DATE, *ends),)))
     listed = zoo(tmp_path, "list", "mmdet", "-q", "-n", "1")
     assert listed.code == 0
-    assert f"warning: the signatures of the index of {DATE} are over since 2026-01-01: zoo index update" in listed.err
+    assert (
+        f"warning: the signatures of the index of {DATE} are over since 2026-01-01: zoo index update zoo" in listed.err
+    )
     model = listed.out.strip()
     refused = zoo(tmp_path, "download", model, "--dest", tmp_path / "models", "--offline")
     assert (refused.code, refused.out) == (6, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import sqlite3
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
@@ -15,7 +16,7 @@ from zoo_cli.catalog.database import SCHEMA_VERSION
 from zoo_cli.trust.roots import UPSTREAM, TrustedRoot
 from zoo_cli.trust.signing import publish, sign_file, stage_index, stage_root
 from zoo_cli.updates.publishing import packed_index
-from zoo_cli.updates.updating import TARGET
+from zoo_cli.updates.updating import LAB_TARGET, TARGET
 
 ROLES = ("root", "targets", "snapshot", "timestamp")
 
@@ -67,12 +68,23 @@ class Publisher:
     @property
     def trusted(self) -> TrustedRoot:
         """The first root, as a package would ship it."""
-        return TrustedRoot(UPSTREAM, (self.repository / "metadata" / "1.root.json").read_bytes(), (), is_shipped=True)
+        return self.trusted_as(UPSTREAM)
+
+    def trusted_as(self, name: str) -> TrustedRoot:
+        """The first root under a name."""
+        return TrustedRoot(name, (self.repository / "metadata" / "1.root.json").read_bytes(), (), is_shipped=True)
 
     def index(self, date: str, filler: str = "", days_ago: int = 0) -> None:
         """Publishes an index with facts up to that day."""
         with packed_index(database(self.directory / "new.db", date, filler)) as packed:
             stage_index(self.repository, packed, TARGET, [self.targets_key], self.now - timedelta(days=days_ago))
+        self.publish(days_ago)
+
+    def lab(self, body: bytes, days_ago: int = 0) -> None:
+        """Publishes a lab's documents as they are given: `labs.lab_text`, or what a hostile lab would sign."""
+        packed = self.directory / "lab.gz"
+        packed.write_bytes(gzip.compress(body, mtime=0))
+        stage_index(self.repository, packed, LAB_TARGET, [self.targets_key], self.now - timedelta(days=days_ago))
         self.publish(days_ago)
 
     def publish(self, days_ago: int = 0) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from zoo_cli.trust.refusals import BadRoot, NoRoot, RootKnown
-from zoo_cli.trust.roots import TrustedRoot, add_root, read_roots, remove_root, upstream_root
+from zoo_cli.trust.roots import TrustedRoot, add_root, named_roots, read_roots, remove_root
 
 ADDRESSES = ("https://index.example/zoo",)
 
@@ -19,17 +19,17 @@ def root(body: bytes, name: str = "zoo") -> TrustedRoot:
 def test_what_is_added_is_read_back(tmp_path: Path) -> None:
     assert add_root(tmp_path, root(b"one"), tmp_path / "none")
     assert not add_root(tmp_path, root(b"one"), tmp_path / "none")
-    assert upstream_root(tmp_path, tmp_path / "none") == root(b"one")
+    assert named_roots(tmp_path, ["zoo"], tmp_path / "none")[0] == root(b"one")
     remove_root(tmp_path, "zoo", tmp_path / "none")
     with pytest.raises(NoRoot):
-        upstream_root(tmp_path, tmp_path / "none")
+        named_roots(tmp_path, ["zoo"], tmp_path / "none")[0]
 
 
 def test_another_root_of_that_name_is_refused(tmp_path: Path) -> None:
     add_root(tmp_path, root(b"one"), tmp_path / "none")
     with pytest.raises(RootKnown):
         add_root(tmp_path, root(b"two"), tmp_path / "none")
-    assert upstream_root(tmp_path, tmp_path / "none").root == b"one"
+    assert named_roots(tmp_path, ["zoo"], tmp_path / "none")[0].root == b"one"
 
 
 def test_the_root_that_came_with_zoo_goes_before_one_that_was_added(tmp_path: Path) -> None:
@@ -49,4 +49,4 @@ def test_a_damaged_record_is_one_error(tmp_path: Path, body: bytes) -> None:
     (tmp_path / "roots").mkdir()
     (tmp_path / "roots" / "zoo.json").write_bytes(body)
     with pytest.raises(BadRoot):
-        upstream_root(tmp_path, tmp_path / "none")
+        named_roots(tmp_path, ["zoo"], tmp_path / "none")[0]

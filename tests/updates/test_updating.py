@@ -14,7 +14,7 @@ from securesystemslib.signer import CryptoSigner
 
 from tests.support.server import Exchange, Server
 from tests.support.signed import Publisher
-from zoo_cli.catalog.current import read_current
+from zoo_cli.catalog.current import Current, read_current
 from zoo_cli.catalog.database import index_date, open_catalog
 from zoo_cli.errors import ZooError
 from zoo_cli.transfer.failures import DestinationUnusable, Failed
@@ -49,11 +49,11 @@ class World:
 
     def state(self) -> tuple[str, list[str]]:
         """The date of the index in use, read from it, and the names in the directory of the index."""
-        current = read_current(self.home)
+        current = (read_current(self.home) or Current()).of("zoo")
         names = sorted(each.name for each in self.home.iterdir()) if self.home.is_dir() else []
         if current is None:
             return "", names
-        catalog = open_catalog(current.file)
+        catalog = open_catalog(self.home / current.file)
         try:
             assert index_date(catalog) == current.date
         finally:
@@ -74,14 +74,14 @@ def mirror(world: World) -> Iterator[Server]:
 
 def test_the_newest_index_is_verified_and_put_in_use(world: World, mirror: Server) -> None:
     first = world.update(mirror.url("/"))
-    assert (first.current.date, first.before, first.is_new) == ("2026-02-01", FLOOR, True)
+    assert (first.signed.date, first.before, first.is_new) == ("2026-02-01", FLOOR, True)
     world.publisher.index("2026-03-01")
     second = world.update(mirror.url("/"))
-    assert (second.current.date, second.before, second.is_new) == ("2026-03-01", "2026-02-01", True)
-    assert second.current.versions == "root=1 snapshot=2 targets=2 timestamp=2"
+    assert (second.signed.date, second.before, second.is_new) == ("2026-03-01", "2026-02-01", True)
+    assert second.signed.versions == "root=1 snapshot=2 targets=2 timestamp=2"
     date, names = world.state()
     assert date == "2026-03-01"
-    assert names == ["current", "lock", "metadata", second.current.file.name]  # the former one is gone
+    assert names == ["current", "lock", "metadata", second.signed.file]  # the former one is gone
     asked = [each.path for each in mirror.requests]
     third = world.update(mirror.url("/"))
     assert not third.is_new
@@ -90,7 +90,7 @@ def test_the_newest_index_is_verified_and_put_in_use(world: World, mirror: Serve
 
 
 def test_a_repository_in_a_directory_works_the_same(world: World) -> None:
-    assert world.update(world.publisher.repository.as_uri()).current.date == "2026-02-01"
+    assert world.update(world.publisher.repository.as_uri()).signed.date == "2026-02-01"
 
 
 def test_rollback_is_refused(world: World, mirror: Server) -> None:
@@ -118,7 +118,7 @@ def test_mix_and_match_is_refused(world: World, mirror: Server) -> None:
     world.publisher.put({"metadata/2.targets.json": old["metadata/1.targets.json"]})
     world.refused(mirror.url("/"), "other-bytes")
     world.publisher.put(new)
-    assert world.update(mirror.url("/")).current.date == "2026-03-01"
+    assert world.update(mirror.url("/")).signed.date == "2026-03-01"
     # The newest timestamp with an old snapshot under the new one's name.
     world.publisher.index("2026-04-01")
     world.publisher.put({"metadata/3.snapshot.json": new["metadata/2.snapshot.json"]})
@@ -221,10 +221,10 @@ def test_keys_are_rotated_and_the_old_ones_count_no_more(world: World, mirror: S
 
     sign_file(path, new_roots[1:])
     publisher.index("2026-03-01")
-    assert world.update(mirror.url("/")).current.versions.startswith("root=2 ")
+    assert world.update(mirror.url("/")).signed.versions.startswith("root=2 ")
     fresh = World.__new__(World)
     fresh.home, fresh.root, fresh.publisher = world.home.with_name("fresh"), world.root, publisher
-    assert fresh.update(mirror.url("/")).current.date == "2026-03-01"  # from the first root, as a package ships it
+    assert fresh.update(mirror.url("/")).signed.date == "2026-03-01"  # from the first root, as a package ships it
     publisher.forge("timestamp.json", [stolen], lambda signed: setattr(signed, "version", signed.version + 1))
     world.refused(mirror.url("/"), "unsigned")
 
@@ -241,7 +241,7 @@ def test_fast_forward_is_undone_by_rotation(world: World, mirror: Server) -> Non
         "snapshot": [publisher.online_key], "timestamp": [publisher.online_key],
     })  # fmt: skip
     publisher.publish()
-    assert world.update(mirror.url("/")).current.date == "2026-03-01"
+    assert world.update(mirror.url("/")).signed.date == "2026-03-01"
 
 
 def test_an_index_older_than_the_one_that_came_with_zoo_is_refused(world: World, mirror: Server) -> None:

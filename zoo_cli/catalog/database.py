@@ -1,7 +1,7 @@
 """Opening `zoo.db`: the one that came with the wheel, or in a checkout one compiled from index/ when it is needed.
 
 A signed index that `zoo index update` put in place goes before it, unless what came with the wheel is newer, or this
-zoo reads other tables than it has.
+zoo reads other tables than it has; the entries of labs stand beside it (`catalog.joined`).
 
 An edge. The database is opened read-only and immutable, so opening costs no lock and no write. In a checkout the
 sources are compared with a stamp (names, sizes and times of the index files and of the compiler), which costs a few
@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo_cli.catalog.current import Current, index_home, read_current
+from zoo_cli.catalog.current import Current, index_home, read_current, seal_of
 from zoo_cli.directories import cache_path
 from zoo_cli.errors import ExitCode, ZooError
 
@@ -50,7 +50,7 @@ def open_catalog(path: Path | None = None, environ: Mapping[str, str] | None = N
 
     Args:
         path: A database file or an index directory; by default ZOO_INDEX, else the newer one of the signed and the
-            bundled index.
+            bundled index, with the entries of labs.
         environ: The environment; by default that of the process.
 
     Raises:
@@ -62,20 +62,20 @@ def open_catalog(path: Path | None = None, environ: Mapping[str, str] | None = N
     variable = "ZOO_INDEX" if named else None
     wanted = Path(named) if named else path
     if wanted is None:
-        return _newest(environ)[0]
+        return _by_default(environ)[0]
     if wanted.is_dir():
-        file = _fresh(wanted, cache_path(environ) / f"index-{_name_of(wanted)}.db", environ, variable)
+        file = _fresh(wanted, cache_path(environ) / f"index-{_name_of(wanted)}.db", environ, variable)[0]
     else:
         file = wanted
-    return _opened(file, variable)
+    return open_file(file, variable)
 
 
 def signed_in_use(environ: Mapping[str, str] | None = None) -> Current | None:
-    """The signed index that `open_catalog` opens by default; None when it opens another."""
+    """What was verified of signed indexes, as `open_catalog` uses it by default; None when it opens what is named."""
     environ = os.environ if environ is None else environ
     if environ.get("ZOO_INDEX") or read_current(index_home(environ)) is None:
         return None
-    connection, current = _newest(environ)
+    connection, current = _by_default(environ)
     connection.close()
     return current
 
@@ -86,27 +86,36 @@ def open_bundled(environ: Mapping[str, str] | None = None) -> sqlite3.Connection
     Raises:
         CatalogUnusable, BrokenRow: As `open_catalog`.
     """
-    environ = os.environ if environ is None else environ
-    if not (CHECKOUT / "hatch_build.py").is_file():
-        return _opened(BUNDLED, None)
-    return _opened(_fresh(CHECKOUT / "index", BUNDLED, environ, None), None)
+    return open_file(_bundled(os.environ if environ is None else environ)[0])
 
 
-def _newest(environ: Mapping[str, str]) -> tuple[sqlite3.Connection, Current | None]:
-    """The signed index where it is at least as new as the bundled one, else that; in a checkout where it is newer."""
-    bundled = open_bundled(environ)
-    current = read_current(index_home(environ))
+def _bundled(environ: Mapping[str, str]) -> tuple[Path, str]:
+    """The database that came with zoo and its seal; in a checkout the digest of what it is made of."""
+    if _is_checkout():
+        return _fresh(CHECKOUT / "index", BUNDLED, environ, None)
+    return BUNDLED, seal_of(BUNDLED)
+
+
+def _is_checkout() -> bool:
+    return (CHECKOUT / "hatch_build.py").is_file()
+
+
+def _by_default(environ: Mapping[str, str]) -> tuple[sqlite3.Connection, Current | None]:
+    """What is opened when nothing is named, and the record it rests on.
+
+    While both seals are as they were written down this costs two `stat` calls more than the bundled index alone;
+    otherwise every file is looked at again (`catalog.joined`).
+    """
+    bundled, base = _bundled(environ)
+    home = index_home(environ)
+    current = read_current(home)
     if current is None:
-        return bundled, None
-    date, is_checkout = index_date(bundled), (CHECKOUT / "hatch_build.py").is_file()
-    if current.date < date or (is_checkout and current.date == date):
-        return bundled, None
-    try:
-        signed = _opened(current.file, None)
-    except CatalogUnusable:  # the tables of another zoo: the bundled index always fits
-        return bundled, None
-    bundled.close()
-    return signed, current
+        return open_file(bundled), None
+    if current.base != base or (current.file and seal_of(current.file) != current.seal):
+        from zoo_cli.catalog.joined import settle
+
+        current = settle(home, current, bundled, base, prefers_bundled=_is_checkout())
+    return open_file(current.file or bundled), current
 
 
 def index_date(connection: sqlite3.Connection) -> str:
@@ -115,7 +124,12 @@ def index_date(connection: sqlite3.Connection) -> str:
     return str(value)
 
 
-def _opened(file: Path, variable: str | None) -> sqlite3.Connection:
+def open_file(file: Path, variable: str | None = None) -> sqlite3.Connection:
+    """A database of facts in a file, read-only; `variable` is what named it.
+
+    Raises:
+        CatalogUnusable: It is missing, damaged or of another version.
+    """
     if not file.is_file():
         raise CatalogUnusable(str(file), "there is no such file", sys.executable, variable)
     connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
@@ -134,16 +148,16 @@ def _opened(file: Path, variable: str | None) -> sqlite3.Connection:
     return connection
 
 
-def _fresh(index: Path, file: Path, environ: Mapping[str, str], variable: str | None) -> Path:
-    """The compiled index, compiled again when the sources are not those of its stamp."""
+def _fresh(index: Path, file: Path, environ: Mapping[str, str], variable: str | None) -> tuple[Path, str]:
+    """The compiled index, compiled again when the sources are not those of its stamp; and the stamp."""
     stamp = _stamp(index)
     elsewhere = cache_path(environ) / f"index-{_name_of(index)}.db"
     for each in dict.fromkeys((file, elsewhere)):
         if each.is_file() and _stamp_of(each) == stamp:
-            return each
+            return each, stamp
     for each in dict.fromkeys((file, elsewhere)):
         if _compiled(index, each, stamp):
-            return each
+            return each, stamp
     raise CatalogUnusable(str(elsewhere), "it cannot be written", sys.executable, variable, is_checkout=True)
 
 

@@ -17,7 +17,7 @@ from zoo_cli.catalog.filter_sql import EVERYTHING, Compiled, Sql, comparisons, c
 from zoo_cli.catalog.filters import FIELDS
 from zoo_cli.catalog.names import near, query_name, storable
 from zoo_cli.catalog.ordering import Axis, BadAxes, UnknownGoal, axis_of, front, goal_of, sorted_rows
-from zoo_cli.catalog.scope import metric_names, versions
+from zoo_cli.catalog.scope import OWN, metric_names, versions, within
 from zoo_cli.errors import ExitCode, ZooError
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class Query(NamedTuple):
     pareto: tuple[str, str] | None = None
     search: str | None = None  # words: see `zoo_cli.catalog.search`
     is_bare: bool = False  # names in their usual order are enough: rows without any other fact
+    is_own: bool = False  # without `package`: zoo's own packages alone, no lab's
 
 
 class Reached(NamedTuple):
@@ -270,8 +271,10 @@ def search_scope(connection: sqlite3.Connection, query: Query, compiled: Compile
     parts, parameters = ["1"], list[str | float]()
     if query.package is not None:
         versions(connection, query.package, query.release)  # else the list would be empty without saying why
-        parts.append("p.project = ?")
-        parameters.append(query.package)
+        parts.append(within("?"))
+        parameters += [query.package] * 3
+    elif query.is_own:
+        parts.append(OWN)
     if query.release is not None:
         parts.append("p.version = ?")
         parameters.append(storable(query.release))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from zoo_cli.catalog.scope import UnknownPackage, packages, versions
+from zoo_cli.catalog.scope import OWN, UnknownPackage, namespace_of, packages, versions, within
 from zoo_cli.errors import ExitCode, ZooError
 
 if TYPE_CHECKING:
@@ -167,8 +167,8 @@ def releases(connection: sqlite3.Connection, project: str | None = None) -> tupl
     """
     if project is not None:
         versions(connection, project)
-    query = f"SELECT {_RELEASE_COLUMNS} FROM package p WHERE ? IS NULL OR p.project = ? ORDER BY project, rank"
-    return tuple(Release(*row) for row in connection.execute(query, (project, project)))
+    query = f"SELECT {_RELEASE_COLUMNS} FROM package p WHERE ?1 IS NULL OR {within('?1')} ORDER BY project, rank"
+    return tuple(Release(*row) for row in connection.execute(query, (project,)))
 
 
 def find_models(connection: sqlite3.Connection, text: str) -> Found:
@@ -177,7 +177,8 @@ def find_models(connection: sqlite3.Connection, text: str) -> Found:
     Understood are: a name, `package/name`, `package/release/name`, `package@release/name`; of several entries of one
     name `name@<8 hex>` (the one with that checkpoint) and `name#2` (the second); `package::configs/x.py`, a config
     path, a checkpoint's file name and its address. A trailing `.py` of a name is not minded. A name of another zoo may
-    hold a slash: `COCO-Detection/faster_rcnn_R_50_FPN_1x.yaml`.
+    hold a slash: `COCO-Detection/faster_rcnn_R_50_FPN_1x.yaml`. What is a lab's is found under its namespace only:
+    `lab/name`, `lab/package/name`, `lab/package/release/name`.
 
     Raises:
         UnknownModel: Nothing is called so.
@@ -198,7 +199,7 @@ def find_models(connection: sqlite3.Connection, text: str) -> Found:
         return _by_file(connection, None, asked)
     if found := _by_path(connection, asked):
         return found
-    project, release, name = _split(asked)
+    project, release, name = _split(connection, asked)
     if project:
         _known_package(connection, project, release or None)
     return _by_name(connection, asked, project or None, release or None, name.removesuffix(".py"))
@@ -217,7 +218,7 @@ def distinct(models: Iterable[Model]) -> tuple[tuple[Model, str], ...]:
     """
     chosen: dict[tuple[object, ...], Model] = {}
     for model in models:
-        key = (model.name.casefold(), content_of(model))
+        key = (namespace_of(model.project), model.name.casefold(), content_of(model))
         rival = chosen.get(key)
         if rival is None or (rival.release != model.release and _rank(model) > _rank(rival)):
             chosen[key] = model
@@ -235,9 +236,16 @@ def _is_text(text: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" or letter == "\0" for letter in text)
 
 
-def _split(asked: str) -> tuple[str, str, str]:
-    """Package, release and name of `package/name`, `package/release/name` or `package@release/name`; "" if not said."""
+def _split(connection: sqlite3.Connection, asked: str) -> tuple[str, str, str]:
+    """Package, release and name of `package/name`, `package/release/name` or `package@release/name`; "" if not said.
+
+    The package may be a namespace, or a package in one.
+    """
     parts = asked.split("/")
+    if len(parts) > 2:
+        inner, at, release = parts[1].partition("@")
+        if f"{parts[0]}/{inner}" in packages(connection):
+            parts = [f"{parts[0]}/{inner}", *([release] if at else []), *parts[2:]]
     if len(parts) == 3:
         return parts[0], parts[1], parts[2]
     if len(parts) == 2:
@@ -252,7 +260,11 @@ def _by_path(connection: sqlite3.Connection, asked: str) -> Found | None:
     project, _, rest = whole.partition("/")
     for owner, name in ((None, whole), (project, rest)):
         bare = _part(name)[0]
-        if "/" in bare and connection.execute("SELECT 1 FROM alias WHERE name = ?", (bare,)).fetchone():
+        query = (
+            "SELECT 1 FROM alias a JOIN entry e ON e.model = a.model JOIN package p ON p.id = e.package "
+            f"WHERE a.name = ? AND {OWN} LIMIT 1"
+        )
+        if "/" in bare and connection.execute(query, (bare,)).fetchone():
             return _by_name(connection, asked, owner and _known_package(connection, owner), None, name)
     return None
 
@@ -264,10 +276,10 @@ def _known_package(connection: sqlite3.Connection, project: str, release: str | 
 
 def _by_name(connection: sqlite3.Connection, asked: str, project: str | None, release: str | None, name: str) -> Found:
     bare, mark, which = _part(name)
-    scope = "AND (? IS NULL OR p.project = ?) AND (? IS NULL OR p.version = ?)"
-    bound = (project, project, release, release)
-    exact = _models(connection, f"WHERE m.name = ? {scope}", (bare, *bound))
-    renamed = _models(connection, f"JOIN alias a ON a.model = m.id WHERE a.name = ? {scope}", (bare, *bound))
+    scope = f"AND {_scope('?2')} AND (?3 IS NULL OR p.version = ?3)"
+    bound = (project, release)
+    exact = _models(connection, f"WHERE m.name = ?1 {scope}", (bare, *bound))
+    renamed = _models(connection, f"JOIN alias a ON a.model = m.id WHERE a.name = ?1 {scope}", (bare, *bound))
     if mark:
         exact, renamed = ([each for each in one if _is_that(each, which)] for one in (exact, renamed))
     newest = _newest(connection)
@@ -290,6 +302,11 @@ def _is_that(model: Model, which: str) -> bool:
     return which == str(model.ordinal) or (len(which) >= 6 and which in digests)
 
 
+def _scope(place: str) -> str:
+    """The condition that a package is the one a parameter names, or in that namespace; zoo's own where it is NULL."""
+    return f"CASE WHEN {place} IS NULL THEN {OWN} ELSE {within(place)} END"
+
+
 def _newest(connection: sqlite3.Connection) -> frozenset[Release]:
     query = f"SELECT {_RELEASE_COLUMNS} FROM package p WHERE rank = 0"
     return frozenset(Release(*row) for row in connection.execute(query))
@@ -297,7 +314,7 @@ def _newest(connection: sqlite3.Connection) -> frozenset[Release]:
 
 def _by_config(connection: sqlite3.Connection, asked: str, project: str | None, path: str) -> Found:
     path = posixpath.normpath(path.split(".mim/")[-1])
-    found = _models(connection, "WHERE m.config = ? AND (? IS NULL OR p.project = ?)", (path, project, project))
+    found = _models(connection, f"WHERE m.config = ?1 AND {_scope('?2')}", (path, project))
     if not found:
         raise UnknownModel(asked, _near_models(connection, posixpath.basename(path).removesuffix(".py"), project))
     return Found(_one(asked, found), posixpath.basename(path).removesuffix(".py"), "config")
@@ -307,8 +324,10 @@ def _by_file(connection: sqlite3.Connection, url: str | None, name: str) -> Foun
     """By the address, else by the file's name: a copy elsewhere is the same file."""
     join = "JOIN model_file x ON x.model = m.id JOIN file f ON f.id = x.file"
     via = "url" if url else "file"
-    found = _models(connection, f"{join} JOIN file_url u ON u.file = f.id WHERE u.url = ?", (url,)) if url else []
-    found = found or _models(connection, f"{join} WHERE f.name = ?", (name,))
+    found = (
+        _models(connection, f"{join} JOIN file_url u ON u.file = f.id WHERE u.url = ? AND {OWN}", (url,)) if url else []
+    )
+    found = found or _models(connection, f"{join} WHERE f.name = ? AND {OWN}", (name,))
     if not found:
         raise UnknownModel(url or name, _near_models(connection, re.split(r"_\d{8}|-[0-9a-f]{8}", name)[0], None))
     models = _one(url or name, found)

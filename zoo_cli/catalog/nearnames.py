@@ -14,6 +14,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from zoo_cli.catalog.names import near, normalised
+from zoo_cli.catalog.scope import OWN, within
 from zoo_cli.catalog.search import BadSearch, can_search, read_search
 from zoo_cli.catalog.words import grams_of
 
@@ -28,7 +29,7 @@ _MOST_COMPARED = 40  # of these names that are compared letter by letter
 _MOST_FOUND = 5_000  # by words, of which the shortest are taken
 _ENTRIES = "entry e JOIN model m ON m.id = e.model JOIN package p ON p.id = e.package"
 _SURE_LETTERS = 4  # of the words that are there as they were asked for
-_NEWEST = "p.rank = 0 AND (?1 IS NULL OR p.project = ?1)"
+_NEWEST = f"p.rank = 0 AND CASE WHEN ?1 IS NULL THEN {OWN} ELSE {within('?1')} END"
 
 
 def near_names(connection: sqlite3.Connection, asked: str, project: str | None, limit: int = 3) -> tuple[str, ...]:

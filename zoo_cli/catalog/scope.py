@@ -14,6 +14,21 @@ if TYPE_CHECKING:
     import sqlite3
 
 
+# Conditions over `package p`. A lab's packages are called `<namespace>/<package>`; where nothing is named, what is
+# found by a name, file or glob is zoo's own: an entry of a lab never stands in for one of zoo's (docs/signing.md).
+OWN = "instr(p.project, '/') = 0"
+
+
+def within(place: str) -> str:
+    """The condition that a package is the one named by a parameter, or is in the namespace of that name."""
+    return f"(p.project = {place} OR substr(p.project, 1, length({place}) + 1) = {place} || '/')"
+
+
+def namespace_of(package: str) -> str:
+    """The namespace of a package's name; "" for zoo's own."""
+    return package.rpartition("/")[0]
+
+
 class UnknownPackage(ZooError):
     """The index has no models of that package, or not of that release of it."""
 
@@ -32,13 +47,13 @@ def packages(connection: sqlite3.Connection) -> tuple[str, ...]:
 
 
 def versions(connection: sqlite3.Connection, project: str, wanted: str | None = None) -> tuple[str, ...]:
-    """The releases of a package with models in the index, newest first.
+    """The releases of a package, or of all packages of a namespace, with models in the index; newest first.
 
     Raises:
         UnknownPackage: There is none, or none of the wanted version.
     """
     project = storable(project)
-    query = "SELECT version FROM package WHERE project = ? ORDER BY rank"
+    query = f"SELECT version FROM package p WHERE {within('?1')} ORDER BY rank, project"  # noqa: S608
     found = tuple(version for (version,) in connection.execute(query, (project,)))
     if not found:
         known = packages(connection)

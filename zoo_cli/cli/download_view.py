@@ -231,6 +231,7 @@ def _file(path: str, received: ReceivedFile, links: tuple[Linked, ...]) -> dict[
         "size_bytes": received.size_bytes,
         "sha256": received.sha256,
         "evidence": received.evidence,
+        **({"signer": received.signed.root, "verified": received.signed.updated} if received.signed else {}),
         "url": received.url,
         "already_here": received.already_here,
         "from_cache": received.from_cache,

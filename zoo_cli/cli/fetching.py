@@ -64,6 +64,7 @@ def make_access(
     console: Console, connection: sqlite3.Connection, mirrors: Mirrors, policy: Policy, *, cross_check: bool = False
 ) -> Access:
     """What a download of this user may use."""
+    from zoo_cli.catalog.database import signed_in_use
     from zoo_cli.catalog.models import releases
     from zoo_cli.directories import CacheUnusable, cache_directory, state_directory
     from zoo_cli.models.download import Access
@@ -79,7 +80,9 @@ def make_access(
         cache = None
     settings = Settings(offline=console.offline, health=users_health(console.environ))
     seen, store = Seen(state_directory()), users_store()
-    return Access(mirrors, settings, cache, seen, store, policy, releases(connection), cross_check)
+    current, now = signed_in_use(console.environ), console.now()
+    signed = tuple(each for each in current.used if each.expires >= now) if current else ()
+    return Access(mirrors, settings, cache, seen, store, policy, releases(connection), cross_check, signed)
 
 
 def fetch_models(

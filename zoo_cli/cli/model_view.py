@@ -14,6 +14,7 @@ from zoo_cli.cli.text import columns, human_bytes, printable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from zoo_cli.catalog.current import Signed
     from zoo_cli.catalog.details import Details, Plain, Time
     from zoo_cli.catalog.models import Metric, Model, ModelFile
     from zoo_cli.cli.console import Console
@@ -34,14 +35,22 @@ class Line(NamedTuple):
     origin: str = ""
 
 
-def sections(details: Details, others: Sequence[Model]) -> dict[str, list[Line]]:
-    """Everything known of a model, in the order shown; `others` are the same model in older releases."""
+def sections(details: Details, others: Sequence[Model], signed: Signed | None = None) -> dict[str, list[Line]]:
+    """Everything known of a model, in the order shown.
+
+    `others` are the same model in older releases, `signed` tells under whose signatures all of that is.
+    """
     release, model = details.model.release, details.model
     where = f"{release.wheel_name}, {release.source}, {details.evidence}"
     found = {
         "Model": [
             Line("name", model.name, model.at),
             Line("release", f"{release.project} {release.version}, {release.date}", where),
+            *(
+                [Line("signed", f"{signed.root}, until {signed.expires[:10]}", f"verified {signed.updated[:10]}")]
+                if signed
+                else []
+            ),
             *(Line(fact.field, value_text(fact.field, fact.value), fact.origin) for fact in details.facts),
         ],
         "Results": [Line(_metric_label(each), metric_text(each), model.at) for each in model.metrics],
@@ -59,6 +68,14 @@ def sections(details: Details, others: Sequence[Model]) -> dict[str, list[Line]]
         "Get it": [Line("", command) for command in commands(details)],
     }
     return {title: lines for title, lines in found.items() if lines}
+
+
+def signed_document(signed: Signed) -> dict[str, object]:
+    """Whose signatures facts rest on, for programs; `namespace` None: zoo's own facts."""
+    return {
+        "root": signed.root, "namespace": signed.namespace or None, "index": signed.date, "verified": signed.updated,
+        "expires": signed.expires, "versions": signed.versions,
+    }  # fmt: skip
 
 
 def commands(details: Details) -> Iterator[str]:
@@ -135,11 +152,12 @@ def show_sections(console: Console, found: dict[str, list[Line]]) -> None:
             console.data(f"  {text}")
 
 
-def model_document(details: Details, others: Sequence[Model]) -> dict[str, object]:
+def model_document(details: Details, others: Sequence[Model], signed: Signed | None = None) -> dict[str, object]:
     """Everything for programs."""
     model, release = details.model, details.model.release
     return {
         "ok": True, "command": "show", "name": model.name, "id": model.identity, "ordinal": model.ordinal,
+        "signed": signed_document(signed) if signed else None,
         "release": {
             "package": release.project, "version": release.version, "date": release.date, "file": release.wheel_name,
             "url": release.wheel_url, "sha256": release.wheel_sha256, "source": release.source,

@@ -92,7 +92,14 @@ def _timeless(receipt: Receipt, done: PickReceipt) -> Receipt:
     on_config = "record" if model and model.release.record_sha256 else "crc"
     on_file = {file.name: _rests_on(file.name, file.role, file.sha256) for file in done.pick.files}
     files = tuple(
-        replace(each, url=None, scan=None, evidence=on_config if each.role == "config" else on_file[each.path])
+        replace(
+            each,
+            url=None,
+            scan=None,
+            signer=None,
+            verified=None,
+            evidence=on_config if each.role == "config" else on_file[each.path],
+        )
         for each in receipt.files
     )
     return replace(receipt, files=files)

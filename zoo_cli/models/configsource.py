@@ -89,7 +89,9 @@ def _named(name: str, made: Flattened) -> NamedConfig:
 def _in_package(package: str, path: str, release: str | None, connection: sqlite3.Connection) -> tuple[str, Release]:
     """The path in the tree of `package::path`, and the release: the newest, unless one is named."""
     known = [each for each in releases(connection) if each.config_root.endswith("/.mim/")]
-    ours = [each for each in known if package in (each.project, module_of(each))]
+    ours = [
+        each for each in known if package == each.project or (package == module_of(each) and "/" not in each.project)
+    ]
     if not ours:
         names = tuple(sorted({each.project for each in known}))
         raise UnknownPackage(package, None, near(package, names), names)

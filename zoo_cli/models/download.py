@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
+from zoo_cli.catalog.scope import namespace_of
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.models.config_findings import imports_of
 from zoo_cli.models.flatten import Releases
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from zoo_cli.catalog.current import Signed
     from zoo_cli.catalog.models import ModelFile
     from zoo_cli.catalog.models import Release as IndexRelease
     from zoo_cli.models.configs import Flat
@@ -83,9 +85,13 @@ class PlacedConfig:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedFile(Received):
-    """A file of a model; `verdict` is the scanner's on the complete file, None for a log, which is only text."""
+    """A file of a model; `verdict` is the scanner's on the complete file, None for a log, which is only text.
+
+    `signed` is what the evidence `signed` rests on.
+    """
 
     verdict: Verdict | None = None
+    signed: Signed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +124,8 @@ class Access:
     """What a download may use: rules, limits, cache of configs, record of digests, store (None: none), trust.
 
     `releases` are those of the index, for configs that are built on other packages. `cross_check`: every file whose
-    digest no index states is asked of a second operator, too.
+    digest no index states is asked of a second operator, too. `signed` is what the index in use rests on, as far as its
+    signatures hold.
     """
 
     mirrors: Mirrors
@@ -129,6 +136,12 @@ class Access:
     policy: Policy = NOTHING_TRUSTED
     releases: tuple[IndexRelease, ...] = ()
     cross_check: bool = False
+    signed: tuple[Signed, ...] = ()
+
+    def signer_of(self, package: str | None) -> Signed | None:
+        """Under whose signatures the index's facts on a package are; None for what came with zoo."""
+        space = None if package is None else namespace_of(package)
+        return next((each for each in self.signed if each.namespace == space), None)
 
     @property
     def quarantine(self) -> Quarantine | None:
@@ -192,6 +205,7 @@ class _Transfer:
 
     place: str
     file: ModelFile
+    package: str | None
     copies: str | None
 
 
@@ -223,20 +237,24 @@ class _Run:
 
     def transfers(self) -> list[_Transfer]:
         """Every file that is still wanted, each place once; of one file in several places the first is fetched."""
-        first: dict[ModelFile, str] = {}
+        first: dict[tuple[ModelFile, Signed | None], str] = {}
         found: dict[str, _Transfer] = {}
         for number in self.ready:
             pick = self.selection.picks[number]
             for file in pick.files:
                 where = pick.place(file.name)
-                origin = first.setdefault(file, where)
-                found.setdefault(where, _Transfer(where, file, origin if origin != where else None))
+                package = pick.model.project if pick.model else None
+                origin = first.setdefault((file, self.access.signer_of(package)), where)
+                found.setdefault(where, _Transfer(where, file, package, origin if origin != where else None))
         return list(found.values())
 
     def fetched(self, transfer: _Transfer) -> ReceivedFile:
         """The file of a transfer, fetched."""
         path = self.destination / transfer.place
-        return fetch_model_file(transfer.file, path, self.access, self.listen, replace_others=self.replace_others)
+        signed = self.access.signer_of(transfer.package)
+        return fetch_model_file(
+            transfer.file, path, self.access, self.listen, replace_others=self.replace_others, signed=signed
+        )
 
     def copied(self, transfer: _Transfer) -> ReceivedFile | ZooError:
         """The file of a transfer that came to another place already."""
@@ -314,9 +332,17 @@ def _placed(config: _Ready, listen: Listener) -> PlacedConfig:
 
 
 def fetch_model_file(
-    file: ModelFile, path: Path, access: Access, listen: Listener, *, replace_others: bool
+    file: ModelFile,
+    path: Path,
+    access: Access,
+    listen: Listener,
+    *,
+    replace_others: bool,
+    signed: Signed | None = None,
 ) -> ReceivedFile:
     """Fetches one file; what was seen before under its address must be what comes, and it must hold no code.
+
+    `signed` is what the facts on it rest on: a whole digest that it states is a signed one.
 
     Raises:
         Failed, AllSourcesFailed, TookTooLong, CheckpointChanged, CheckpointRefused: The file's side.
@@ -332,6 +358,7 @@ def fetch_model_file(
         sha256=parse_sha256(file.sha256) if file.sha256 else seen,
         prefix=_prefix(file),
         inspector=screening,
+        basis="signed" if signed and file.sha256 else "locked",
     )
     try:
         received = fetch(wanted, path, access.settings, listen, store=access.store, replace=replace_others)
@@ -348,7 +375,8 @@ def fetch_model_file(
     if verdict and (verdict.findings or verdict.trusted):
         names = ", ".join((*verdict.trusted, *(each.what for each in verdict.findings[:5])))
         listen(Noted(f"{file.name}: whoever loads it runs code of {names}"))
-    return ReceivedFile(**{each.name: getattr(received, each.name) for each in fields(Received)}, verdict=verdict)
+    common = {each.name: getattr(received, each.name) for each in fields(Received)}
+    return ReceivedFile(**common, verdict=verdict, signed=signed if received.evidence == "signed" else None)
 
 
 def _cross_checked(file: ModelFile, received: Received, wanted: Wanted, access: Access, listen: Listener) -> Received:

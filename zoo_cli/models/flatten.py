@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from zoo_cli import __version__
 from zoo_cli.catalog.models import FORKS
+from zoo_cli.catalog.scope import namespace_of
 from zoo_cli.models.configs import ConfigTree, Flat
 from zoo_cli.models.release import Release as ReleaseFile
 from zoo_cli.models.release import Wheel
@@ -84,7 +85,7 @@ class Releases:
         def packages(module: str) -> Read | None:
             if module == module_of(release):
                 return own.read
-            found = used.get(module) or neighbour(module, self._index)
+            found = used.get(module) or neighbour(module, self._index, namespace_of(release.project))
             if found is None:
                 return None
             used[module] = found
@@ -112,10 +113,17 @@ def module_of(release: Release) -> str:
     return release.config_root.rstrip("/").rpartition("/")[0].rpartition("/")[2]
 
 
-def neighbour(module: str, index: Sequence[Release]) -> Release | None:
-    """The release from which bases of another package come: the newest; a fork's only when there is nothing else."""
+def neighbour(module: str, index: Sequence[Release], namespace: str = "") -> Release | None:
+    """The release from which bases of another package come: the newest; a fork's only when there is nothing else.
+
+    Packages of a namespace are there for configs of that namespace alone, and only where zoo has none of that name.
+    """
     found = [each for each in index if each.config_root.endswith("/.mim/") and module_of(each) == module]
-    return max(found, key=lambda each: (not each.project.startswith(FORKS), each.date), default=None)
+    for space in dict.fromkeys(("", namespace)):
+        among = [each for each in found if namespace_of(each.project) == space]
+        if among:
+            return max(among, key=lambda each: (not each.project.startswith(FORKS), each.date))
+    return None
 
 
 def wheel_of(release: Release, mirrors: Mirrors) -> Wheel:
@@ -123,7 +131,10 @@ def wheel_of(release: Release, mirrors: Mirrors) -> Wheel:
     urls = mirrors.addresses(release.wheel_url, "configs")
     if urls == (release.wheel_url,):  # no rule for configs: those for package indexes hold
         urls = mirrors.addresses(release.wheel_url, "package-index")
-    return Wheel(release.wheel_name, urls, release.wheel_sha256, release.config_root, release.record_sha256)
+    return Wheel(
+        release.wheel_name, urls, release.wheel_sha256, release.config_root, release.record_sha256,
+        namespace_of(release.project),
+    )  # fmt: skip
 
 
 def _named(release: Release) -> str:

@@ -146,6 +146,7 @@ def _files(done: PickReceipt) -> Iterator[ReceiptFile]:
         yield ReceiptFile(
             received.path.name, file.role, received.size_bytes, received.sha256, received.evidence, url, file.urls[0],
             received.verdict.sentence if received.verdict else None,
+            *((received.signed.root, received.signed.updated) if received.signed else ()),
         )  # fmt: skip
 
 

@@ -41,7 +41,8 @@ class ReceiptFile:
 
     `evidence` is what its identity rested on then: for checkpoints and logs as in `hashes.Evidence`, for configs as in
     `release.Release`. `url` is the address that delivered it, None when it was there already; `upstream` the one in
-    the index. `scan` is what the scanner said of a checkpoint, with its allow list and what the user trusted.
+    the index. `scan` is what the scanner said of a checkpoint, with its allow list and what the user trusted. With the
+    evidence `signed`, `signer` is the name of the trusted root and `verified` the time its signatures were verified.
     """
 
     path: str
@@ -52,6 +53,8 @@ class ReceiptFile:
     url: str | None = None
     upstream: str | None = None
     scan: str | None = None
+    signer: str | None = None
+    verified: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def merged(old: Receipt, new: Receipt) -> Receipt:
     files = []
     for each in new.files:
         known = before.pop(each.path, None)
-        files.append(known if known and known.sha256 == each.sha256 else each)
+        files.append(_better(known, each) if known and known.sha256 == each.sha256 else each)
     order = {role: number for number, role in enumerate(_ROLES)}
     files = sorted((*files, *before.values()), key=lambda each: (order[each.role], each.path))
     links = tuple(sorted({*old.links, *new.links}))
@@ -109,6 +112,13 @@ def merged(old: Receipt, new: Receipt) -> Receipt:
     # What says the same as before is the receipt of before: its day is the day it came.
     same = replace(both, date=old.date, index_date=old.index_date, zoo=old.zoo, asked_as=old.asked_as)
     return old if same == old else both
+
+
+def _better(known: ReceiptFile, new: ReceiptFile) -> ReceiptFile:
+    """What was known of a file, with a signature that came to it since."""
+    if new.signer is None or known.signer is not None:
+        return known
+    return replace(known, evidence=new.evidence, signer=new.signer, verified=new.verified)
 
 
 def without(receipt: Receipt, paths: Iterable[str], links: Iterable[str] = ()) -> Receipt:
@@ -210,6 +220,7 @@ class _Reader:
         return ReceiptFile(
             name, role, size, self.digest(fields, "sha256"), self.text(fields, "evidence"),
             self.maybe(fields, "url"), self.maybe(fields, "upstream"), self.maybe(fields, "scan"),
+            self.maybe(fields, "signer"), self.maybe(fields, "verified"),
         )  # fmt: skip
 
     def config(self, value: object) -> ConfigSource:

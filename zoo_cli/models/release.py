@@ -63,6 +63,7 @@ class Wheel:
     sha256: str
     root: str  # the folder in it below which config paths stand: "mmdet/.mim/"
     record_sha256: str | None = None  # of its RECORD
+    namespace: str = ""  # of the lab whose index says all this; what is kept of it is kept for that namespace alone
 
 
 class Release:
@@ -80,7 +81,7 @@ class Release:
         # Of what was read last: kept | record (against RECORD, that against the index) | crc | whole (the whole file)
         self.evidence = "kept"
         self._settings = settings
-        self._kept = cache / "configs" / parse_sha256(wheel.sha256) if cache else None
+        self._kept = cache / "configs" / wheel.namespace / parse_sha256(wheel.sha256) if cache else None
         self._open = ExitStack()
         self._archive: zipfile.ZipFile | None = None
         self._sdist: Tree | None = None

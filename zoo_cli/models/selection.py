@@ -189,7 +189,9 @@ def _missing(wish: Wish) -> str:
 def _asked(connection: sqlite3.Connection, wish: Wish) -> Iterator[_Asked]:
     if wish.filter is not None:
         for package, release, name in _scopes(connection, wish.names):
-            yield from _listed(connection, Query(package, release or wish.release, wish.filter, name), "filter")
+            yield from _listed(
+                connection, Query(package, release or wish.release, wish.filter, name, is_own=True), "filter"
+            )
         return
     for name in wish.names:
         if "://" in name and not name.startswith(("http://", "https://")):
@@ -237,12 +239,12 @@ def _like(connection: sqlite3.Connection, text: str, release: str | None) -> Ite
         else:
             return
     package, of, name = _split(text)
-    yield from _listed(connection, Query(package, of or release, None, name), "glob")
+    yield from _listed(connection, Query(package, of or release, None, name, is_own=True), "glob")
 
 
 def _split(text: str) -> tuple[str | None, str | None, str]:
     """Package, release and glob of `package/glob` and `package@release/glob`."""
-    package, slash, name = text.partition("/")
+    package, slash, name = text.rpartition("/")
     if not slash or _WILDCARD.search(package):
         return None, None, text
     package, _, release = package.partition("@")
@@ -255,7 +257,7 @@ def _scopes(
     """Where a filter searches: in each package or glob named beside it, else everywhere."""
     known = packages(connection)
     for name in names:
-        if name in known:
+        if name in known or any(each.startswith(f"{name}/") for each in known):
             yield name, None, None
         elif _WILDCARD.search(name):
             yield _split(name)

@@ -9,13 +9,13 @@ from typing import Literal
 
 from zoo_cli.errors import ExitCode, ZooError
 
-Fault = Literal["expired", "older", "unsigned", "other-bytes", "endless", "malformed", "missing"]
+Fault = Literal["expired", "older", "unsigned", "other-bytes", "endless", "malformed", "missing", "outside"]
 """Why metadata or an index is refused.
 
 expired: its date is over: withheld updates (freeze), or nobody signs any more. older: a version below one that was seen
 (rollback), or one that does not belong to the others (mix and match). unsigned: too few signatures of the keys that
 count. other-bytes: not the length or digest that was signed. endless: more bytes than may come. malformed: no metadata
-or database that can be read. missing: nothing for this version of zoo.
+or file that can be read. missing: nothing for this version of zoo. outside: a lab's index names what is not the lab's.
 """
 
 
@@ -38,6 +38,7 @@ class IndexExpired(ZooError):
     code = "index-expired"
     exit_code = ExitCode.INTEGRITY
 
+    root: str
     date: str
     source: str
     expires: str
@@ -91,6 +92,16 @@ class RootKnown(ZooError):
 
     name: str
     is_shipped: bool
+
+
+class RootNameTaken(ZooError):
+    """The name of a root is the namespace of its entries, and something else is called so already."""
+
+    code = "root-name-taken"
+    exit_code = ExitCode.USAGE
+
+    name: str
+    reason: str
 
 
 class RootNotAgreed(ZooError):

@@ -11,15 +11,19 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo_cli.atomic import write_whole
 from zoo_cli.transfer.failures import DestinationUnusable
 from zoo_cli.trust.refusals import BadRoot, NoRoot, RootKnown
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 UPSTREAM = "zoo"  # the root of zoo's own index
 SHIPPED = Path(__file__).parent / "roots"  # made by the key ceremony (docs/signing.md); there is none before it
 MAX_BYTES = 600_000
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")  # also the namespace of its entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +49,23 @@ def read_roots(home: Path, shipped: Path = SHIPPED) -> tuple[TrustedRoot, ...]:
     found: dict[str, TrustedRoot] = {}
     for directory in (shipped, home / "roots"):
         for path in sorted(directory.glob("*.json")):
-            if _NAME.fullmatch(path.stem):
+            if NAME.fullmatch(path.stem):
                 found.setdefault(path.stem, _read(path, is_shipped=directory == shipped))
     return tuple(sorted(found.values(), key=lambda each: (each.name != UPSTREAM, each.name)))
 
 
-def upstream_root(home: Path, shipped: Path = SHIPPED) -> TrustedRoot:
-    """The root of zoo's own index.
+def named_roots(home: Path, names: Iterable[str] = (), shipped: Path = SHIPPED) -> tuple[TrustedRoot, ...]:
+    """The roots of these names; all of them when none is named.
 
     Raises:
-        NoRoot: None came with zoo and none was added.
-        BadRoot: It cannot be read.
+        NoRoot: There is none of a name, or none at all.
+        BadRoot: A file cannot be read.
     """
-    for each in read_roots(home, shipped):
-        if each.name == UPSTREAM:
-            return each
-    raise NoRoot(UPSTREAM)
+    known = {each.name: each for each in read_roots(home, shipped)}
+    wanted = tuple(dict.fromkeys(names)) or tuple(known)
+    if missing := next((name for name in wanted or (UPSTREAM,) if name not in known), None):
+        raise NoRoot(missing)
+    return tuple(known[name] for name in wanted)
 
 
 def add_root(home: Path, new: TrustedRoot, shipped: Path = SHIPPED) -> bool:

@@ -72,7 +72,8 @@ CREATE TABLE file (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL, size_bytes INTEGER, sha256 TEXT, prefix TEXT, prefix_algorithm TEXT,
   prefix_state TEXT NOT NULL, license TEXT, license_source TEXT);
 CREATE INDEX file_name ON file (name);
-CREATE TABLE file_url (url TEXT PRIMARY KEY, file INTEGER NOT NULL, rank INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE file_url (
+  url TEXT NOT NULL, file INTEGER NOT NULL, rank INTEGER NOT NULL, PRIMARY KEY (url, file)) WITHOUT ROWID;
 CREATE INDEX file_url_file ON file_url (file);
 CREATE TABLE model_file (
   model INTEGER NOT NULL, ordinal INTEGER NOT NULL, role TEXT NOT NULL, file INTEGER NOT NULL,
@@ -113,10 +114,17 @@ def load_models(connection: sqlite3.Connection, index_directory: Path) -> None:
     Raises:
         BrokenRow: A document breaks its schema.
     """
+    readme = read_readme_checkpoints(index_directory)
+    fill_models(connection, with_readme_models(list(read_releases(index_directory)), readme))
+    mark_readme_models(connection, readme)
+    load_logs(connection, index_directory)
+
+
+def fill_models(connection: sqlite3.Connection, documents: list[ReleaseDocument]) -> None:
+    """Creates the models' tables and fills them with what documents say."""
     for statement in SCHEMA.split(";"):
         connection.execute(statement)
-    readme = read_readme_checkpoints(index_directory)
-    tables = _fill(with_readme_models(list(read_releases(index_directory)), readme), cpu_answers(connection))
+    tables = _fill(documents, cpu_answers(connection))
     for name, rows in tables.rows.items():
         places = ",".join("?" * len(rows[0]))
         connection.executemany(f"INSERT INTO {name} VALUES ({places})", rows)  # noqa: S608 - names are ours
@@ -124,8 +132,6 @@ def load_models(connection: sqlite3.Connection, index_directory: Path) -> None:
         connection.execute(f"ANALYZE {name}")  # how selective each index is: a search begins at the right one
     load_derived(connection)
     load_search(connection)
-    mark_readme_models(connection, readme)
-    load_logs(connection, index_directory)
 
 
 @dataclass
@@ -278,9 +284,9 @@ def _file(tables: _Tables, weights: dict[str, Any]) -> int:
     """The file at an address, written when it is new; its digest prefix is the one its own name carries."""
     url = weights["url"]
     if url not in tables.files:
-        prefix = weights.get("prefix")
+        prefix, size, sha256 = weights.get("prefix"), weights.get("size_bytes"), weights.get("sha256")
         algorithm = weights.get("prefix_algorithm", "sha256") if prefix else None
-        number = tables.add("file", weights["name"], None, None, prefix, algorithm, "unknown", None, None)
+        number = tables.add("file", weights["name"], size, sha256, prefix, algorithm, "unknown", None, None)
         tables.files[url] = number
         tables.rows["file_url"].append((url, number, 0))
     return tables.files[url]

@@ -70,6 +70,7 @@ _WEIGHTS = Fields(
     {
         "url": str, "name": str, "prefix": re.compile(r"[0-9a-f]{6,64}"),
         "prefix_algorithm": Words(("md5",)),  # else SHA-256
+        "sha256": SHA256, "size_bytes": int,  # where whoever made the document read the file
     },
     ("url", "name"),
 )  # fmt: skip

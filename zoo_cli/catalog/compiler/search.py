@@ -46,6 +46,22 @@ def load_search(connection: sqlite3.Connection) -> None:
         connection.execute(f"DROP TABLE temp.{table}_terms")
 
 
+def add_search(connection: sqlite3.Connection, own: sqlite3.Connection, start: int) -> None:
+    """Adds the words and trigrams of another database's models, their numbers moved by `start`."""
+    names = _names(own)
+    rows = ((number + start, *texts) for number, *texts in _words(own, names))
+    connection.executemany("INSERT INTO model_word (rowid, name, other) VALUES (?, ?, ?)", rows)
+    grams = ((number + start, "|".join(map(normalised, each))) for number, each in names.items())
+    connection.executemany("INSERT INTO model_gram (rowid, name) VALUES (?, ?)", grams)
+    for table, column in (("word", "word"), ("gram", "gram")):
+        counted = own.execute(f"SELECT {column}, models FROM {table}").fetchall()  # noqa: S608 - names are ours
+        connection.executemany(
+            f"INSERT INTO {table} VALUES (?, ?) ON CONFLICT ({column}) "  # noqa: S608 - names are ours
+            "DO UPDATE SET models = models + excluded.models",
+            counted,
+        )
+
+
 def _names(connection: sqlite3.Connection) -> dict[int, list[str]]:
     """Every model's name and then its older ones."""
     found = {number: [name] for number, name in connection.execute("SELECT id, name FROM model ORDER BY id")}

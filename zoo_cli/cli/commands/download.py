@@ -97,8 +97,10 @@ def command(
         return
     mirrors = users_mirrors(console, mirror_options)
     connection = open_catalog()
-    heed_expiry(console, fetches=not given["only_list"] and not given["dry_run"], allowed=given["allow_stale_index"])
     selection = select(connection, make_wish(connection, names, given))
+    fetched = [pick.model.project if pick.model else "" for pick in selection.picks]
+    is_harmless = given["only_list"] or given["dry_run"]
+    heed_expiry(console, fetches=not is_harmless, allowed=given["allow_stale_index"], packages=fetched)
     if given["only_list"]:
         view.show_list(console, selection)
         return

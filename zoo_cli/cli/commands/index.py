@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo_cli.cli.commands.index_propose import propose_command
+from zoo_cli.cli.commands.index_read import read_command
 from zoo_cli.cli.commands.index_releases import releases_command
 from zoo_cli.cli.commands.index_signing import key_command, publish_command, rotate_command, sign_command
 from zoo_cli.cli.commands.index_trust import trust_group
@@ -33,7 +34,15 @@ def command() -> None:
     """Update the index, whom to trust for it; build, inspect and sign it (maintainers)."""
 
 
-for _each in (update_command, status_command, trust_group, verify_command, releases_command, propose_command):
+for _each in (
+    update_command,
+    status_command,
+    trust_group,
+    verify_command,
+    releases_command,
+    propose_command,
+    read_command,
+):
     command.add_command(_each)
 for _each in (key_command, rotate_command, sign_command, publish_command):
     command.add_command(_each)

@@ -97,27 +97,46 @@ def sign_command(console: Console, file: Path, keys: tuple[Path, ...], passphras
 
 @click.command("publish", epilog="Example: zoo index publish repository --database zoo.db --key targets.pem")
 @click.argument("repository", type=_REPOSITORY)
-@click.option("--database", type=_FILE, help="A compiled zoo.db to publish.")
+@click.option("--database", type=_FILE, help="A compiled zoo.db to publish: the index of zoo's own facts.")
+@click.option(
+    "--models", type=_REPOSITORY, metavar="DIR", help="An index directory with a lab's own models to publish instead."
+)
+@click.option("--namespace", metavar="LAB", help="With --models: the lab's name, under which users trust its root.")
 @_key_option
 @_passphrase_option
 @common_options
 @pass_console
 def publish_command(
-    console: Console, repository: Path, database: Path | None, keys: tuple[Path, ...], passphrase_file: Path | None
+    console: Console,
+    repository: Path,
+    database: Path | None,
+    models: Path | None,
+    namespace: str | None,
+    keys: tuple[Path, ...],
+    passphrase_file: Path | None,
 ) -> None:
     """Take what is fully signed into the repository, and renew snapshot and timestamp.
 
-    Without --database and with nothing staged it renews the timestamp: the regular work of the online key.
+    Without --database and --models, and with nothing staged, it renews the timestamp: the regular work of the online
+    key.
     """
+    from zoo_cli.trust.roots import NAME, UPSTREAM
     from zoo_cli.trust.signing import publish, stage_index
-    from zoo_cli.updates.publishing import packed_index
-    from zoo_cli.updates.updating import TARGET
+    from zoo_cli.updates.publishing import packed_documents, packed_index
+    from zoo_cli.updates.updating import LAB_TARGET, TARGET
 
     _require_cryptography()
+    if (models is None) != (namespace is None) or (models and database):
+        raise click.UsageError("Say --database FILE, or --models DIR and --namespace LAB.")
+    if namespace is not None and (not NAME.fullmatch(namespace) or namespace == UPSTREAM):
+        raise click.UsageError("--namespace takes a word of a-z, 0-9 and -, and not zoo.")
     signers = _signers(console, keys, passphrase_file)
     if database is not None:
         with packed_index(database) as packed:
             stage_index(repository, packed, TARGET, signers, _now())
+    if models is not None and namespace is not None:
+        with packed_documents(models, namespace) as packed:
+            stage_index(repository, packed, LAB_TARGET, signers, _now())
     done = publish(repository, signers, _now())
     if console.json:
         console.document({

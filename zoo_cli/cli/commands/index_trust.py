@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from zoo_cli.trust.roots import TrustedRoot
 
 
+_RESERVED = ("joined", "local", "bundle")  # files of zoo's own beside those of roots; words of other commands
+
+
 @click.group("trust", epilog="Example: zoo index trust list")
 def trust_group() -> None:
     """Whose signatures count."""
 
 
-@trust_group.command("add", epilog="Example: zoo index trust add zoo root.json --from https://index.example/zoo")
-@click.argument("name", type=click.Choice(["zoo"]))
+@trust_group.command("add", epilog="Example: zoo index trust add acme root.json --from https://zoo.acme.example/index")
+@click.argument("name")
 @click.argument("file", metavar="ROOT.json", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--from", "addresses", required=True, multiple=True, metavar="URL", help="Where its index is; repeatable."
@@ -32,8 +35,8 @@ def trust_group() -> None:
 def add_command(console: Console, name: str, file: Path, addresses: tuple[str, ...], yes: bool) -> None:
     """Trust a root, after its key identifiers were compared with what its owner says.
 
-    `zoo` is the root of zoo's own facts; one can be added where none came with zoo. Whoever holds its keys decides
-    which facts `zoo index update` brings.
+    `zoo` is the root of zoo's own facts; one can be added where none came with zoo. Any other NAME is that of a lab or
+    company: whoever holds its keys decides which models are called NAME/..., and nothing else.
     """
     from zoo_cli.catalog.current import index_home
     from zoo_cli.transfer.addresses import parse_address
@@ -41,6 +44,7 @@ def add_command(console: Console, name: str, file: Path, addresses: tuple[str, .
     from zoo_cli.trust.roots import MAX_BYTES, TrustedRoot, add_root
     from zoo_cli.trust.tufclient import root_facts
 
+    _check_name(console, name)
     try:
         with file.open("rb") as opened:
             body = opened.read(MAX_BYTES)
@@ -62,7 +66,31 @@ def add_command(console: Console, name: str, file: Path, addresses: tuple[str, .
             "threshold": facts.threshold, "expires": facts.expires,
         })  # fmt: skip
         return
-    console.say("Trusted. Next: zoo index update" if is_new else "It is trusted already.")
+    console.say(f"Trusted. Next: zoo index update {name}" if is_new else "It is trusted already.")
+
+
+def _check_name(console: Console, name: str) -> None:
+    """Refuses a name under which entries would be mistaken for others.
+
+    Raises:
+        RootNameTaken: It is no plain word, or a package of zoo's own facts is called so.
+    """
+    from contextlib import closing
+
+    from zoo_cli.catalog.compat import project_names
+    from zoo_cli.catalog.database import open_bundled
+    from zoo_cli.catalog.scope import packages
+    from zoo_cli.trust.refusals import RootNameTaken
+    from zoo_cli.trust.roots import NAME, UPSTREAM
+
+    if name == UPSTREAM:
+        return
+    if not NAME.fullmatch(name) or name in _RESERVED:
+        reason = "a name is a word of a-z, 0-9 and -, at most 31 characters, and not one that zoo uses itself"
+        raise RootNameTaken(name[:80], reason)
+    with closing(open_bundled(console.environ)) as catalog:
+        if name in {*packages(catalog), *project_names(catalog)}:
+            raise RootNameTaken(name, f"{name} is a package in zoo's own facts")
 
 
 @trust_group.command("list")
@@ -93,11 +121,16 @@ def list_command(console: Console) -> None:
 @common_options
 @pass_console
 def remove_command(console: Console, name: str) -> None:
-    """Trust a root no longer; the index in use stays until the next update."""
+    """Trust a root no longer; what was signed under it is out of use at once."""
     from zoo_cli.catalog.current import index_home
+    from zoo_cli.catalog.database import open_catalog
     from zoo_cli.trust.roots import remove_root
+    from zoo_cli.updates.updating import forget
 
-    remove_root(index_home(console.environ), name)
+    home = index_home(console.environ)
+    remove_root(home, name)
+    forget(home, name)
+    open_catalog().close()
     if console.json:
         console.document({"ok": True, "command": "index trust remove", "name": name})
         return

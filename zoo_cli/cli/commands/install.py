@@ -122,7 +122,7 @@ def command(
         why = "installs nothing; leave --env out" if environment else "takes wheels of releases, not sources"
         raise click.UsageError(f"--download-only {why}.")
     catalog = open_catalog()
-    heed_expiry(console, fetches=not dry_run, allowed=allow_stale_index)
+    heed_expiry(console, fetches=not dry_run, allowed=allow_stale_index, packages=[""])  # by zoo's own facts alone
     if download_only:
         _download(console, catalog, choices, download_only, python=python, described=described, dry_run=dry_run)
         return

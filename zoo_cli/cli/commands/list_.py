@@ -193,7 +193,7 @@ def _show(console: Console, query: Query, listing: Listing, chosen: tuple[str, .
     if given["plot"] is not None and listing.rows:
         _plot(console, listing, given["plot"])
     if console.json:
-        console.document(list_document(listing))
+        console.document({**list_document(listing), "signed": _signed(console)})
     elif console.quiet:
         for row in listing.rows:
             console.data(str(row.facts["model"]))
@@ -212,6 +212,15 @@ def _show(console: Console, query: Query, listing: Listing, chosen: tuple[str, .
     if not console.json:
         for line in notes(listing):
             console.say(f"note: {line}")
+
+
+def _signed(console: Console) -> list[dict[str, object]]:
+    """Whose signatures the rows rest on, by the namespace of their package."""
+    from zoo_cli.catalog.database import signed_in_use
+    from zoo_cli.cli.model_view import signed_document
+
+    current = signed_in_use(console.environ)
+    return [signed_document(each) for each in current.used] if current else []
 
 
 def _show_backbones(console: Console, catalog: sqlite3.Connection, glob: str | None) -> None:

@@ -28,7 +28,7 @@ def command(console: Console, model: str) -> None:
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.catalog.details import details_of
     from zoo_cli.catalog.models import find_models
-    from zoo_cli.cli.freshness import heed_expiry
+    from zoo_cli.cli.freshness import heed_expiry, signer_of
     from zoo_cli.cli.model_view import model_document, sections, show_sections
     from zoo_cli.cli.text import printable
 
@@ -45,11 +45,12 @@ def command(console: Console, model: str) -> None:
         details, others = details_of(catalog, found.models[0]), found.models[1:]
     finally:
         catalog.close()
+    signed = signer_of(console, details.model.project)
     if console.json:
-        console.document(model_document(details, others))
+        console.document(model_document(details, others, signed))
     elif console.quiet:
         console.data(details.model.identity)
     else:
         if found.via == "alias":
             console.say(f"{printable(found.asked_as)} is now {printable(details.model.identity)}")
-        show_sections(console, sections(details, others))
+        show_sections(console, sections(details, others, signed))

@@ -50,11 +50,17 @@ def _tell(console: Console, checked: Sequence[Checked]) -> None:
         if console.quiet and each not in bad:
             continue
         mark, colour = _MARKS.get(each.state, ("FAIL", "red"))
-        state = "" if each.state == "ok" else f"  {each.state}: {each.problem}"
+        state = _signature(each) if each.state == "ok" else f"  {each.state}: {each.problem}"
         console.data(f"{console.paint(mark, colour, talk=False)}  {printable(str(each.path))}{printable(state)}")
     extra = sum(each.state == "extra" for each in checked)
     rest = f", {extra} extra" if extra else ""
     console.say(f"{len(checked) - extra - len(bad)} as they came, {len(bad)} not{rest}.")
+
+
+def _signature(checked: Checked) -> str:
+    """Under whose signatures a file came, where there were any."""
+    file = checked.file
+    return f"  signed: {file.signer}, verified {(file.verified or '')[:10]}" if file and file.signer else ""
 
 
 def _document(checked: Checked) -> dict[str, object]:
@@ -64,4 +70,6 @@ def _document(checked: Checked) -> dict[str, object]:
     if checked.file:
         file = checked.file
         document |= {"role": file.role, "size_bytes": file.size_bytes, "sha256": file.sha256, "evidence": file.evidence}
+        if file.signer:
+            document |= {"signer": file.signer, "verified": file.verified}
     return document

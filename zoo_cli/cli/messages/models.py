@@ -26,11 +26,21 @@ from zoo_cli.models.indexfiles import CannotKeepIndex
 from zoo_cli.models.keeping import NoReceipt
 from zoo_cli.models.localconfigs import NoConfigFile
 from zoo_cli.models.outlook import VeryLarge
+from zoo_cli.models.own import OtherCheckpoint
 from zoo_cli.models.receipts import BadReceipt
 from zoo_cli.models.release import BadWheel
 from zoo_cli.models.selection import NothingMatches, NothingToFetch, NotInRelease, NotNarrowed, SameDestination
 from zoo_cli.models.upstream import BadRelease, NoRelease
 from zoo_cli.models.writer import CannotWrite
+
+
+@describe.register
+def other_checkpoint(error: OtherCheckpoint) -> Message:
+    """A file of one's own is not the one its name says."""
+    facts = (f"file    {error.path}", f"name    begins with {error.prefix}", f"sha256  {error.sha256}")
+    way = WayOut("Take the file that the metafile means, or name it by its own first 8 digits there")
+    return Message("a checkpoint is not the one whose digits its name carries; nothing was written", facts, (way,))
+
 
 # -- configs ---------------------------------------------------------------------------------------------------------
 

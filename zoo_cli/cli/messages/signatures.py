@@ -16,9 +16,11 @@ from zoo_cli.trust.refusals import (
     IndexRefused,
     NoRoot,
     RootKnown,
+    RootNameTaken,
     RootNotAgreed,
     SignaturesMissing,
 )
+from zoo_cli.trust.roots import UPSTREAM
 
 _FAULTS = {
     "expired": "its signatures are over: updates are withheld, or nobody signs any more",
@@ -28,6 +30,7 @@ _FAULTS = {
     "endless": "it sends more than may come",
     "malformed": "it cannot be read",
     "missing": "it has nothing for this version of zoo",
+    "outside": "it names a package that is not its owner's to name",
 }
 _STATUS = WayOut("The index in use stays as it is", "zoo index status")
 
@@ -36,15 +39,19 @@ _STATUS = WayOut("The index in use stays as it is", "zoo index status")
 def _(error: IndexRefused) -> Message:
     today = (f"today   {error.today} by this computer's clock",) if error.fault == "expired" else ()
     facts = (f"mirror  {error.mirror}", f"why     {_FAULTS[error.fault]}", f"detail  {error.reason}", *today)
-    other = WayOut("Ask another mirror", "zoo index update --from URL")
+    other = WayOut("Ask another mirror", f"zoo index update {error.root} --from URL")
     return Message("what this mirror offers as the index is refused", facts, (_STATUS, other))
 
 
 @describe.register
 def _(error: IndexExpired) -> Message:
-    facts = (f"index   {error.date}, from {error.source}", f"over    since {error.expires}, today is {error.today}")
+    facts = (
+        f"root    {error.root}",
+        f"index   {error.date}, from {error.source}",
+        f"over    since {error.expires}, today is {error.today}",
+    )
     ways = (
-        WayOut("Bring it up to date", "zoo index update"),
+        WayOut("Bring it up to date", f"zoo index update {error.root}"),
         WayOut("Use it all the same", same_command("--allow-stale-index")),
     )
     return Message("the signatures of the index are over, so nothing new is fetched by it", facts, ways)
@@ -53,6 +60,9 @@ def _(error: IndexExpired) -> Message:
 @describe.register
 def _(error: NoRoot) -> Message:
     what = f"no root named {error.name} is trusted, so nothing can be verified"
+    if error.name != UPSTREAM:
+        trust = WayOut("If you know whose keys it has", f"zoo index trust add {error.name} ROOT.json --from URL")
+        return Message(what, (), (WayOut("See which are", "zoo index trust list"), trust))
     fact = "no root of keys came with this zoo: its facts are those it was installed with"
     ways = (
         WayOut("Newer facts with a newer zoo", "pip install --upgrade zoo-cli"),
@@ -75,6 +85,13 @@ def _(error: RootKnown) -> Message:
         return Message(f"the root {error.name} came with zoo and cannot be changed", (), (_STATUS,))
     remove = WayOut("Forget the one that is there, then add this one", f"zoo index trust remove {error.name}")
     return Message(f"another root named {error.name} is trusted already", (), (remove,))
+
+
+@describe.register
+def _(error: RootNameTaken) -> Message:
+    own = WayOut("Take the name of the lab or company", "zoo index trust add LAB ROOT.json --from URL")
+    what = f"a root cannot be called {error.name}: its entries would be mistaken for those of others"
+    return Message(what, (f"reason  {error.reason}",), (own,))
 
 
 @describe.register

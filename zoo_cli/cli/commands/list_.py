@@ -193,7 +193,8 @@ def _show(console: Console, query: Query, listing: Listing, chosen: tuple[str, .
     if given["plot"] is not None and listing.rows:
         _plot(console, listing, given["plot"])
     if console.json:
-        console.document({**list_document(listing), "signed": _signed(console)})
+        signed = _signed(console)
+        console.document({**list_document(listing), **({"signed": signed} if signed else {})})
     elif console.quiet:
         for row in listing.rows:
             console.data(str(row.facts["model"]))

@@ -10,14 +10,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.cli import ROOT, Ran, environment
+from tests.support.cli import ROOT, Ran, environment, zoo
 from tests.support.server import Page, Server, Status
 from tests.support.wheels import write_wheel
 from zoo_cli.catalog.compat import projects
@@ -59,6 +59,10 @@ class World:
 
     def install(self, *words: str, cwd: Path | None = None, **more: str) -> Ran:
         """Installs the stack as a user would: by the program, in a directory."""
+        return self.run("install", "--python", self.python, *words, cwd=cwd, **more)
+
+    def run(self, command: str, *words: str | Path, cwd: Path | None = None, **more: str) -> Ran:
+        """A command about the stack."""
         hidden = self.home / "no-uv"
         environ: dict[str, Any] = {
             "PIP_INDEX_URL": self.server.url("/simple/"),
@@ -73,19 +77,16 @@ class World:
             environ |= {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{hidden}:{ROOT}"}
         mirror = f"https://download.pytorch.org={self.server.url('/')}"
         stack = ("mmengine==0.10.7", "torch==2.6.0", "--device", "cpu", "--mirror", mirror)
-        argv: list[str | Path] = [
-            Path(sys.executable).with_name("zoo"),
-            "install",
-            *stack,
-            "--python",
-            self.python,
-            *words,
-        ]
+        argv: list[str | Path] = [Path(sys.executable).with_name("zoo"), command, *stack, *words]
         done = subprocess.run(
             argv, cwd=cwd or self.home, env=environment(self.home, **environ, **more), capture_output=True, timeout=300,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
         return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def sync(self, lock: Path) -> Ran:
+        """Makes the target equal a lock."""
+        return zoo(self.home, "sync", lock, "--python", self.python, "--yes", ZOO_INSTALLER=self.kind)
 
     def installed(self) -> dict[str, str]:
         """The version and origin of each project that is there."""
@@ -101,7 +102,11 @@ class World:
 @pytest.fixture(scope="module")
 def targets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """An empty environment for each installer, to be copied."""
-    root = tmp_path_factory.mktemp("targets")
+    return make_targets(tmp_path_factory.mktemp("targets"))
+
+
+def make_targets(root: Path) -> dict[str, Path]:
+    """One with pip, and one without."""
     for kind, words in (("uv", ["--without-pip"]), ("pip", [])):
         subprocess.run([sys.executable, "-m", "venv", *words, root / kind], check=True)
     return {kind: root / kind for kind in ("uv", "pip")}
@@ -109,7 +114,14 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(params=["uv", "pip"])
 def world(request: pytest.FixtureRequest, tmp_path: Path, targets: dict[str, Path]) -> Iterator[World]:
-    kind = str(request.param)
+    with stack_of(str(request.param), tmp_path, targets) as world:
+        spoil(world)
+        yield world
+
+
+@contextmanager
+def stack_of(kind: str, tmp_path: Path, targets: dict[str, Path]) -> Iterator[World]:
+    """The bound source of every project of a small stack, and a target for one installer."""
     shutil.copytree(targets[kind], tmp_path / "env", symlinks=True)
     with Server({}) as server:
         world = World(tmp_path, server, tmp_path / "env/bin/python", kind)
@@ -118,7 +130,6 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, targets: dict[str, Pat
         server.files[f"/whl/cpu/{TORCH}"] = (tmp_path / "t" / TORCH).read_bytes()
         world.engine()
         world.publish("/simple/setuptools/", world.wheel("setuptools", "80.0"))
-        spoil(world)
         yield world
 
 

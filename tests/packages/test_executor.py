@@ -78,9 +78,7 @@ def test_requirements_come_from_the_users_index(installer: Installer, python: st
     constraints.write_text("tiny<1.1\n")
     with Server({**files, "/simple/tiny/": Page(page)}) as server:
         index = UserIndex(index_url=server.url("/simple").replace("://", "://me:secret@"))
-        step = installer.install_requirements(
-            ["tiny"], index=index, constraints=constraints, only_binary=(":all:",), reason="tiny"
-        )
+        step = installer.install_requirements(["tiny"], index=index, constraints=constraints, reason="tiny")
         done = run_step(step, lines.append)
     assert version_of(python, "tiny") == "1.0"
     assert "secret" not in step.command

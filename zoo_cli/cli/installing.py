@@ -14,8 +14,10 @@ from zoo_cli.cli.planning import names_in, project_of
 from zoo_cli.cli.text import printable
 from zoo_cli.packages import install as flow
 from zoo_cli.packages.arrivals import WheelUnfit
+from zoo_cli.packages.executor import StepFailed
 from zoo_cli.packages.explain import NoSolution
 from zoo_cli.packages.journal import journal_of
+from zoo_cli.packages.wheelless import NoWheel, may_be_missing, require_wheels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,14 +47,18 @@ class Circumstances:
 
 
 def install(console: Console, target: Target, planned: tuple[Plan, Offers], given: Circumstances) -> None:
-    """Confirms a plan and carries it out; while a wheel of it turns out unfit, the next plan instead.
+    """Confirms a plan and carries it out; while a wheel of it turns out unfit or is not there, the next plan instead.
 
     Raises:
         ZooError: of confirming and acting; `NoSolution` when there is no next plan.
     """
-    confirmed: tuple[Plan, Offers] | None = _confirmed(console, target, planned, given)
-    while confirmed:
-        confirmed = _carry_out(console, target, confirmed, given)
+    following: tuple[Plan, Offers] | None = planned
+    while following:
+        try:
+            confirmed = _confirmed(console, target, following, given)
+            following = _carry_out(console, target, confirmed, given)
+        except NoWheel as lacking:
+            following = _planned_with_builds(console, target, lacking, given)
 
 
 def _carry_out(
@@ -79,26 +85,52 @@ def _carry_out(
         if not given.planner.refuse(plan, unfit):
             raise unfit.cause or unfit from None
         console.warn(f"{printable(unfit.pin.file_name)} is refused: {sentence(unfit.finding)}; planning without it")
-        return _planned_without(console, target, unfit, given)
+        return _planned_without(target, unfit, given)
     except flow.OpsBroken as broken:
         broken.ways = given.planner.ways_past(target.machine, plan, broken.failures)
         raise
     return None
 
 
-def _planned_without(console: Console, target: Target, unfit: WheelUnfit, given: Circumstances) -> tuple[Plan, Offers]:
+def _planned_without(target: Target, unfit: WheelUnfit, given: Circumstances) -> tuple[Plan, Offers]:
     """The plan without a wheel that was refused; where there is none, what was wrong with the wheel is told.
 
     Raises:
-        ZooError: the refusal's own cause, `NoSolution`, or of confirming.
+        ZooError: the refusal's own cause, or `NoSolution`.
     """
     try:
-        planned = given.planner.plan(target.machine, given.words)
+        return given.planner.plan(target.machine, given.words)
     except NoSolution:
         if unfit.cause:
             raise unfit.cause from None
         raise
-    return _confirmed(console, target, planned, given)
+
+
+def _planned_with_builds(
+    console: Console, target: Target, lacking: NoWheel, given: Circumstances
+) -> tuple[Plan, Offers]:
+    """The plan that builds what has no wheel, when the user says so; --yes does not say so.
+
+    Raises:
+        NoWheel: nobody can be asked, or there is nothing that could be built.
+        StepFailed: there is no such version at all.
+    """
+    here, planner = target.machine.python, given.planner
+    lacking.words = given.words
+    lacking.archives = lacking.archives or planner.archives(
+        lacking.needed, given.mirrors, here.prefix if here and target.executable else ""
+    )
+    failed = lacking.__cause__
+    if not lacking.archives and isinstance(failed, StepFailed) and may_be_missing(failed.lines):
+        raise failed
+    if not lacking.archives or not console.can_ask:
+        raise lacking
+    names = " and ".join(map(printable, lacking.archives))
+    if not console.ask(f"There is no wheel of {names}; building runs the code of it on this computer. Go on?"):
+        console.say("Nothing changed.")
+        raise click.exceptions.Exit(1)
+    planner.build(lacking.archives)
+    return planner.plan(target.machine, given.words)
 
 
 def _confirmed(
@@ -107,7 +139,7 @@ def _confirmed(
     """The plan with its wheels as their pages have them; planned again without a wheel that is gone.
 
     Raises:
-        ZooError: `WheelGone` of a wheel that no plan can do without.
+        ZooError: `WheelGone` of a wheel that no plan can do without; `NoWheel` of a project with archives only.
     """
     from zoo_cli.directories import state_directory
     from zoo_cli.packages.supply import Supply, WheelGone
@@ -125,7 +157,7 @@ def _confirmed(
     supply = Supply(users_store(), Seen(state_directory()), given.mirrors, planner.settings, listen)
     while True:
         try:
-            return supply.confirmed(plan, target.machine), offers
+            return require_wheels(supply.confirmed(plan, target.machine)), offers
         except WheelGone as gone:
             gone.words = given.words
             if gone.address in planner.gone:

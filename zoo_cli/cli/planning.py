@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zoo_cli.packages.plan import Plan
     from zoo_cli.packages.problem import Problem
     from zoo_cli.packages.smoke import Check
+    from zoo_cli.transfer.sources import Mirrors
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
@@ -82,7 +83,10 @@ _OPTIONS = (
     click.option("--cuda", metavar="VARIANT", help="This CUDA only: 11.8 or cu118; or cpu."),
     click.option("--torch", metavar="RANGE", help="Torch releases that will do, e.g. 2.1 or '>=2.0,<2.2'."),
     click.option(
-        "--build", multiple=True, metavar="PROJECT[==V]", help="Compile this ops project from its sdist, in few runs."
+        "--build",
+        multiple=True,
+        metavar="PROJECT[==V]",
+        help="Compile this ops project from its sdist, in few runs; or build this ordinary one (with ==V).",
     ),
     click.option(
         "--build-stock", multiple=True, metavar="PROJECT[==V]", help="The same, file by file as it is; far slower."
@@ -185,6 +189,7 @@ class Planner:
         """
         from zoo_cli.catalog.compat import projects, providers
         from zoo_cli.packages.given import known_with
+        from zoo_cli.packages.wheelless import asked_builds
         from zoo_cli.transfer.health import users_health
         from zoo_cli.transfer.settings import Settings
 
@@ -198,8 +203,10 @@ class Planner:
         publishers = providers(catalog)
         ops = [name for name, project in self.known.items() if project.kind == "ops"]
         others = [each.id for each in publishers.values() if each.kind != "official"]
-        self._built = tuple(project_of(word) for word in (*choices.build, *choices.build_stock))
-        self._built += tuple(name for name in self.given if name in ops)
+        words = (*choices.build, *choices.build_stock)
+        self.builds = asked_builds(words, {name: project.kind for name, project in self.known.items()})
+        named = tuple(name for name in map(project_of, words) if name not in self.builds)
+        self._built = (*named, *(name for name in self.given if name in ops))
         check_choices("--build", self._built, ops)
         check_choices("--provider", choices.providers, others)
         frameworks = [name for name, project in self.known.items() if project.kind == "framework"]
@@ -213,7 +220,8 @@ class Planner:
         choices = self._choices
         self._listed = self._read_requirements()
         words = [*choices.packages, *self._listed.words, *words_of(tuple(self.given.values()), self.known)]
-        words += [word for word in (*choices.build, *choices.build_stock) if project_of(word) != normalise(word)]
+        built = [word for word in (*choices.build, *choices.build_stock) if project_of(word) in self.known]
+        words += [word for word in built if project_of(word) != normalise(word)]
         if choices.torch:
             words.append("torch" + (choices.torch if choices.torch[0] in "<>=!~" else f"=={choices.torch}.*"))
         wants = parse_wants(words, self.known)
@@ -268,11 +276,13 @@ class Planner:
         from zoo_cli.packages.decide import decide
         from zoo_cli.packages.explain import NoSolution
         from zoo_cli.packages.plan import plan_with_given
+        from zoo_cli.packages.wheelless import with_builds
 
         problem, offers = self.problem(machine)
         try:
             plan = decide(problem, lambda url: torch_sha256(self.catalog, url), offers)
-            return plan_with_given(plan, tuple(self.given.values()), machine.python), offers
+            plan = plan_with_given(plan, tuple(self.given.values()), machine.python)
+            return with_builds(plan, self.builds, machine.python), offers
         except NoSolution as error:
             error.command = words
             error.refused = tuple(finding for _row, finding in self.refused)
@@ -287,6 +297,38 @@ class Planner:
             return False
         self.refused.append((row, unfit.finding))
         return True
+
+    def build(self, archives: Sequence[str]) -> None:
+        """Builds these (`name==version`) from now on."""
+        from zoo_cli.packages.wheelless import asked_builds
+
+        self.builds |= asked_builds(archives, {name: project.kind for name, project in self.known.items()})
+
+    def archives(self, needed: Sequence[str], mirrors: Mirrors, prefix: str) -> tuple[str, ...]:
+        """What could be built of requirements without a wheel, by the user's first package index that has them.
+
+        Args:
+            needed: as requirements.
+            mirrors: of the index.
+            prefix: of the target interpreter.
+
+        Raises:
+            ZooError: of the transfer.
+        """
+        from zoo_cli.packages.indexes import PYPI, user_index
+        from zoo_cli.packages.pages import read_project
+        from zoo_cli.packages.wheelless import archive_for, names_of
+
+        found = []
+        index = user_index(prefix=prefix)
+        for name, requirement in zip(names_of(needed), needed, strict=True):
+            for root in (index.index_url or PYPI, *index.extra_urls):
+                page = mirrors.addresses(f"{root.rstrip('/')}/{name}/", "package-index")
+                links = None if self._console.offline else read_project(page, self.settings)
+                if links is not None:
+                    found.append(archive_for(requirement, links))
+                    break
+        return tuple(filter(None, found))
 
     def ways_past(self, machine: Machine, plan: Plan, failures: Sequence[Check]) -> tuple[Way, ...]:
         """Other stacks, where the ops of a plan were run and do not work."""

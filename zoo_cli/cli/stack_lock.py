@@ -28,6 +28,7 @@ class PlannedStack:
     planner: Planner
     target: Target
     plan: Plan
+    words: tuple[str, ...]  # the command as typed
 
     @property
     def machine(self) -> Machine:
@@ -56,7 +57,7 @@ def plan_stack(
         target = replace(target, machine=replace(machine, python=replace(machine.python, distributions=(), torch=None)))
     plan, offers = planner.plan(target.machine, words)
     install_view.show(console, plan, target, offers)
-    return PlannedStack(planner, target, plan)
+    return PlannedStack(planner, target, plan, words)
 
 
 def lock_stack(
@@ -65,13 +66,14 @@ def lock_stack(
     """The lock of a planned stack, and the supply that knows its wheels.
 
     Raises:
-        CannotLock, NoInstaller, ZooError: See `packages.locking.make_lock`.
+        CannotLock, NoWheel, NoInstaller, ZooError: See `packages.locking.make_lock`.
     """
     from zoo_cli.catalog.compat import read_matrix
     from zoo_cli.cli.progress import Progress
     from zoo_cli.directories import state_directory
     from zoo_cli.packages.locking import make_lock
     from zoo_cli.packages.supply import Supply
+    from zoo_cli.packages.wheelless import NoWheel
     from zoo_cli.transfer.store import users_store
     from zoo_cli.trust.seen import Seen
 
@@ -79,4 +81,9 @@ def lock_stack(
     with Progress(console) as progress:
         supply = Supply(users_store(), Seen(state_directory()), mirrors, stack.planner.settings, progress)
         toolkits = read_matrix(catalog, stack.machine.platform).toolkits
-        return make_lock(stack.plan, stack.machine, supply, toolkits, say, stack.planner.local_places), supply
+        try:
+            return make_lock(stack.plan, stack.machine, supply, toolkits, say, stack.planner.local_places), supply
+        except NoWheel as lacking:
+            lacking.words, lacking.builds = stack.words, False
+            lacking.archives = lacking.archives or stack.planner.archives(lacking.needed, mirrors, "")
+            raise

@@ -130,7 +130,7 @@ def add_build_tools(python: str, target: Target, requires: Sequence[str], index:
     words = tuple(each for each in requires if not _TORCH.match(each))
     if words:
         tools = find_installer(python, version=target.version)
-        run_step(tools.install_requirements(words, index=index, only_binary=(":all:",), reason="install build tools"))
+        run_step(tools.install_requirements(words, index=index, reason="install build tools"))
 
 
 def asks_for_torch(requires: Sequence[str]) -> bool:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _TAIL = 200  # lines kept for an error
 _MAX_LOGS = 200
 _MAX_LINE = 20_000  # characters
+NOWHERE = str(Path(os.sep) / "nowhere" / "zoo-builds-nothing-unasked")
 _numbers = itertools.count(1)  # steps of this process, for the names of their logs
 _TELLING = re.compile(
     r"error|no module named|no solution|not found|could not|cannot|failed|conflict|constraint|because|requires",
@@ -123,7 +124,7 @@ class Installer:
         """Installs exactly these local wheels, replacing the same versions: no index, no dependencies."""
         again = "--reinstall" if self.kind == "uv" else "--force-reinstall"
         words = (*self._install(), "--no-index", "--no-deps", again, "--", *map(str, files))
-        return Step(words, {}, reason)
+        return Step(words, self._no_builds(), reason)
 
     def install_requirements(
         self,
@@ -131,8 +132,8 @@ class Installer:
         *,
         index: UserIndex,
         constraints: Path | None = None,
-        only_binary: Sequence[str] = (),
         no_deps: bool = False,
+        rehearse: bool = False,
         reason: str = "",
     ) -> Step:
         """Installs ordinary projects from the user's index.
@@ -141,18 +142,16 @@ class Installer:
             requirements: exact pins, or ranges for what the plan leaves to the installer.
             index: where they come from.
             constraints: a file with everything that must stay as planned.
-            only_binary: projects that are never built from an sdist; ":all:" for every one.
             no_deps: leave dependencies out.
+            rehearse: find out what would come, and change nothing.
             reason: for the plan.
         """
         words = [*self._install(), *index.words(self.kind)]
-        for project in only_binary:
-            words += ["--only-binary", project]
         if constraints:
             words += ["--constraints" if self.kind == "uv" else "--constraint", str(constraints)]
-        if no_deps:
-            words.append("--no-deps")
-        return Step((*words, "--", *requirements), index.variables(self.kind), reason)
+        words += ["--no-deps"] if no_deps else []
+        words += ["--dry-run"] if rehearse else []
+        return Step((*words, "--", *requirements), {**index.variables(self.kind), **self._no_builds()}, reason)
 
     def uninstall(self, projects: Sequence[str], reason: str = "") -> Step:
         """Removes projects."""
@@ -163,9 +162,17 @@ class Installer:
         return Step((*self.argv, "uninstall", "--yes", "--", *projects), {}, reason)
 
     def _install(self) -> tuple[str, ...]:
+        """Wheels only: what is built from source is built by zoo (`builder`), and only when the user named it."""
         if self.kind == "uv":
-            return (*self.argv, "pip", "install", "--no-config", "--python", self.python)
-        return (*self.argv, "install")
+            return (*self.argv, "pip", "install", "--no-config", "--python", self.python, "--only-binary", ":all:")
+        return (*self.argv, "install", "--only-binary", ":all:")
+
+    def _no_builds(self) -> dict[str, str]:
+        """Pip builds what a package needs by address, also with --only-binary; no child of it finds its library so.
+
+        Pip itself is started with -I, and does not heed PYTHONHOME; the children that it builds in are not.
+        """
+        return {"PYTHONHOME": NOWHERE} if self.kind == "pip" else {}
 
 
 @contextlib.contextmanager

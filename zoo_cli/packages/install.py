@@ -7,6 +7,7 @@ sees them; ordinary dependencies are left to uv or pip under the plan's bounds.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from zoo_cli.packages.grid import is_cuda
 from zoo_cli.packages.indexes import user_index
 from zoo_cli.packages.plan import COMPANIONS
 from zoo_cli.packages.problem import TORCH_FAMILY
+from zoo_cli.packages.wheelless import NoWheel, needed_wheels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -141,11 +143,8 @@ def _arriving(
     words = (*requirements, *plan.constraints())
     if not words:
         return []
-    binary = sorted({"torch", *(pin.project for pin in plan.pins if pin.kind == "wheel")})
     index = replace(user_index(prefix=installer.prefix), only=only)
-    return [
-        installer.install_requirements(words, index=index, constraints=constraints, only_binary=binary, reason=reason)
-    ]
+    return [installer.install_requirements(words, index=index, constraints=constraints, reason=reason)]
 
 
 @dataclass(frozen=True)
@@ -174,14 +173,57 @@ def execute(plan: Plan, arrived: Sequence[Arrival], work: Work) -> Receipt:
         work: how.
 
     Raises:
-        ZooError: of the journal, the installer, a build, or `OpsBroken` when the ops do not run afterwards.
+        ZooError: of the journal, the installer, a build; `NoWheel` and `UnplannedProject` of an ordinary dependency;
+            `OpsBroken` when the ops do not run afterwards.
     """
-    files = {each.project: _exactly(each) for each in arrived}
+    files = {each.project: _exactly(each) for each in arrived} | _built_before(plan, work)
+    _rehearse(plan, work, files)
     with work.begin() as lock:
         steps, built = _change(plan, work, files, lock)
         ops = _check(plan, work)
     reports = (*(each.report for each in arrived if each.report), *built)
     return Receipt(plan, work.python, steps, reports, ops, work.clock() - work.started)
+
+
+def _built_before(plan: Plan, work: Work) -> dict[str, str]:
+    """Project -> the file of what is built before anything is changed: ordinary projects need no torch for that."""
+    from zoo_cli.packages.builder import CannotBuild
+
+    found = {}
+    for pin in plan.pins:
+        if pin.kind == "build" and not pin.source and pin.project not in work.judge.projects:
+            with contextlib.suppress(CannotBuild):  # it is built with torch: when that is in place
+                found[pin.project] = work.build(pin).as_uri()
+    return found
+
+
+def _rehearse(plan: Plan, work: Work, files: Mapping[str, str]) -> None:
+    """Finds out before the first step of several what the last one would run into; one step alone does so itself.
+
+    Raises:
+        NoWheel, UnplannedProject: an ordinary dependency cannot come.
+    """
+    installer = find_installer(work.python, version=work.python_version)
+    builds = any(pin.kind == "build" for pin in plan.pins)
+    if installer.prepare or not (builds or _leaving(plan, installer)):
+        return
+    words = (*_requirements(plan, files), *plan.constraints())
+    index = replace(user_index(prefix=installer.prefix), only=work.only)
+    with constraints_file(plan.limits) as bounds:
+        reason = "see whether everything can come"
+        step = installer.install_requirements(words, index=index, constraints=bounds, rehearse=True, reason=reason)
+        with contextlib.suppress(StepFailed):  # such as of a pip that cannot rehearse: the step itself will tell
+            _run(step, installer, work, (), plan.limits)
+
+
+def _requirements(plan: Plan, files: Mapping[str, str]) -> tuple[str, ...]:
+    """Words for the installer, with what was fetched or built as the files they are."""
+    built = (f"{pin.project} @ {files[pin.project]}" for pin in plan.pins if _is_built(pin, files))
+    return (*plan.requirements(lambda pin: files[pin.project]), *built)
+
+
+def _is_built(pin: Pin, files: Mapping[str, str]) -> bool:
+    return pin.kind == "build" and pin.project in files
 
 
 def _exactly(arrived: Arrival) -> str:
@@ -197,14 +239,14 @@ def _change(plan: Plan, work: Work, files: Mapping[str, str], lock: int) -> tupl
     reports = []
     installer = find_installer(work.python, version=work.python_version)
     steps = [*installer.prepare, *_leaving(plan, installer)]
-    local = plan.requirements(lambda pin: files[pin.project])
-    builds = [pin for pin in plan.pins if pin.kind == "build"]
+    local = _requirements(plan, files)
+    builds = [pin for pin in plan.pins if pin.kind == "build" and pin.project not in files]
     if builds:
         # A build needs its torch in place: the target's own is what it compiles against.
         first = tuple(word for word in local if word.startswith(("torch @", "torch==", "numpy", "setuptools")))
         steps += _arriving(plan, installer, first, "install torch to build against", only=work.only)
     for step in steps:
-        _run(step, installer, work, lock)
+        _run(step, installer, work, (lock,), plan.limits)
     for pin in builds:
         path = work.build(pin)
         reports.append(require_sound(inspect_wheel(path)))  # whoever built it has judged it
@@ -213,28 +255,38 @@ def _change(plan: Plan, work: Work, files: Mapping[str, str], lock: int) -> tupl
 
 
 def _finish(plan: Plan, work: Work, installer: Installer, requirements: tuple[str, ...], lock: int) -> list[Step]:
-    """Installs the plan with its ordinary dependencies, which bring no other project of the index along.
-
-    Raises:
-        UnplannedProject: an ordinary dependency needs one.
-        StepFailed: anything else.
-    """
+    """Installs the plan with its ordinary dependencies, which bring no other project of the index along."""
     with constraints_file(plan.limits) as bounds:
         steps = _arriving(plan, installer, requirements, constraints=bounds, only=work.only)
         for step in steps:
-            try:
-                _run(step, installer, work, lock)
-            except StepFailed as failed:
-                if project := kept_out(failed.lines, plan.limits):
-                    raise UnplannedProject(project, failed.lines, work.words) from failed
-                raise
+            _run(step, installer, work, (lock,), plan.limits)
     return steps
 
 
-def _run(step: Step, installer: Installer, work: Work, lock: int) -> None:
+def _run(step: Step, installer: Installer, work: Work, held: tuple[int, ...], limits: tuple[str, ...]) -> None:
+    """Runs a step under the plan's limits.
+
+    Raises:
+        UnplannedProject: an ordinary dependency needs a project of the index.
+        NoWheel: one has no wheel that fits.
+        StepFailed: anything else.
+    """
     work.tell(f"{step.reason} ({installer.kind})")
     work.say(f"$ {step.command}")
-    run_step(step, work.say, held=(lock,))
+    heard: list[str] = []
+
+    def hear(line: str) -> None:
+        heard.append(line)
+        work.say(line)
+
+    try:
+        run_step(step, hear, held=held)
+    except StepFailed as failed:
+        if project := kept_out(failed.lines, limits):
+            raise UnplannedProject(project, failed.lines, work.words) from failed
+        if needed := needed_wheels(heard):
+            raise NoWheel(needed, words=work.words) from failed
+        raise
 
 
 def _check(plan: Plan, work: Work) -> OpsReport | None:

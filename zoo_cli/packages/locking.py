@@ -6,7 +6,6 @@ by its address and digest; everything else is what uv resolves under the plan's 
 
 from __future__ import annotations
 
-import re
 import sys
 import tempfile
 from pathlib import Path
@@ -32,6 +31,7 @@ from zoo_cli.packages.lockfile import (
     to_document,
     without_credentials,
 )
+from zoo_cli.packages.wheelless import NoWheel, needed_wheels, require_wheels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,14 +49,13 @@ else:
 
 
 class CannotLock(ZooError):
-    """The plan holds something that a lock cannot."""
+    """The plan holds something that is compiled here, and has no address."""
 
     code = "cannot-lock"
     exit_code = ExitCode.USAGE
 
     project: str
     version: str
-    reason: str  # built: it is compiled here, and has no address; sdist-only: nobody published a wheel that fits
 
 
 def find_locks(folder: Path) -> tuple[Path, ...]:
@@ -127,14 +126,17 @@ def make_lock(
 
     Raises:
         CannotLock: something is compiled here.
+        NoWheel: something has no wheel that fits.
         NoInstaller: there is no uv.
         ZooError: of the transfer, or `StepFailed` of uv.
     """
     for pin in plan.pins:
         if pin.kind == "build":
-            raise CannotLock(pin.project, pin.version, "built")
+            raise CannotLock(pin.project, pin.version)
     assert machine.python is not None
-    files = {pin.project: (pin, _located(pin, supply)) for pin in supply.confirmed(plan, machine).fetched}
+    files = {
+        pin.project: (pin, _located(pin, supply)) for pin in require_wheels(supply.confirmed(plan, machine)).fetched
+    }
     words = plan.requirements(lambda pin: files[pin.project][1][0])
     resolved = _resolve(words, plan.limits, machine, say, places)
     ours = tuple(
@@ -197,8 +199,8 @@ def _resolve(
         try:
             run_step(step, say)
         except StepFailed as failed:
-            if found := re.search(r"Wheels are required for `([\w.-]+)`", "\n".join(failed.lines)):  # uv's own words
-                raise CannotLock(found[1], "", "sdist-only") from failed
+            if needed := needed_wheels(failed.lines):
+                raise NoWheel(needed, builds=False) from failed
             raise
         document = _tables(answer.read_bytes(), "uv's answer")
     return from_document({**document, "packages": [_named(each) for each in document["packages"]]}, "uv's answer")

@@ -18,6 +18,7 @@ from zoo_cli.packages.request import BadRequirement, UnknownChoice, UnknownProje
 from zoo_cli.packages.requirements import UnreadableRequirements
 from zoo_cli.packages.smoke import Check
 from zoo_cli.packages.supply import WheelGone
+from zoo_cli.packages.wheelless import NoWheel
 
 
 @describe.register
@@ -62,7 +63,9 @@ def unknown_choice(error: UnknownChoice) -> Message:
     is_option, first = error.option.startswith("-"), error.known[0] if error.known else ""
     given = f"{error.option}{' ' if is_option else '='}{error.given}"
     example = f"zoo install mmdet {error.option} {first}" if is_option else f"{error.option}={first} zoo install mmdet"
-    ways = (WayOut("For example", example),) if first else ()
+    ways: tuple[WayOut, ...] = (WayOut("For example", example),) if first else ()
+    if error.option == "--build":
+        ways += (WayOut("An ordinary package, by its version", f"zoo install mmpose --build {error.given}==VERSION"),)
     return Message(f"{given}: there is no such thing", (f"known: {known}",), ways)
 
 
@@ -407,3 +410,19 @@ def unplanned_project(error: UnplannedProject) -> Message:
         error.lines,
         (WayOut("Plan it, too", shlex.join((*error.words, error.project))),),
     )
+
+
+@describe.register
+def no_wheel(error: NoWheel) -> Message:
+    """Something has source archives only, and nobody asked to run them."""
+    what = f"there is no wheel of {' and '.join(error.needed)} that fits here"
+    facts = ("building from source runs the code of a package on this computer; zoo does that for what you name",)
+    if error.archives and error.builds:
+        words = (*error.words, *(word for each in error.archives for word in ("--build", each)))
+        return Message(what, facts, (WayOut("Build that and nothing else, when you trust it", shlex.join(words)),))
+    if error.archives:
+        build = "; ".join(shlex.join(["zoo", "build", each, "-o", "wheels"]) for each in error.archives)
+    else:
+        build = shlex.join(["python", "-m", "pip", "wheel", "--no-deps", "-w", "wheels", *error.needed])
+    again = shlex.join((*error.words, "--find-links", "wheels"))
+    return Message(what, facts, (WayOut("Build it once, when you trust it", build), WayOut("Then", again)))

@@ -43,8 +43,6 @@ def _(error: ModelDiffers) -> Message:
 
 @describe.register
 def _(error: CannotLock) -> Message:
-    if error.reason == "sdist-only":
-        return _sdist_only(error)
     exact = f"{error.project}=={error.version}"
     return Message(
         f"{error.project} {error.version} is compiled here, and a lock needs the address of a wheel",
@@ -106,17 +104,6 @@ def _(error: SeveralLocksFit) -> Message:
         f"{len(error.paths)} locks fit this machine equally",
         error.paths,
         tuple(WayOut("Name one", shlex.join(("zoo", "sync", path))) for path in error.paths[:3]),
-    )
-
-
-def _sdist_only(error: CannotLock) -> Message:
-    return Message(
-        f"nobody published a wheel of {error.project} that fits, and a lock holds wheels only",
-        ("building it would run its code; zoo does not do that unasked",),
-        (
-            WayOut("Build it once, with your consent", f"python -m pip wheel --no-deps -w wheels {error.project}"),
-            WayOut("Then lock or download with that directory", "zoo lock ... --find-links wheels"),
-        ),
     )
 
 

@@ -6,13 +6,14 @@ import hashlib
 import io
 import json
 import socket
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.server import Server, Status, WrongBytes
+from tests.support.server import Server, Slow, Stall, Status, WrongBytes
 from tests.transfer.conftest import BODY, DIGEST, QUICK
 from zoo_cli.cli.app import run
 from zoo_cli.transfer.batch import Job, SamePlace, fetch_many
@@ -103,6 +104,28 @@ def test_events_are_lines(many: Server, capsys: pytest.CaptureFixture[str]) -> N
     kinds = [line.get("event") for line in lines]
     assert kinds[0] == "started" and kinds[-2:] == ["finished", None] and lines[-1]["command"] == "fetch"
     assert run(["fetch", many.url("/f1.bin"), "--limit-rate", "0"]) == 2
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_host_gets_so_many_connections_and_no_more(many: Server, tmp_path: Path, count: int) -> None:
+    """Also when files are many, and when one is large and slow enough for several."""
+    paths = list(FILES)[:8]
+    for path in paths:
+        many.always(path, Slow(10_000))
+    many.files["/large"] = bytes(300_000)
+    many.always("/large", Slow(200_000))
+    lines = "".join(f"{many.url(path)}\n" for path in ("/large", *paths))
+    (tmp_path / "list.tsv").write_text(lines)
+    assert run(["fetch", "--from", "list.tsv", "-o", "out", "--connections", str(count)]) == 0
+    assert len({each.client for each in many.requests}) == count
+
+
+def test_a_file_has_so_many_seconds(many: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    many.always("/f1.bin", Stall(10, 60))
+    began = time.monotonic()
+    assert run(["fetch", many.url("/f1.bin"), many.url("/f2.bin"), "--max-time", "1.5"]) == 5
+    assert time.monotonic() - began < 5 and "took-too-long" in capsys.readouterr().err
+    assert not Path("f1.bin").exists() and Path("f2.bin").read_bytes() == FILES["/f2.bin"]
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def fetch_many(
 def _outcomes(
     jobs: Sequence[Job], settings: Settings, listen: Shared, store: Store | None, at_once: int, replace: bool
 ) -> Iterator[Outcome]:
-    with Pool() as pool:
+    with Pool(settings.connections) as pool:
 
         def one(job: Job) -> Received:
             kept = store if job.wanted.sha256 else None

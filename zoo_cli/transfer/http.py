@@ -148,7 +148,7 @@ class Session:
     def __init__(self, settings: Settings, pool: Pool | None = None) -> None:
         self._settings = settings
         self._owns = pool is None
-        self._pool = pool or Pool()
+        self._pool = pool or Pool(settings.connections)
         self._answers: list[Answer] = []
         self._keys = users_headers() if settings.headers is None else settings.headers
 

@@ -67,7 +67,8 @@ class Settings(NamedTuple):
         ca_bundle: PEM file with more authorities to trust; None reads ZOO_CA_BUNDLE. Verification cannot be off.
         proxies: None reads them from the environment.
         sync: Wait until the disk has a file before it gets its final name.
-        connections: The most for one file; further ones are added only where they help (see `split`).
+        connections: The most to one host at a time, for one file or for all of a batch; of one file further ones are
+            added only where they help (see `split`).
         headers: Fields for mirrors that ask for a key; None reads the user's mirrors file.
         health: Which hosts failed a short while ago; None: every run and file begins with the first address.
         throttle: The bandwidth of all transfers that share it; None is no limit.

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zoo_cli.transfer.fetch import Received
     from zoo_cli.transfer.hashes import Sha256
     from zoo_cli.transfer.sources import Mirrors
+    from zoo_cli.transfer.throttle import Throttle
 
 
 @click.command(
@@ -43,6 +44,12 @@ if TYPE_CHECKING:
 @click.option("--from", "list_file", metavar="LIST.tsv", help="Lines of address, destination, sha256; - is stdin.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=16, show_default=True, help="Files at once.")
 @click.option("--limit-rate", type=parse_size, metavar="RATE", help="Bytes a second for all together: 5MB.")
+@click.option(
+    "--connections", type=click.IntRange(1, 64), default=24, show_default=True, help="The most to one host at a time."
+)
+@click.option(
+    "--max-time", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="For each file, all in all."
+)
 @click.option("--events", is_flag=True, help="A line of JSON for each event on stdout, before the results.")
 @click.option("--force", is_flag=True, help="Replace another file at the destination.")
 @common_options
@@ -59,6 +66,8 @@ def command(
     list_file: str | None,
     jobs: int,
     limit_rate: int | None,
+    connections: int,
+    max_time: float | None,
     events: bool,
     force: bool,
 ) -> None:
@@ -67,7 +76,10 @@ def command(
     URL is an http, https or file address, or a path. Rules of mirrors.yaml apply (zoo help mirrors). Several URLs, or a
     list, are fetched at once; a file that fails stops no other.
     """
-    settings = _settings(console, limit_rate)
+    settings = Settings(
+        offline=console.offline, health=users_health(console.environ), connections=connections,
+        total_seconds=max_time, throttle=_throttle(limit_rate),
+    )  # fmt: skip
     if list_file is None and len(urls) == 1:
         _one(console, (urls[0], *others), output, sha256_text, size_bytes, settings, events, force)
         return
@@ -79,14 +91,14 @@ def command(
     context.exit(_many(console, work, settings, jobs, events, force))
 
 
-def _settings(console: Console, limit_rate: int | None) -> Settings:
+def _throttle(limit_rate: int | None) -> Throttle | None:
     if limit_rate is None:
-        return Settings(offline=console.offline, health=users_health(console.environ))
+        return None
     from zoo_cli.transfer.throttle import Throttle
 
     if not limit_rate:
         raise click.BadParameter("a rate of 0 would never end")
-    return Settings(offline=console.offline, health=users_health(console.environ), throttle=Throttle(limit_rate))
+    return Throttle(limit_rate)
 
 
 def _one(

@@ -222,7 +222,7 @@ def _print_traceback(console: Console) -> None:
     if console.environ.get("ZOO_DEBUG"):
         import traceback
 
-        traceback.print_exc()
+        console.complain(traceback.format_exc().rstrip("\n"))
 
 
 def _bug(console: Console, error: Exception) -> int:

@@ -11,6 +11,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from zoo_cli.plaintext import printable as printable  # one function for all that is shown and logged
+from zoo_cli.plaintext import without_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,8 +26,9 @@ def harmless(text: str) -> str:
     """What is about to be shown, with zoo's own colours and line ends kept and nothing that a reader could obey.
 
     The last gate, behind `printable`: no control sequence, and no line that a CI system takes for a command
-    (`::set-env`, `##vso[`; GitHub's workflow commands, Azure's logging commands).
+    (`::set-env`, `##vso[`; GitHub's workflow commands, Azure's logging commands). Nor is a password in an address.
     """
+    text = without_passwords(text)
     if not text.isprintable():
         text = "".join(part if _OURS.fullmatch(part) else printable(part, len(part)) for part in _OURS.split(text))
     if "::" in text:
@@ -36,7 +38,7 @@ def harmless(text: str) -> str:
 
 def harmless_json(text: str) -> str:
     """A JSON document that says the same in letters that no terminal, log or CI system obeys."""
-    text = _JSON_UNSAFE.sub(lambda hit: f"\\u{ord(hit[0]):04x}", text)
+    text = _JSON_UNSAFE.sub(lambda hit: f"\\u{ord(hit[0]):04x}", without_passwords(text))
     return _LOGGING.sub(r"\\u0023#", text) if "##" in text else text
 
 

@@ -141,9 +141,9 @@ def local_path(text: str) -> str | None:
         try:
             parts = urlsplit(text)
         except ValueError as exc:
-            raise BadAddress(text[:300], str(exc)) from exc
+            raise BadAddress(redacted(text[:300]), str(exc)) from exc
         if parts.netloc not in ("", "localhost"):
-            raise BadAddress(text[:300], "a file: address names a file of this computer: file:///path")
+            raise BadAddress(redacted(text[:300]), "a file: address names a file of this computer: file:///path")
         path = unquote(parts.path)
         return path[1:] if _DRIVE.match(path) else path
     return None if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text) else text

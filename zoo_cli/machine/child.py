@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+_NOT_ITS_BUSINESS = ("PIP_", "UV_", "ZOO_SIGNING_")
+
+
 class Answer(NamedTuple):
     """What a program said; `code` is its exit status, negative for a signal, None when it took too long."""
 
@@ -35,14 +38,17 @@ class CannotStart(NamedTuple):
 def ask(
     argv: Sequence[str], environ: Mapping[str, str], *, timeout_seconds: float, limit_bytes: int = 1 << 20
 ) -> Answer | CannotStart:
-    """Runs a program and returns what it said, at most `limit_bytes` of each stream."""
+    """Runs a program and returns what it said, at most `limit_bytes` of each stream.
+
+    It gets the environment without the settings of installers, which may hold a password.
+    """
     try:
         process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=dict(environ),
+            env={name: value for name, value in environ.items() if not name.startswith(_NOT_ITS_BUSINESS)},
             start_new_session=True,
         )
     except FileNotFoundError as exc:

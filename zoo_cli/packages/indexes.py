@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from zoo_cli.transfer.headers import users_headers
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -155,10 +157,11 @@ def _mirror_of_pypi(environ: Mapping[str, str]) -> str | None:
 def clean_environment(additions: Mapping[str, str], environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment for an installer: this one without what could change a plan, then the additions."""
     environ = os.environ if environ is None else environ
+    keys = {each.variable for each in users_headers(environ)}  # of mirrors: zoo's own business
     kept = {
         name: value
         for name, value in environ.items()
-        if name in _KEPT or not (name.upper().startswith(("PIP_", "UV_")) or name in _FOREIGN)
+        if name in _KEPT or not (name.upper().startswith(("PIP_", "UV_", "ZOO_SIGNING_")) or name in {*_FOREIGN, *keys})
     }
     neutral = {
         "PIP_CONFIG_FILE": os.devnull,

@@ -35,6 +35,7 @@ from zoo_cli.packages.trees import (
     tree_of,
     without_bytecode,
 )
+from zoo_cli.transfer.addresses import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -282,6 +283,7 @@ class Journal:
             NotRestored: the work inside failed, and so did, for some files, bringing back what was.
             JournalFailed: what is there cannot be kept (nothing was changed) or brought back.
         """
+        command = tuple(map(redacted, command))  # what is typed may have a password in an address
         with self._locked(command) as lock:
             if begun := self._begun():
                 raise self._cut_off(begun)

@@ -140,7 +140,7 @@ def make_lock(
     words = plan.requirements(lambda pin: files[pin.project][1][0])
     resolved = _resolve(words, plan.limits, machine, say, places)
     ours = tuple(
-        LockedPackage(project, pin.version, (file,), None, None, pin.evidence, pin.source)
+        LockedPackage(project, pin.version, (file,), None, None, pin.evidence, without_credentials(pin.source))
         for project, (pin, (_place, file)) in files.items()
     )
     rest = tuple(_shared(each) for each in resolved.packages if each.project not in files)

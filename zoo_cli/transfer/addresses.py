@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Literal, NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
-from zoo_cli.transfer.failures import BadAddress, RedirectRefused
+from zoo_cli.transfer.failures import BadAddress, PasswordKept, RedirectRefused
 
 MAX_REDIRECTS = 5
 _MAX_LENGTH = 8000
@@ -153,6 +153,16 @@ def redacted(url: str) -> str:
     """The address without user name, password and the values of query fields that look secret."""
     bare = re.sub(r"(?<=//)[^/?#@\s]*@", "", url)
     return _SECRET_QUERY.sub(r"\1=...", bare)
+
+
+def check_keepable(url: str, file: str) -> None:
+    """Refuses to write an address down that has a user name, a password or a key in it.
+
+    Raises:
+        PasswordKept: It has.
+    """
+    if redacted(url) != url:
+        raise PasswordKept(redacted(url), file)
 
 
 def place_of(url: str) -> str:

@@ -295,6 +295,16 @@ class BadAddress(ZooError):
     why: str
 
 
+class PasswordKept(ZooError):
+    """An address with a password or a key would be written to a file of settings."""
+
+    code = "password-kept"
+    exit_code = ExitCode.USAGE
+
+    url: str  # without it
+    file: str
+
+
 class BadCaBundle(ZooError):
     """The file with certificate authorities cannot be used."""
 

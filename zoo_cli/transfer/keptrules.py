@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from zoo_cli.atomic import write_whole
 from zoo_cli.directories import state_directory
+from zoo_cli.transfer.addresses import redacted
 from zoo_cli.transfer.headers import Header
 from zoo_cli.transfer.sources import KINDS, ORDERS, Host, Known, Mirrors, Rule
 
@@ -67,8 +68,8 @@ def compile_rules(data: bytes, mirrors: Mirrors) -> bytes:
     rows += [("rule", *_fields(rule)) for rule in mirrors.rules]
     rows += [("known", each.name, each.region, *_fields(each.rule)) for each in mirrors.known]
     rows += [("header", *each) for each in mirrors.headers]
-    if any(not cell.isprintable() for row in rows for cell in row):
-        raise ValueError("a field has a control character")
+    if any(not cell.isprintable() or redacted(cell) != cell for row in rows for cell in row):
+        raise ValueError("a field has a control character, or a password")
     body = "".join("\t".join(row) + "\n" for row in rows).encode()
     return _seal(data, body) + b"\n" + body
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.transfer.addresses import redacted
+from zoo_cli.transfer.addresses import check_keepable, redacted
 from zoo_cli.transfer.failures import BadAddress
 from zoo_cli.transfer.keptrules import compile_rules, compiled_rules, keep_rules, kept_rules
 from zoo_cli.transfer.sources import Known, Mirrors, Rule
@@ -221,12 +221,16 @@ def write_mirrors(mirrors: Mirrors, environ: Mapping[str, str]) -> Path:
     """Writes the user's file: its rules and the names it uses.
 
     Raises:
+        PasswordKept: An address has a user name, a password or a key.
         MirrorsByHand: The file has other things in it, or was not written by zoo.
         MirrorsUnwritable: It cannot be written.
     """
     from zoo_cli.atomic import write_whole
 
     path = user_file(environ) or config_directory(environ) / "mirrors.yaml"
+    for rule in mirrors.rules:
+        for address in rule.to:
+            check_keepable(address, str(path))
     lines = _lines_of(mirrors)
     try:
         if path.exists() and not path.read_text(encoding="utf-8").startswith(WRITTEN_BY_ZOO):

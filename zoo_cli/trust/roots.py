@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_cli.atomic import write_whole
+from zoo_cli.transfer.addresses import check_keepable
 from zoo_cli.transfer.failures import DestinationUnusable
 from zoo_cli.trust.refusals import BadRoot, NoRoot, RootKnown
 
@@ -73,6 +74,7 @@ def add_root(home: Path, new: TrustedRoot, shipped: Path = SHIPPED) -> bool:
 
     Raises:
         RootKnown: Another one has its name.
+        PasswordKept: An address has a user name, a password or a key.
         DestinationUnusable: It cannot be written.
     """
     for each in read_roots(home, shipped):
@@ -82,6 +84,8 @@ def add_root(home: Path, new: TrustedRoot, shipped: Path = SHIPPED) -> bool:
             if each.is_shipped or each.root != new.root:
                 raise RootKnown(each.name, each.is_shipped)
     path = home / "roots" / f"{new.name}.json"
+    for address in new.addresses:
+        check_keepable(address, str(path))
     body = json.dumps({"addresses": new.addresses, "root": new.root.decode("utf-8")}, indent=1).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

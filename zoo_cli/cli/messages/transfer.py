@@ -28,6 +28,7 @@ from zoo_cli.transfer.failures import (
     NoSpace,
     NotTheFile,
     OfflineRefused,
+    PasswordKept,
     RedirectRefused,
     SizeMismatch,
     Stalled,
@@ -264,6 +265,23 @@ def bad_address(error: BadAddress) -> Message:
     command = next((word for word in sys.argv[1:] if not word.startswith("-")), "fetch")
     way = WayOut("How", shlex.join(["zoo", command, "--help"]))
     return Message(f"cannot fetch from {error.url or 'nowhere'}: {error.why}", (), (way,))
+
+
+@describe.register
+def password_kept(error: PasswordKept) -> Message:
+    """A password is kept in no file."""
+    start = error.url.split("?", maxsplit=1)[0]
+    header = f'headers: [{{for: "{start}", name: Authorization, scheme: Basic, from-environment: LAB_KEY}}]'
+    return Message(
+        "the address has a user name, password or key, which zoo writes into no file",
+        (f"address  {error.url}", f"file     {error.file}"),
+        (
+            WayOut("From the environment: write in your mirrors file (zoo help mirrors)", header),
+            WayOut(
+                "and give the address without it; the value is then", "export LAB_KEY=$(printf user:password | base64)"
+            ),
+        ),
+    )
 
 
 @describe.register

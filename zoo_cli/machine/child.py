@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-_NOT_ITS_BUSINESS = ("PIP_", "UV_", "ZOO_SIGNING_")
+_NOT_ITS_BUSINESS = ("PIP_", "UV_", "ZOO_SIGNING_PASSPHRASE")
 
 
 class Answer(NamedTuple):

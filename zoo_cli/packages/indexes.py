@@ -161,7 +161,8 @@ def clean_environment(additions: Mapping[str, str], environ: Mapping[str, str] |
     kept = {
         name: value
         for name, value in environ.items()
-        if name in _KEPT or not (name.upper().startswith(("PIP_", "UV_", "ZOO_SIGNING_")) or name in {*_FOREIGN, *keys})
+        if name in _KEPT
+        or not (name.upper().startswith(("PIP_", "UV_", "ZOO_SIGNING_PASSPHRASE")) or name in {*_FOREIGN, *keys})
     }
     neutral = {
         "PIP_CONFIG_FILE": os.devnull,

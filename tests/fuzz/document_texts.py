@@ -58,7 +58,7 @@ _LOCK = {
                     "files": [{"name": "m.pth", "url": "https://h/m.pth", "size": 3, "hashes": {"sha256": _SHA}}]}],
     }},
 }  # fmt: skip
-_RECEIPT = {
+RECEIPT = {
     "schema": 1, "asked_as": "m", "name": "m", "package": "mmdet", "release": "3.3.0", "index_date": "2026-11-01",
     "date": "2026-11-23T00:00:00Z", "zoo": "0.1.0", "links": ["/home/u/.cache/torch/hub/checkpoints/m.pth"],
     "files": [
@@ -185,7 +185,7 @@ def a_bundle(sections: Any, blobs: list[bytes], lie: Callable[[Any], Any] = lamb
 def _ordinary_bundle(lie: Callable[[Any], Any] = lambda manifest: manifest) -> bytes:
     wheel = b"a wheel"
     lock = json.loads(json.dumps(_LOCK).replace(_SHA, hashlib.sha256(wheel).hexdigest()))
-    return a_bundle({"models": [_RECEIPT], "environment": lock}, [b"a = 1\n", b"log", wheel], lie)
+    return a_bundle({"models": [RECEIPT], "environment": lock}, [b"a = 1\n", b"log", wheel], lie)
 
 
 @lru_cache
@@ -194,7 +194,7 @@ def seeds(kind: str) -> tuple[bytes, ...]:
     made: dict[str, Callable[[], tuple[bytes, ...]]] = {
         "lock": lambda: (_toml(_LOCK),),
         "bundle": lambda: (_ordinary_bundle(),),
-        "receipt": lambda: (_dumped(_RECEIPT),),
+        "receipt": lambda: (_dumped(RECEIPT),),
         "mirrors": lambda: (_MIRRORS,),
         "requirements": lambda: _REQUIREMENTS,
         "manifest": lambda: (_dumped(_MANIFEST),),

@@ -348,7 +348,7 @@ def test_every_error_has_a_sentence(world: World, mirror: Server) -> None:
 
 def test_a_password_in_an_address_is_written_nowhere(world: World, mirror: Server) -> None:
     address = mirror.url("/").replace("http://", "http://someone:hunter2@")
-    assert world.update(address).current.date == "2026-02-01"
+    assert world.update(address).signed.date == "2026-02-01"
     assert {each.headers.get("authorization") for each in mirror.requests} == {"Basic c29tZW9uZTpodW50ZXIy"}
     world.publisher.index("2026-03-01")
     mirror.always("/metadata/timestamp.json", Status(500))

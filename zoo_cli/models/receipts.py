@@ -22,6 +22,7 @@ SCHEMA = 1
 SUFFIX = ".zoo.json"
 MAX_BYTES = 4_000_000
 _MAX_FILES = 1000
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a letter, which JSON can hold and no file
 _ROLES = ("config", "checkpoint", "log")
 
 
@@ -191,7 +192,7 @@ class _Reader:
 
     def text(self, fields: Mapping[str, object], key: str) -> str:
         value = fields.get(key)
-        if not isinstance(value, str) or not 0 < len(value) < 5000:
+        if not isinstance(value, str) or not 0 < len(value) < 5000 or _SURROGATE.search(value):
             raise BadReceipt(self.path, f"{key} is no text, or too long")
         return value
 

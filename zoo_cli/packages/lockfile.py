@@ -145,7 +145,7 @@ def to_document(lock: Lock, created_by: str) -> dict[str, Any]:
         "environments": [lock.environment],
         "requires-python": lock.requires_python,
         "created-by": created_by,
-        "packages": [_package_document(each) for each in sorted(lock.packages)],
+        "packages": [_package_document(each) for each in sorted(lock.packages, key=_order)],
         "tool": {"zoo": zoo},
     }
 
@@ -167,10 +167,14 @@ def _package_document(package: LockedPackage) -> dict[str, Any]:
     if package.sdist:
         document["sdist"] = _file_document(package.sdist)
     if package.wheels:
-        document["wheels"] = [_file_document(each) for each in sorted(package.wheels)]
+        document["wheels"] = [_file_document(each) for each in sorted(package.wheels, key=lambda each: each[:3])]
     if package.evidence:
         document["tool"] = {"zoo": {"evidence": package.evidence, "source": package.source}}
     return document
+
+
+def _order(package: LockedPackage) -> tuple[str, str, str]:
+    return (package.project, package.version, package.marker or "")
 
 
 def _file_document(file: LockedFile) -> dict[str, Any]:
@@ -293,7 +297,10 @@ def _file(table: object, project: str, path: str) -> LockedFile:
         raise BadLock(path, f"a file of {project} has no address")
     if not _SHA256.fullmatch(sha256):
         raise BadLock(path, f"a file of {project} has no SHA-256")
-    name = str(table.get("name") or unquote(urlsplit(url).path.rpartition("/")[2]))
+    try:
+        name = str(table.get("name") or unquote(urlsplit(url).path.rpartition("/")[2]))
+    except ValueError as exc:
+        raise BadLock(path, f"a file of {project} has an address that is none") from exc
     size = table.get("size")
     return LockedFile(name, url, sha256, size if isinstance(size, int) else None)
 

@@ -39,6 +39,7 @@ MANIFEST = "zoo-bundle.json"
 SCHEMA = 1
 MAX_MANIFEST = 64_000_000  # bytes
 MAX_BLOBS = 100_000
+MAX_SIZE = 1 << 60  # bytes of one entry; a header can say larger numbers, and not every one
 _CHUNK = 1 << 20
 _END = bytes(2 * BLOCKSIZE)
 
@@ -178,7 +179,7 @@ class Bundle:
             size = TarInfo.frombuf(first, "utf-8", "strict").size
         except (TarError, ValueError) as exc:
             raise self._bad("it is no bundle of zoo") from exc
-        if not 0 <= size < 1 << 60 or first != _header(MANIFEST, size):
+        if not 0 <= size < MAX_SIZE or first != _header(MANIFEST, size):
             raise self._bad("it is no bundle of zoo")
         if size > MAX_MANIFEST:
             raise self._bad(f"its manifest is larger than {MAX_MANIFEST} bytes")
@@ -202,7 +203,7 @@ class Bundle:
         found: dict[Sha256, int] = {}
         for each in blobs:
             size = each.get("size_bytes") if isinstance(each, dict) else None
-            if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+            if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < MAX_SIZE:
                 raise self._bad("a blob has no size")
             try:
                 found[parse_sha256(str(each.get("sha256")))] = size

@@ -174,6 +174,14 @@ def test_signatures_that_are_over_warn_readers_and_stop_downloads(
     assert (refused.code, refused.out) == (6, "")
     assert "error[index-expired]" in refused.err
     assert not (tmp_path / "models").exists()
+    for words in (
+        ("lock", "mmdet", "--machine", "python=3.11,os=linux"),
+        ("build", "mmcv==2.1.0"),
+        ("bundle", model, "-o", "m.zoo.tar"),
+    ):
+        refused = zoo(tmp_path, *words, "--offline")
+        assert (refused.code, "error[index-expired]" in refused.err) == (6, True), refused.err
+        assert "error[index-expired]" not in zoo(tmp_path, *words, "--offline", "--allow-stale-index").err
     allowed = zoo(
         tmp_path, "download", model, "--dest", tmp_path / "models", "--offline", "--allow-stale-index", "--json"
     )

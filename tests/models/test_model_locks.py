@@ -108,8 +108,12 @@ def test_another_config_or_file_than_the_locked_one_is_an_error(
     lock = read_lock(LOCK)
     first, plain = lock.models
     write_lock(replace(lock, models=(first._replace(config_sha256="0" * 64),)), LOCK, "")
-    assert run(["sync", "--python", python]) == 6
+    assert run(["sync", "--python", python, "--models", "changed"]) == 6
     assert "error[locked-model-differs]: net_r50 is not what was locked" in capsys.readouterr().err
+    assert not Path("changed").exists()  # nothing that differs is placed
+    write_lock(replace(lock, models=(first._replace(config="", config_sha256=""), plain)), LOCK, "")
+    assert run(["sync", "--python", python, "--models", "without"]) == 0
+    assert not Path("without", "net_r50.py").exists()
     other = plain._replace(files=(plain.files[0]._replace(name="other.pth"),))
     write_lock(replace(lock, models=(other,)), LOCK, "")
     assert run(["sync", "--python", python]) == 6

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zoo_cli.cli.progress import Progress
     from zoo_cli.models.download import Access, PickFailed, PickReceipt, Receipt
     from zoo_cli.models.outlook import Outlook
-    from zoo_cli.models.selection import Selection, Wish
+    from zoo_cli.models.selection import Pick, Selection, Wish
     from zoo_cli.transfer.sources import Mirrors
     from zoo_cli.trust.verdict import Policy
 
@@ -92,6 +92,7 @@ def fetch_models(
     access: Access,
     given: dict[str, Any],
     finish: Callable[[PickReceipt], None] = lambda _done: None,
+    accept: Callable[[Pick, str], None] = lambda _pick, _config: None,
 ) -> Receipt:
     """Fetches a selection, after looking whether there is room and consent for it.
 
@@ -102,6 +103,7 @@ def fetch_models(
         access: What may be used.
         given: The options `jobs`, `force` and `yes`.
         finish: Called with each model that is complete.
+        accept: As in `models.download.execute`.
     """
     from zoo_cli.cli.download_view import tell_passed
     from zoo_cli.cli.progress import Progress
@@ -118,8 +120,9 @@ def fetch_models(
         tell_passed(console, selection)
         _introduce(progress, selection, outlook)
         return execute(
-            selection, dest, access, progress, replace_others=given["force"], jobs=given["jobs"], finish=finish
-        )
+            selection, dest, access, progress, replace_others=given["force"], jobs=given["jobs"], finish=finish,
+            accept=accept,
+        )  # fmt: skip
 
 
 def _consent(console: Console, outlook: Outlook, *, yes: bool) -> None:

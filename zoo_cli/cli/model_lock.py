@@ -75,10 +75,13 @@ def bring_models(
     date, now = index_date(catalog), console.now()
 
     def finish(done: PickReceipt) -> None:
-        _require_same(done, locked[done.pick])
         keep_receipt(done, dest, date, now, [])
 
-    receipt = fetch_models(console, selection, dest, make_access(console, catalog, mirrors, policy), _HOW, finish)
+    def accept(pick: Pick, config: str) -> None:
+        _require_same(config, locked[pick])
+
+    access = make_access(console, catalog, mirrors, policy)
+    receipt = fetch_models(console, selection, dest, access, _HOW, finish, accept)
     _require_all(receipt)
     configs = [done.config.path for done in receipt.models if done.config]
     return (*configs, *(file.path for done in receipt.models for file in done.files))
@@ -124,9 +127,10 @@ def _with_digests(pick: Pick, model: LockedModel) -> Pick:
     return replace(pick, files=tuple(files), config_name=model.config or None)
 
 
-def _require_same(done: PickReceipt, model: LockedModel) -> None:
-    if done.config and _digest(done.config.text) != model.config_sha256:
-        raise ModelDiffers(model.name, f"{done.config.path} has other settings")
+def _require_same(config: str, model: LockedModel) -> None:
+    """Compares what a model's config says today with the lock; without a config both are empty."""
+    if (_digest(config) if config else "") != model.config_sha256:
+        raise ModelDiffers(model.name, f"its config {model.config or 'here'} has other settings")
 
 
 def _digest(config: str) -> str:

@@ -158,6 +158,7 @@ def execute(
     replace_others: bool = False,
     jobs: int = JOBS,
     finish: Callable[[PickReceipt], None] = lambda _receipt: None,
+    accept: Callable[[Pick, str], None] = lambda _pick, _config: None,
 ) -> Receipt:
     """Fetches everything of the selection into the directory.
 
@@ -169,6 +170,8 @@ def execute(
         replace_others: Whether other files under the same names may be replaced.
         jobs: How many files at once.
         finish: Called with each model as soon as all of it is in place.
+        accept: Called with the text of each model's config before anything of the model is placed; an error that it
+            raises gives the model up.
 
     Returns:
         What came, and what did not with its error: ConfigError, BadWheel, CannotWrite for a config; Failed,
@@ -176,7 +179,7 @@ def execute(
         DestinationUnusable, NoSpace for the destination's side.
     """
     shared = Shared(listen)
-    run = _Run(selection, destination, access, shared, replace_others, finish)
+    run = _Run(selection, destination, access, shared, replace_others, finish, accept)
     run.prepare()
     work = run.transfers()
     with closing(together([each for each in work if not each.copies], run.fetched, jobs, shared)) as results:
@@ -219,6 +222,7 @@ class _Run:
     listen: Listener
     replace_others: bool
     finish: Callable[[PickReceipt], None]
+    accept: Callable[[Pick, str], None]
     ready: dict[int, _Ready | None] = field(default_factory=dict)  # by the pick's number
     done: dict[int, PickReceipt] = field(default_factory=dict)
     failed: dict[int, ZooError] = field(default_factory=dict)
@@ -230,7 +234,9 @@ class _Run:
         with Releases(access.mirrors, access.settings, access.cache, access.releases) as releases:
             for number, pick in enumerate(self.selection.picks):
                 try:
-                    self.ready[number] = _prepared(pick, self.destination, releases, self.replace_others)
+                    ready = _prepared(pick, self.destination, releases, self.replace_others)
+                    self.accept(pick, ready.text if ready else "")
+                    self.ready[number] = ready
                 except ZooError as error:
                     self.failed[number] = error
         self._finish_complete()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo_cli.cli.freshness import heed_expiry, stale_option
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.progress import BuildProgress, Progress
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--cpu-only", is_flag=True, help="CPU ops, although the torch there is built for CUDA.")
 @click.option("--stock", is_flag=True, help="The sources as they are: file by file, with their own flags; far slower.")
 @click.option("--again", is_flag=True, help="Build also what the cache has, and from the beginning.")
+@stale_option
 @common_options
 @pass_console
 def command(
@@ -39,6 +41,7 @@ def command(
     cpu_only: bool,
     stock: bool,
     again: bool,
+    allow_stale_index: bool,
 ) -> None:
     """Compile a wheel of an ops package from its sdist.
 
@@ -57,6 +60,7 @@ def command(
 
     project, version = _exact(requirement)
     catalog = open_catalog()
+    heed_expiry(console, fetches=True, allowed=allow_stale_index, packages=[""])  # recipes are zoo's own facts
     target = find_target(catalog, console, python=python)
     assert target.executable is not None
     assert target.machine.python is not None

@@ -10,6 +10,7 @@ import click
 
 from zoo_cli.cli.download_view import counted
 from zoo_cli.cli.fetching import exit_code_of, fetch_models, make_access, make_wish
+from zoo_cli.cli.freshness import heed_expiry, stale_option
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.planning import Choices, planning_options, typed
 from zoo_cli.cli.text import human_bytes
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     "--machine", "described", metavar="FACTS|FILE", help="The environment is for another machine: zoo help machine."
 )
 @planning_options
+@stale_option
 @common_options
 @pass_console
 def command(console: Console, /, names: tuple[str, ...], output: Path, **given: Any) -> None:
@@ -69,6 +71,9 @@ def command(console: Console, /, names: tuple[str, ...], output: Path, **given: 
         raise click.UsageError("--machine and --python say what the environment is for: add --with-env.")
     connection = open_catalog()
     selection = select(connection, make_wish(connection, names, given | {"layout": "by-model", "configs": ()}))
+    packages = [pick.model.project for pick in selection.picks if pick.model]
+    packages += [""] if given["with_env"] else []
+    heed_expiry(console, fetches=True, allowed=given["allow_stale_index"], packages=packages)
     mirrors = users_mirrors(console, given["mirrors"])
     access = make_access(console, connection, mirrors, policy_of(given["trust_globals"]))
     with staging(access.cache, (str(output.absolute()), *names, given["filter_"] or "")) as folder:

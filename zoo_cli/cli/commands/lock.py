@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo_cli.cli import install_view
+from zoo_cli.cli.freshness import heed_expiry, stale_option
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.planning import Choices, planning_options, typed
 from zoo_cli.cli.text import printable
@@ -53,6 +54,7 @@ _EACH = f"pylock.{_PLACE}.toml"
 @trust_option
 @click.option("--show", "only_show", is_flag=True, help="PACKAGE are lock files: show what they hold and need.")
 @planning_options
+@stale_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @common_options
 @pass_console
@@ -65,6 +67,7 @@ def command(
     models: tuple[str, ...],
     trust_globals: tuple[str, ...],
     only_show: bool,
+    allow_stale_index: bool,
     dry_run: bool,
     **options: object,
 ) -> None:
@@ -86,6 +89,8 @@ def command(
     places = _places(described, output)
     catalog, mirrors = open_catalog(), users_mirrors(console, choices.mirrors)
     selection = choose_models(catalog, models)
+    packages = ["", *(pick.model.project for pick in selection.picks if pick.model)]
+    heed_expiry(console, fetches=not dry_run, allowed=allow_stale_index, packages=packages)
     locks = {}
     for machine, path in places.items():
         if machine and len(places) > 1:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo_cli.cli.freshness import heed_expiry, stale_option
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.trusting import policy_of, trust_option
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     help="Where the lock's models go. [default: .]",
 )
 @trust_option
+@stale_option
 @click.option("--dry-run", is_flag=True, help="Show what would change, and stop.")
 @click.option("--yes", "-y", is_flag=True, help="Replace and remove what the lock has not, without asking.")
 @click.option("--no-rollback", is_flag=True, help="Leave what a failed sync did, to look into it.")
@@ -53,6 +55,7 @@ def command(
     mirrors: tuple[str, ...],
     models_to: Path,
     trust_globals: tuple[str, ...],
+    allow_stale_index: bool,
     dry_run: bool,
     yes: bool,
     no_rollback: bool,
@@ -79,6 +82,8 @@ def command(
     policy = policy_of(trust_globals)
     paths = lock_files or find_locks(Path())
     locks = {str(path): read_lock(path) for path in paths}
+    packages = [model.package for lock in locks.values() for model in lock.models]  # wheels come by the lock's digests
+    heed_expiry(console, fetches=not dry_run, allowed=allow_stale_index, packages=packages)
 
     def fetcher(progress: Progress) -> Callable[[LockedFile], Path]:
         rules, health = users_mirrors(console, mirrors), users_health(console.environ)

@@ -22,7 +22,7 @@ def _or_nowhere(stream: TextIO | None) -> TextIO:
     return stream if stream is not None else open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
 
 
-@dataclass
+@dataclass(eq=False, repr=False)  # every command makes one: half of the cost
 class Console:
     """Streams and choices of one run."""
 

@@ -38,7 +38,7 @@ EVIDENCE = {
 }
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Flow:
     """One file in flight."""
 
@@ -54,7 +54,7 @@ class _Flow:
         return (self.have_bytes - self.first_bytes) / max(now - self.began, 1e-3)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Whole:
     """All files of a run together."""
 

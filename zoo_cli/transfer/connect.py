@@ -7,7 +7,6 @@ then only addresses written out can be checked. TLS verification cannot be switc
 
 from __future__ import annotations
 
-import base64
 import errno
 import os
 import socket
@@ -49,6 +48,8 @@ def proxy_authorization(proxy: Address) -> dict[str, str]:
 
 def basic(credentials: str) -> str:
     """Credentials as HTTP Basic (RFC 7617)."""
+    import base64  # few addresses have any
+
     return "Basic " + base64.b64encode(credentials.encode()).decode()
 
 

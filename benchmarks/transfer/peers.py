@@ -9,24 +9,51 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+WITH_GOALS = ("requests", "aiohttp")
 # setuptools: openmim imports pkg_resources, which later ones do not have
-LIBRARIES = ("requests", "aiohttp", "huggingface_hub", "openmim", "setuptools<81")
+LIBRARIES = (*WITH_GOALS, "huggingface_hub", "openmim", "setuptools<81")
 
 
-def environment(folder: Path) -> str:
-    """A Python with the peers that are libraries, made once under benchmarks/work."""
-    place = folder / "peers"
-    python, mark, wanted = place / "bin" / "python", place / "made-of", "\n".join(LIBRARIES)
-    if not mark.exists() or mark.read_text() != wanted:
+def environment(folder: Path, wanted: tuple[str, ...] = LIBRARIES) -> str:
+    """A Python with peers that are libraries, made once under benchmarks/work."""
+    place = folder / ("peers" if wanted == LIBRARIES else "peers-with-goals")
+    python, mark = place / "bin" / "python", place / "made-of"
+    if not mark.exists() or mark.read_text() != "\n".join(wanted):
         shutil.rmtree(place, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", *LIBRARIES], check=True, stderr=subprocess.DEVNULL)
-        mark.write_text(wanted)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *wanted], check=True, stderr=subprocess.DEVNULL)
+        mark.write_text("\n".join(wanted))
     return str(python)
+
+
+def installed_zoo(folder: Path) -> str:
+    """The command zoo as users have it, and as the peers are: a wheel of this checkout, installed and compiled."""
+    place = folder / "zoo"
+    python = place / "bin" / "python"
+    wheels = folder / "wheel"
+    shutil.rmtree(wheels, ignore_errors=True)
+    build = ["-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(wheels), str(ROOT)]
+    subprocess.run([sys.executable, *build], check=True, stderr=subprocess.DEVNULL)
+    (wheel,) = wheels.iterdir()
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
+    install = [str(python), "-m", "pip", "install", "-q", str(wheel)]
+    subprocess.run(install, check=True, stderr=subprocess.DEVNULL)  # and what it needs
+    subprocess.run([*install, "--no-deps", "--force-reinstall"], check=True, stderr=subprocess.DEVNULL)
+    return str(place / "bin" / "zoo")
+
+
+class Programs(NamedTuple):
+    """What is run."""
+
+    zoo: str  # the command
+    python: str  # of the peers that are libraries
+    all_peers: bool  # or only those that a goal names
 
 
 def shell(fetch: str, out: Path, digest: str) -> list[str]:
@@ -34,32 +61,36 @@ def shell(fetch: str, out: Path, digest: str) -> list[str]:
     return ["sh", "-c", f"{fetch} && {check}"]
 
 
-def one_file(url: str, out: Path, digest: str, python: str, ca: Path | None = None) -> dict[str, list[str]]:
-    """Every peer for one file; curl with openssl is what others are compared with."""
+def one_file(url: str, out: Path, digest: str, programs: Programs, ca: Path | None = None) -> dict[str, list[str]]:
+    """Peers for one file; curl with openssl is what others are compared with."""
     curl_ca = f"--cacert '{ca}'" if ca else ""
     wget_ca = f"--ca-certificate='{ca}'" if ca else ""
     aria = ["aria2c", "-q", "-x16", "-s16", "--allow-overwrite=true", "--file-allocation=none", "--no-conf",
             f"--checksum=sha-256={digest}", "-d", str(out.parent), "-o", out.name]  # fmt: skip
     if ca:
         aria.append(f"--ca-certificate={ca}")
-    library = [python, str(Path(__file__)), "--"]
-    from tests.support.torch_env import torch_python
-
-    return {
+    library = [programs.python, str(Path(__file__)), "--"]
+    rows = {
         "curl + openssl": shell(f"curl -sSf {curl_ca} -o '{out}' {url}", out, digest),
-        "zoo fetch": [sys.executable, "-m", "zoo_cli", "fetch", url, "-o", str(out), "--sha256", digest, "-q"],
+        "zoo fetch": [programs.zoo, "fetch", url, "-o", str(out), "--sha256", digest, "-q"],
         "aria2c -x16": [*aria, url],
         "aria2c -x16 -k1M": [*aria, "-k1M", url],
-        "wget + openssl": shell(f"wget -q {wget_ca} -O '{out}' {url}", out, digest),
         "requests": [*library, "requests", url, str(out), digest],
+    }
+    if not programs.all_peers:
+        return rows
+    from tests.support.torch_env import torch_python
+
+    return rows | {
+        "wget + openssl": shell(f"wget -q {wget_ca} -O '{out}' {url}", out, digest),
         "torch.hub": [torch_python(), *library[1:], "hub", url, str(out), digest],
         "mim": [*library, "mim", url, str(out), digest],
         "huggingface_hub": [*library, "hf", url, str(out), digest],
     }
 
 
-def many_files(base: str, names: list[str], digests: list[str], out: Path, python: str) -> dict[str, list[str]]:
-    """Every peer for many files, the digests checked; lists stand beside the output."""
+def many_files(base: str, names: list[str], digests: list[str], out: Path, programs: Programs) -> dict[str, list[str]]:
+    """Peers for many files, the digests checked; lists stand beside the output."""
     rows = list(zip(names, digests, strict=True))
     lists = out.parent
     (lists / "list.tsv").write_text("".join(f"{base}/{name}\t{name}\t{digest}\n" for name, digest in rows))
@@ -70,13 +101,16 @@ def many_files(base: str, names: list[str], digests: list[str], out: Path, pytho
     )
     check = f"openssl dgst -sha256 -r {out}/* | cut -c1-64 | sort | cmp -s - '{lists}/sorted'"
     (lists / "sorted").write_text("".join(sorted(f"{digest}\n" for digest in digests)))
-    library = [python, str(Path(__file__)), "--"]
-    return {
+    library = [programs.python, str(Path(__file__)), "--"]
+    found = {
         "aiohttp, 16 connections": [*library, "aiohttp", str(lists / "list.tsv"), str(out), "16"],
-        "zoo fetch --from": [sys.executable, "-m", "zoo_cli", "fetch", "--from", str(lists / "list.tsv"), "-q",
-                             "-o", str(out)],
+        "zoo fetch --from": [programs.zoo, "fetch", "--from", str(lists / "list.tsv"), "-q", "-o", str(out)],
         "aria2c -j16": ["aria2c", "-q", "-j16", "-i", str(lists / "list.aria2"), "-d", str(out), "--no-conf",
                         "--file-allocation=none", "--allow-overwrite=true"],
+    }  # fmt: skip
+    if not programs.all_peers:
+        return found
+    return found | {
         "curl -Z + openssl": ["sh", "-c", f"cd '{out}' && xargs curl -sSf -Z --parallel-max 16 --remote-name-all "
                               f"< '{lists}/list.urls' && {check}"],
         "wget -i + openssl": ["sh", "-c", f"wget -q -P '{out}' -i '{lists}/list.urls' && {check}"],

@@ -37,8 +37,19 @@ def require_tools() -> None:
     paths = os.environ["PATH"] + ":/usr/sbin:/sbin"
     missing = [package for tool, package in TOOLS.items() if shutil.which(tool, path=paths) is None]
     if missing:
-        subprocess.run(["apt-get", "install", "-y", "-q", *missing], check=True, stdout=subprocess.DEVNULL)
+        _install(missing)
     os.environ["PATH"] = paths
+
+
+def _install(packages: list[str]) -> None:
+    install = ["apt-get", "install", "-y", "-q", *packages]
+    by_hand = f"needed, and not here: {' '.join(packages)}. As root:  {' '.join(install)}"
+    if shutil.which("apt-get") is None or os.geteuid():
+        raise SystemExit(by_hand)
+    for command in (install, ["apt-get", "update", "-q"], install):  # a fresh machine has no lists yet
+        if not subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode and command is install:
+            return
+    raise SystemExit(by_hand)
 
 
 def free_port() -> int:

@@ -11,12 +11,13 @@ import hashlib
 import itertools
 import shlex
 import socket
+import sys
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.transfer.peers import many_files
+from benchmarks.transfer.peers import Programs, many_files
 from benchmarks.transfer.trials import BODY, HANG_SECONDS, SLACK_BYTES, SOME, Case, End, Trial, must
 from tests.support.certificates import Authority
 from tests.support.clock import Clock
@@ -238,7 +239,8 @@ def very_many(trial: Trial) -> End:
     out.mkdir()
     trial.server.files |= {f"/{name}": body for name, body in bodies.items()}
     labels = {"zoo": "zoo fetch --from", "aria2c": "aria2c -j16", "curl": "curl -Z + openssl"}
-    argv = many_files(trial.server.url("").rstrip("/"), list(bodies), digests, out, "")[labels[trial.client]]
+    programs = Programs(str(Path(sys.executable).with_name("zoo")), "", all_peers=True)
+    argv = many_files(trial.server.url("").rstrip("/"), list(bodies), digests, out, programs)[labels[trial.client]]
     trial.argv = lambda _url, _out, _other: argv
     code = trial.ended(trial.start())
     if code is None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from zoo_cli import directories
-from zoo_cli.cli.app import error_lines
+from zoo_cli.cli.app import error_lines, run
 from zoo_cli.cli.console import Console
 from zoo_cli.cli.messages import describe, message_for
 from zoo_cli.errors import ZooError
-from zoo_cli.transfer import batch, failures, hashes, lists, mirrors, store
+from zoo_cli.transfer import batch, failures, hashes, lists, mirrors, mirrorsfile, store
 
 URL = "https://host/dir/a.pth"
 EXAMPLES = {
@@ -22,7 +23,7 @@ EXAMPLES = {
 
 
 def kinds() -> Iterator[type[ZooError]]:
-    for module in (batch, failures, hashes, lists, mirrors, store, directories):
+    for module in (batch, failures, hashes, lists, mirrors, mirrorsfile, store, directories):
         for _name, each in inspect.getmembers(module, inspect.isclass):
             if issubclass(each, ZooError) and each.__module__ == module.__name__ and each is not failures.Failed:
                 yield each
@@ -65,3 +66,22 @@ def test_codes_are_used_once() -> None:
 def test_sources_that_agree_with_each_other_are_pointed_out() -> None:
     text = str(message_for(example(failures.AllSourcesFailed)))
     assert "agree with each other" in text and "can run code" in text
+
+
+def test_known_mirrors_of_the_address_are_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("ZOO_MIRRORS", raising=False)
+
+    def way(url: str) -> str | None:
+        ways = message_for(failures.Stalled(url, 30.0, 0, 0.0)).ways_out
+        return next(each.command for each in ways if "another host" in each.text or "known mirror" in each.text)
+
+    wheel = "https://download.pytorch.org/whl/cu121/torch-2.1.2%2Bcu121-cp310-cp310-linux_x86_64.whl"
+    assert way(wheel) == "zoo mirror use sjtu-pytorch"
+    assert way("https://host.example/a.pth") == way(wheel.replace("pytorch.org", "pytorch.org.evil.example"))
+    assert run(["mirror", "use", "hf-mirror"]) == 0
+    assert way(wheel) == "zoo mirror use hf-mirror sjtu-pytorch"  # what was chosen before stays
+    assert run(["mirror", "use", "sjtu-pytorch"]) == 0
+    assert "ZOO_MIRRORS" in str(way(wheel))
+    monkeypatch.setenv("ZOO_MIRRORS", str(tmp_path / "broken.yaml"))
+    assert "ZOO_MIRRORS" in str(way(wheel))  # a second error hides none

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.cli.text import human_bytes
 from zoo_cli.directories import CacheUnusable
+from zoo_cli.errors import ZooError
 from zoo_cli.transfer.addresses import place_of, redacted
 from zoo_cli.transfer.batch import SamePlace
 from zoo_cli.transfer.failures import (
@@ -38,8 +39,16 @@ from zoo_cli.transfer.failures import (
 )
 from zoo_cli.transfer.hashes import BadDigest
 from zoo_cli.transfer.lists import BadList
-from zoo_cli.transfer.mirrors import BadMirrorOption, MirrorsByHand, MirrorsUnwritable, NoProject, UnknownMirror
+from zoo_cli.transfer.mirrors import (
+    BadMirrorOption,
+    MirrorsByHand,
+    MirrorsUnwritable,
+    NoProject,
+    UnknownMirror,
+    load_mirrors,
+)
 from zoo_cli.transfer.mirrorsfile import BadMirrors
+from zoo_cli.transfer.sources import Mirrors, Rule, kind_of
 from zoo_cli.transfer.store import BadLinking
 
 
@@ -52,8 +61,22 @@ def _again(text: str = "Try again; what was fetched is kept") -> WayOut:
     return WayOut(text, same_command())
 
 
-def _other_address() -> WayOut:
-    return WayOut("From another host: add a rule to a file and name it", "export ZOO_MIRRORS=$HOME/mirrors.yaml")
+def _other_address(url: str) -> WayOut:
+    """Another host for an address: known mirrors that were not chosen, else a rule of one's own."""
+    try:
+        mirrors = load_mirrors()
+    except ZooError:  # which is told where it matters
+        mirrors = Mirrors()
+    found = [each for each in mirrors.known if each.name not in mirrors.used and _applies(each.rule, url)]
+    if not found:
+        return WayOut("From another host: add a rule to a file and name it", "export ZOO_MIRRORS=$HOME/mirrors.yaml")
+    regions = ", ".join(dict.fromkeys(each.region for each in found))
+    names = dict.fromkeys((*mirrors.used, *(each.name for each in found)))
+    return WayOut(f"From a known mirror ({regions}) that may have it", shlex.join(["zoo", "mirror", "use", *names]))
+
+
+def _applies(rule: Rule, url: str) -> bool:
+    return rule.rest_of(url, kind_of(url.partition("?")[0])) is not None
 
 
 _DO_NOT_LOAD = WayOut("Do not load a file with another digest: checkpoints can run code. If it stays, report it")
@@ -71,7 +94,7 @@ def unreachable(error: Unreachable) -> Message:
     return Message(
         f"cannot reach {place_of(error.url)}",
         (f"address  {error.url}", f"failed   {error.doing}: {error.reason}{via}"),
-        (*ways, _other_address()),
+        (*ways, _other_address(error.url)),
     )
 
 
@@ -112,7 +135,7 @@ def http_failed(error: HttpFailed) -> Message:
     return Message(
         f"{place_of(error.url)} answered {error.status} {error.reason}".rstrip(),
         tuple(facts),
-        (*ways, WayOut("See what the host has there", f"curl -I {shlex.quote(error.url)}"), _other_address()),
+        (*ways, WayOut("See what the host has there", f"curl -I {shlex.quote(error.url)}"), _other_address(error.url)),
     )
 
 
@@ -122,7 +145,7 @@ def stalled(error: Stalled) -> Message:
     return Message(
         f"{place_of(error.url)} sent almost nothing for {error.seconds:g} s",
         (f"address   {error.url}", f"received  {human_bytes(error.received_bytes)} in the last connection"),
-        (_again(), _other_address()),
+        (_again(), _other_address(error.url)),
     )
 
 
@@ -133,7 +156,7 @@ def cut_short(error: CutShort) -> Message:
     return Message(
         f"{place_of(error.url)} broke off before the end",
         (f"address   {error.url}", f"received  {error.received_bytes}{expected} bytes: {error.reason}"),
-        (_again(), _other_address()),
+        (_again(), _other_address(error.url)),
     )
 
 
@@ -143,7 +166,7 @@ def bad_answer(error: BadAnswer) -> Message:
     return Message(
         f"{place_of(error.url)} sent an answer that cannot be used",
         (f"address  {error.url}", f"because  {error.what}"),
-        (_again("Try again"), _other_address()),
+        (_again("Try again"), _other_address(error.url)),
     )
 
 
@@ -153,7 +176,7 @@ def not_the_file(error: NotTheFile) -> Message:
     return Message(
         f"{place_of(error.url)} sent an HTML page in place of {error.file}",
         (f"address  {error.url}", f"begins   {error.begins or error.content_type}"),
-        (WayOut("Look at the page: a login, a consent form or a parked domain", error.url), _other_address()),
+        (WayOut("Look at the page: a login, a consent form or a parked domain", error.url), _other_address(error.url)),
     )
 
 
@@ -163,7 +186,7 @@ def redirect_refused(error: RedirectRefused) -> Message:
     return Message(
         f"{place_of(error.url)} redirects to where zoo does not go",
         (f"from     {error.url}", f"to       {error.to}", f"because  {error.why}"),
-        (_other_address(),),
+        (_other_address(error.url),),
     )
 
 
@@ -173,7 +196,7 @@ def address_refused(error: AddressRefused) -> Message:
     return Message(
         f"{place_of(error.url)} leads to {error.address}, which zoo does not connect to",
         (f"address  {error.url}", f"because  {error.why}"),
-        (_other_address(),),
+        (_other_address(error.url),),
     )
 
 
@@ -194,7 +217,7 @@ def too_large(error: TooLarge) -> Message:
     return Message(
         f"{place_of(error.url)} sends a body {declared}; at most {human_bytes(error.limit_bytes)} are taken",
         (f"address  {error.url}", "nothing of it was kept"),
-        (_other_address(),),
+        (_other_address(error.url),),
     )
 
 
@@ -208,7 +231,7 @@ def size_mismatch(error: SizeMismatch) -> Message:
             f"expected  {error.expected_bytes} bytes",
             f"there     {error.received_bytes} bytes",
         ),
-        (_other_address(), _DO_NOT_LOAD),
+        (_other_address(error.url), _DO_NOT_LOAD),
     )
 
 
@@ -224,7 +247,7 @@ def hash_mismatch(error: HashMismatch) -> Message:
             f"expected  {kind} {error.expected}   ({_basis(error.basis)})",
             f"received  sha256 {error.received}",
         ),
-        (_other_address(), _DO_NOT_LOAD),
+        (_other_address(error.url), _DO_NOT_LOAD),
     )
 
 
@@ -246,7 +269,11 @@ def all_sources_failed(error: AllSourcesFailed) -> Message:
     if wrong:
         facts.append(f"expected sha256 {wrong[0].expected}   ({_basis(wrong[0].basis)})")
         ways = [_DO_NOT_LOAD]
-    return Message(f"none of {len(error.failures)} sources has {error.file}", tuple(facts), (*ways, _other_address()))
+    return Message(
+        f"none of {len(error.failures)} sources has {error.file}",
+        tuple(facts),
+        (*ways, _other_address(error.failures[0].url)),
+    )
 
 
 @describe.register

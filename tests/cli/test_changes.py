@@ -81,6 +81,44 @@ def test_uninstall_asks_for_what_others_need(python: Path, tmp_path: Path) -> No
     assert content(python.parent.parent) == before
 
 
+@pytest.mark.parametrize("prefer", ["uv", "pip"])
+def test_a_changed_file_stays_and_the_rest_comes_back(python: Path, tmp_path: Path, prefer: str) -> None:
+    prefix = python.parent.parent
+    folder = next(prefix.glob("lib/python3*/site-packages/tiny"))
+    (folder / "__init__.py").write_text("value = 'mine'\n")
+    before = content(prefix)
+    ran = zoo(tmp_path, "uninstall", "tiny", "needy", "--python", python, ZOO_INSTALLER=prefer)
+    assert (ran.code, f"{folder}/__init__.py: stays" in ran.err) == (1, True), ran.err
+    assert (folder / "__init__.py").read_text() == "value = 'mine'\n"
+    assert [each.name for each in folder.iterdir()] == ["__init__.py"]
+    assert not [each for each in (prefix / ".zoo").iterdir() if each.name == "aside"]
+    assert zoo(tmp_path, "undo", "--python", python).code == 0
+    assert content(prefix) == before
+    ran = zoo(tmp_path, "uninstall", "tiny", "needy", "--python", python, "--changed", "--json", ZOO_INSTALLER=prefer)
+    assert (ran.code, ran.document["changed"], folder.exists()) == (0, [], False)
+    assert zoo(tmp_path, "undo", "--python", python).code == 0
+    assert content(prefix) == before
+
+
+@pytest.mark.parametrize("how", ["link", "record"])
+def test_nothing_outside_of_the_environment_is_removed(python: Path, tmp_path: Path, how: str) -> None:
+    folder = next(python.parent.parent.glob("lib/python3*/site-packages/tiny"))
+    mine = tmp_path / "mine"
+    shutil.copytree(folder, mine)
+    if how == "link":
+        shutil.rmtree(folder)
+        folder.symlink_to(mine)
+    else:
+        with next(folder.parent.glob("tiny-*/RECORD")).open("a") as record:
+            record.write(f"{os.path.relpath(mine / 'data.bin', folder.parent)},,\n")
+    before = content(python.parent.parent)
+    ran = zoo(tmp_path, "uninstall", "tiny", "needy", "--python", python, "--yes")
+    assert (ran.code, "error[leads-outside]" in ran.err) == (4, True), ran.err
+    assert (f"rm {folder}" in ran.err) == (how == "link")
+    assert sorted(each.name for each in mine.iterdir()) == ["__init__.py", "data.bin"]
+    assert content(python.parent.parent) == before
+
+
 def test_what_is_not_there_cannot_be_uninstalled(python: Path, tmp_path: Path) -> None:
     ran = zoo(tmp_path, "uninstall", "tinyy", "--python", python)
     assert (ran.code, "error[not-installed]" in ran.err, "near: tiny" in ran.err) == (2, True, True)

@@ -59,12 +59,17 @@ def read_installed(directories: Iterable[Path], record_for: frozenset[str] = fro
 
 def read_files(here: Distribution) -> tuple[str, ...]:
     """The files of an installed distribution, from its RECORD; () where it has none."""
+    return parse_record(read_record(here))
+
+
+def read_record(here: Distribution) -> str:
+    """The RECORD of an installed distribution; "" where it has none."""
     directory = Path(here.location)
     for name in names_in(directory):
         stem, _, version = name.removesuffix(".dist-info").rpartition("-")
         if name.endswith(".dist-info") and normalized_name(stem) == here.name and version == here.version:
-            return parse_record(read_text(directory / name / "RECORD", MAX_RECORD_BYTES) or "")
-    return ()
+            return read_text(directory / name / "RECORD", MAX_RECORD_BYTES) or ""
+    return ""
 
 
 def _metadata_of(directory: Path, name: str) -> Iterator[tuple[Path, Path, bool]]:

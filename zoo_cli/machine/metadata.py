@@ -70,16 +70,25 @@ def parse_wheel_tags(text: str) -> tuple[str, ...]:
 
 def parse_record(text: str) -> tuple[str, ...]:
     """The paths of a RECORD, in its order, with forward slashes."""
-    if '"' in text:
-        import csv
+    return tuple(row[0].replace("\\", "/") for row in _rows(text))
 
-        try:
-            rows = [row[0] for row in csv.reader(text.splitlines()) if row and row[0]]
-        except csv.Error:
-            rows = []
-    else:
-        rows = [line.split(",", 1)[0] for line in text.splitlines() if line and line[0] != ","]
-    return tuple(path.replace("\\", "/") for path in rows[:MAX_FILES])
+
+def parse_digests(text: str) -> dict[str, tuple[str, str]]:
+    """The digests of a RECORD by path: algorithm, and the digest in base64 without padding; only rows that have one."""
+    rows = ((row[0], row[1].partition("=")) for row in _rows(text) if len(row) > 1)
+    return {path.replace("\\", "/"): (name, digest) for path, (name, _sign, digest) in rows if digest}
+
+
+def _rows(text: str) -> list[list[str]]:
+    """The rows of a RECORD that name a path."""
+    if '"' not in text:
+        return [line.split(",") for line in text.splitlines() if line and line[0] != ","][:MAX_FILES]
+    import csv
+
+    try:
+        return [row for row in csv.reader(text.splitlines()) if row and row[0]][:MAX_FILES]
+    except csv.Error:
+        return []
 
 
 def parse_direct_url(text: str) -> tuple[str | None, bool]:

@@ -15,6 +15,7 @@ from zoo_cli.packages.journal import (
     NotRestored,
     UnfinishedChange,
 )
+from zoo_cli.packages.recorded import LeadsOutside
 from zoo_cli.packages.uninstall import NotInstalled, StillNeeded
 
 _SHOWN = 8  # lines of a list
@@ -115,6 +116,18 @@ def _(error: NotInstalled) -> Message:
         f"{error.project} is not installed",
         (f"looked in {error.python}", *near),
         (WayOut("What is installed", f"{shlex.quote(error.python)} -m pip list"),),
+    )
+
+
+@describe.register
+def _(error: LeadsOutside) -> Message:
+    ways = [WayOut("What lies there", f"ls -ld {shlex.quote(error.link or error.files[0])}")]
+    if error.link:
+        ways.append(WayOut("Without the link, the rest can be removed", f"rm {shlex.quote(error.link)}"))
+    return Message(
+        f"removing {error.project} would remove files outside of the environment",
+        _some(error.files),
+        tuple(ways),
     )
 
 

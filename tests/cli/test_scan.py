@@ -6,11 +6,13 @@ import json
 import os
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from tests.support.cli import zoo
 from tests.support.live_payloads import SYSTEM, payloads
 from tests.support.pickles import call, checkpoint, lookup, mapping, pickle, tensor, text, torch_zip
+from tests.support.sarif import schema
 from tests.support.server import Server
 
 GOOD = checkpoint(b"x" * 5_000_000)
@@ -64,6 +66,25 @@ def test_sarif(home: Path) -> None:
     assert set(results) == {"bad.pth", "odd.pth"}
     assert results["bad.pth"]["ruleId"] == "dangerous-global" and results["bad.pth"]["level"] == "error"
     assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} == {"dangerous-global", "unknown-global"}
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_sarif_is_what_its_schema_says(home: Path) -> None:
+    validator = jsonschema.Draft202012Validator(schema())
+    for number, (kind, body) in enumerate(payloads().items()):
+        (home / f"{number} {kind.replace('/', '-')} %41[]\u00fc.pth").write_bytes(body)
+    (home / "cut.pth").write_bytes(BAD[:700])
+    with Server({"/x.pth": BAD}) as server:
+        logs = [json.loads(zoo(home, "scan", *words, "--sarif").out) for words in (
+            (".",), ("good.pth",), (server.url("/x.pth?token=secret"), "bad.pth"), ("cut.pth",)
+        )]  # fmt: skip
+    for log in logs:
+        assert not [f"{error.json_path}: {error.message}" for error in validator.iter_errors(log)]
+    assert len(logs[0]["runs"][0]["results"]) > 50
+    assert [len(log["runs"][0]["results"]) > 0 for log in logs] == [True, False, True, True]
+    wrong = {**logs[0], "version": "3"}, {**logs[0], "runs": [{**logs[0]["runs"][0], "results": [{"level": "error"}]}]}
+    assert all(not validator.is_valid(each) for each in wrong), "the schema can say no"
 
 
 def test_an_unknown_name_is_refused_until_it_is_trusted(home: Path) -> None:

@@ -6,6 +6,7 @@ stack again: higher, with a local version, with a build tag. All files of theirs
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -79,8 +80,8 @@ class World:
         stack = ("mmengine==0.10.7", "torch==2.6.0", "--device", "cpu", "--mirror", mirror)
         argv: list[str | Path] = [Path(sys.executable).with_name("zoo"), command, *stack, *words]
         done = subprocess.run(
-            argv, cwd=cwd or self.home, env=environment(self.home, **environ, **more), capture_output=True, timeout=300,
-            stdin=subprocess.DEVNULL,
+            argv, cwd=cwd or self.home, env=environment(self.home, **{**environ, **more}), capture_output=True,
+            timeout=300, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
@@ -238,6 +239,24 @@ def test_the_directory_and_the_environment_add_no_source_and_no_code(world: Worl
     assert world.installed() == {"mmengine": "0.10.7 bound", "torch": "2.6.0+cpu bound"}
     assert not list(folder.glob("ran-*"))
     assert not [each.path for each in world.server.requests if each.path.startswith("/evil/mmengine")]
+
+
+def test_the_path_of_modules_reaches_no_child(world: World) -> None:
+    folder, log = world.home / "path", world.home / "started.txt"
+    folder.mkdir()
+    code = f"import sys\nopen({str(log)!r}, 'a').write(sys.orig_argv[1] + chr(10))\n"
+    for name in ("sitecustomize", "usercustomize"):
+        (folder / f"{name}.py").write_text(code)
+    base = next(world.python.parent.parent.glob("lib/python3*")).name
+    users = world.home / "base/lib" / base / "site-packages"
+    users.mkdir(parents=True)
+    (users / "x.pth").write_text(code.replace("\n", "; ").rstrip("; ") + "\n")
+    hidden = [str(world.home / "no-uv")] if world.kind == "pip" else []
+    path = os.pathsep.join([*hidden, str(folder), str(ROOT)])
+    ran = world.install(PYTHONUSERBASE=str(world.home / "base"), PYTHONPATH=path)
+    assert ran.code == 0, ran.err
+    zoo_itself = str(Path(sys.executable).with_name("zoo"))
+    assert {*log.read_text().splitlines()} == {zoo_itself}, "Python runs it for zoo, and zoo for no child"
 
 
 def test_limits_keep_what_is_there_and_refuse_what_is_not() -> None:

@@ -246,3 +246,50 @@ def test_a_receipt_of_keys_holds_no_secret(tmp_path: Path) -> None:
     assert secret.encode() not in (tmp_path / "k.pem").read_bytes()
     again = zoo(tmp_path, "index", "key", "k.pem", passphrase=PASSPHRASE)
     assert (again.code, "error[bad-key]" in again.err) == (2, True)  # never overwritten
+
+
+def test_an_older_file_in_place_of_the_verified_one_is_noticed(
+    tmp_path: Path, publisher: Publisher, mirror: Server
+) -> None:
+    """Of the same size and with the same time: what the file system says besides gives it away, and it is not used."""
+    home = tmp_path / "state" / "index"
+    trusting(tmp_path, publisher, mirror.url("/"))
+    zoo(tmp_path, "index", "update")
+    before = read_current(home)
+    assert before is not None
+    assert before.file is not None
+    older = before.file.read_bytes()
+    publisher.index("2099-02-01")
+    zoo(tmp_path, "index", "update")
+    now = read_current(home)
+    assert now is not None
+    assert now.file is not None
+    about = now.file.stat()
+    assert about.st_size == len(older)
+    now.file.write_bytes(older)
+    os.utime(now.file, ns=(about.st_atime_ns, about.st_mtime_ns))
+    status = zoo(tmp_path, "index", "status", "--json").document
+    assert (status["in_use"], status["roots"][0]["state"]) == ("bundled", "unusable")
+    assert zoo(tmp_path, "index", "update").code == 0
+    assert zoo(tmp_path, "index", "status", "--json").document["index"] == "2099-02-01"
+
+
+def test_opening_a_signed_index_looks_at_nothing_again(tmp_path: Path, publisher: Publisher, mirror: Server) -> None:
+    """As with the bundled index: neither the digests nor the compiler are on the way of a command."""
+    import subprocess
+
+    from tests.support.cli import ROOT, environment
+
+    trusting(tmp_path, publisher, mirror.url("/"))
+    zoo(tmp_path, "index", "update")
+    script = (
+        "import sys\nfrom zoo_cli.catalog.database import index_date, open_catalog\n"
+        "print(index_date(open_catalog()), *sys.modules)\n"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment(tmp_path) | {"ZOO_STATE": str(tmp_path / "state")},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    date, *loaded = child.stdout.split()
+    assert date == DATE
+    assert not {"zoo_cli.catalog.joined", "zoo_cli.catalog.compiler", "zoo_cli.filelock", "tuf"} & set(loaded)

@@ -21,7 +21,7 @@ from tests.support.wheels import write_wheel
 from zoo_cli.catalog.compiler.labs import lab_text
 from zoo_cli.catalog.current import index_home, read_current
 from zoo_cli.catalog.database import open_catalog
-from zoo_cli.catalog.models import UnknownModel, find_models
+from zoo_cli.catalog.models import UnknownModel, UnknownPackage, find_models
 from zoo_cli.cli.app import run
 from zoo_cli.models.own import read_own
 
@@ -207,11 +207,45 @@ def test_a_lab_never_stands_in_for_zoo(world: World, mirror: Server) -> None:
         for text in ("acme_net", "wonder_net", NET_FILE):  # what only the lab has is not found without its name
             with pytest.raises(UnknownModel):
                 find_models(catalog, text)
+        with pytest.raises(UnknownModel) as caught:
+            find_models(catalog, "acme_net")
+        assert [each.name for each in caught.value.near] == ["acme/vision/acme_net"]  # what can be typed
+        with pytest.raises(UnknownModel) as caught:
+            find_models(catalog, "acme/vision/acme_nett")
+        assert [each.name for each in caught.value.near] == ["acme/vision/acme_net"]
+        with pytest.raises(UnknownPackage) as unknown:
+            find_models(catalog, "acme/visio/acme_net")
+        assert unknown.value.near == ("acme/vision",)
     listed = world.zoo("download", "net_*", "--list", "--json").document
     assert {each["package"].partition(" ")[0] for each in listed["models"]} == {"mmnet"}
     done = world.zoo("download", "net_r50", "--dest", "models", "--json")
     assert done.code == 0, done.err
     assert (world.folder / "models" / NAME["net_r50"]).read_bytes() == BODIES[NAME["net_r50"]]
+
+
+def test_every_command_takes_a_labs_name(world: World, mirror: Server) -> None:
+    world.trust("acme", world.lab, mirror.url("/"))
+    world.zoo("index", "update")
+    for name in (
+        "acme/acme_net",
+        "acme/vision@1.0/acme_net",
+        "acme/vision/1.0/acme_net",
+        "acme/vision/*_net",
+        "acme/*_net",
+    ):
+        listed = world.zoo("download", name, "--list", "--json").document["models"]
+        assert {(each["name"], each["package"]) for each in listed} == {("acme_net", "acme/vision 1.0")}, name
+    filtered = world.zoo("download", "acme", "--filter", "box_AP>1", "--list", "--json").document["models"]
+    assert {each["name"] for each in filtered} == {"acme_net"}
+    own = world.zoo("download", "--filter", "box_AP>1", "--list", "--json").document["models"]
+    assert {each["name"] for each in own} == {"net_r50"}  # without a name: zoo's
+    assert "Net, 3 keys" in world.zoo("config", "show", "acme/vision::net/net_r50.py").out
+    assert "61.5" in world.zoo("compare", "acme/vision/acme_net", "mmnet/net_r50").out
+    assert world.zoo("bundle", "acme/vision/acme_net", "-o", "b.tar", "-q").code == 0
+    unpacked = world.zoo("download", "--from-bundle", "b.tar", "--dest", "unpacked", "--json")
+    assert unpacked.document["models"][0]["package"] == "acme/vision"
+    assert {each["state"] for each in world.zoo("verify", "unpacked", "--json").document["files"]} == {"ok"}
+    assert world.zoo("remove", "acme/vision/acme_net", "--dest", "unpacked").code == 0
 
 
 def test_what_is_kept_of_a_labs_wheel_is_kept_for_the_lab(world: World, mirror: Server) -> None:

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from zoo_cli.catalog.scope import OWN, UnknownPackage, namespace_of, packages, versions, within
+from zoo_cli.catalog.scope import OWN, UnknownPackage, namespace_of, namespaces, packages, versions, within
 from zoo_cli.errors import ExitCode, ZooError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = [
     "FORKS", "AmbiguousModel", "Found", "Metric", "Model", "ModelFile", "NearModel", "Release", "UnknownModel",
@@ -242,10 +242,9 @@ def _split(connection: sqlite3.Connection, asked: str) -> tuple[str, str, str]:
     The package may be a namespace, or a package in one.
     """
     parts = asked.split("/")
-    if len(parts) > 2:
+    if len(parts) > 2 and parts[0] in namespaces(connection):
         inner, at, release = parts[1].partition("@")
-        if f"{parts[0]}/{inner}" in packages(connection):
-            parts = [f"{parts[0]}/{inner}", *([release] if at else []), *parts[2:]]
+        parts = [f"{parts[0]}/{inner}", *([release] if at else []), *parts[2:]]
     if len(parts) == 3:
         return parts[0], parts[1], parts[2]
     if len(parts) == 2:
@@ -386,7 +385,23 @@ def _near_models(connection: sqlite3.Connection, asked: str, project: str | None
     """At most three names near the one asked, of the newest releases and their aliases, each with its main metric."""
     from zoo_cli.catalog.nearnames import near_names  # only where nothing was found
 
-    return tuple(NearModel(name, _main_fact(connection, name)) for name in near_names(connection, asked, project))
+    labs = namespaces(connection)
+    if project is not None and project.partition("/")[0] in labs:
+        found: tuple[str, ...] = tuple(_in_labs(connection, near_names(connection, asked, project), project))
+    else:
+        found = (*near_names(connection, asked, project), *(_in_labs(connection, (asked,)) if labs else ()))
+    return tuple(NearModel(name, _main_fact(connection, name.rpartition("/")[2])) for name in found)
+
+
+def _in_labs(connection: sqlite3.Connection, names: Iterable[str], project: str | None = None) -> Iterator[str]:
+    """Names with the package of a lab before them, of those that it has."""
+    query = (
+        "SELECT DISTINCT p.project FROM model m JOIN entry e ON e.model = m.id JOIN package p ON p.id = e.package "
+        f"WHERE m.name = ?1 AND p.rank = 0 AND CASE WHEN ?2 IS NULL THEN NOT {OWN} ELSE {within('?2')} END "
+        "ORDER BY p.project LIMIT 3"
+    )
+    for name in names:
+        yield from (f"{package}/{name}" for (package,) in connection.execute(query, (name, project)))
 
 
 def _main_fact(connection: sqlite3.Connection, name: str) -> str:

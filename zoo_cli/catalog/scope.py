@@ -46,6 +46,12 @@ def packages(connection: sqlite3.Connection) -> tuple[str, ...]:
     return tuple(name for (name,) in connection.execute("SELECT project FROM package WHERE rank = 0 ORDER BY project"))
 
 
+def namespaces(connection: sqlite3.Connection) -> frozenset[str]:
+    """Of whom there are packages beside zoo's own."""
+    query = f"SELECT project FROM package p WHERE rank = 0 AND NOT {OWN}"  # noqa: S608
+    return frozenset(namespace_of(name) for (name,) in connection.execute(query))
+
+
 def versions(connection: sqlite3.Connection, project: str, wanted: str | None = None) -> tuple[str, ...]:
     """The releases of a package, or of all packages of a namespace, with models in the index; newest first.
 

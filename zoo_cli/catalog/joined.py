@@ -77,7 +77,11 @@ def _decided(home: Path, found: Current, bundled: Path, base: str, prefers_bundl
 
 def _with_labs(home: Path, own: Path, base: str, checked: list[Signed]) -> tuple[list[Signed], Path | None]:
     """The database with the entries of labs in it; None when no lab's can be read after all."""
-    from zoo_cli.catalog.compiler.labs import join_labs, read_lab  # the compiler: only when something changed
+    from zoo_cli.catalog.compiler.labs import (
+        join_labs,
+        read_lab,
+        tables_of,
+    )  # the compiler: only when something changed
     from zoo_cli.catalog.compiler.rows import BrokenRow
 
     labs: dict[str, Lab] = {}
@@ -85,8 +89,10 @@ def _with_labs(home: Path, own: Path, base: str, checked: list[Signed]) -> tuple
     for each in checked:
         if each.namespace and each.state == "used":
             try:
-                labs[each.sha256] = read_lab((home / each.file).read_bytes(), each.namespace)
-            except BrokenRow:  # documents of another schema than this zoo reads
+                labs[each.sha256] = lab = read_lab((home / each.file).read_bytes(), each.namespace)
+                tables_of(lab).close()
+            except BrokenRow:  # of another schema than this zoo reads
+                labs.pop(each.sha256, None)
                 each = _stated(each, "unusable")
         found.append(each)
     if not labs:

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from zoo_cli.catalog.compiler.labs import lab_text, read_lab
+from zoo_cli.catalog.compiler.labs import lab_text, read_lab, tables_of
 from zoo_cli.catalog.compiler.releases import read_project
 from zoo_cli.catalog.compiler.rows import BrokenRow
 from zoo_cli.catalog.database import index_date, open_catalog
@@ -48,7 +48,9 @@ def packed_documents(index: Path, namespace: str) -> Iterator[Path]:
     """
     folders = sorted(each for each in (index / "models").glob("*") if each.is_dir())
     body = lab_text(namespace, (whole for folder in folders for whole in read_project(folder).values()))
-    if not read_lab(body, namespace).documents:  # what clients would refuse is not published
+    lab = read_lab(body, namespace)
+    tables_of(lab).close()  # what clients would refuse is not published
+    if not lab.documents:
         raise BrokenRow("models", 0, "", f"there is no document of models in {index}")
     with _packed(io.BytesIO(body)) as path:
         yield path

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from zoo_cli import filelock
-from zoo_cli.catalog.compiler.labs import LAB_SCHEMA, MAX_BYTES, OutsideNamespace, read_lab
+from zoo_cli.catalog.compiler.labs import LAB_SCHEMA, MAX_BYTES, OutsideNamespace, read_lab, tables_of
 from zoo_cli.catalog.compiler.rows import BrokenRow
 from zoo_cli.catalog.current import LOCK_NAME, Current, Signed, read_current, write_current
 from zoo_cli.catalog.database import SCHEMA_VERSION, CatalogUnusable, index_date, open_file
@@ -169,11 +169,13 @@ def _database_date(file: Path, name: str, address: str, floor: str) -> str:
 
 def _documents_date(file: Path, name: str, address: str) -> str:
     try:
-        return read_lab(file.read_bytes(), name).date
+        lab = read_lab(file.read_bytes(), name)
+        tables_of(lab).close()
     except OutsideNamespace as exc:
         raise refused(name, address, "outside", f"{exc.row} {exc.problem}".strip()) from exc
     except BrokenRow as exc:
         raise refused(name, address, "malformed", f"{exc.row} {exc.problem}".strip()) from exc
+    return lab.date
 
 
 def _fetch(file: Path, signed: SignedFile, name: str, address: str, settings: Settings, listen: Listener) -> str:

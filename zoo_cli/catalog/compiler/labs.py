@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from zoo_cli.catalog.compiler.deltas import Document
 
 LAB_SCHEMA = 1  # of the packed documents, whatever the tables of a version of zoo
-MAX_BYTES = 64 << 20  # unpacked
+MAX_BYTES = 16 << 20  # unpacked: some thousand models
 MAX_RELEASES = 2000
 _KEYS = {"schema", "namespace", "documents"}
 _ADDRESS = re.compile(r"https?://[^\s<>\"]+")
@@ -134,10 +134,27 @@ def _document(value: object, namespace: str, file: str) -> ReleaseDocument:
     return replace(whole, release={**plain["release"], "project": project})
 
 
+def tables_of(lab: Lab) -> sqlite3.Connection:
+    """The lab's own tables, in memory: what follows every rule of the schema may still be nothing that can be stored.
+
+    Raises:
+        BrokenRow: Such as half a character, or a number that no table holds.
+    """
+    connection = sqlite3.connect(":memory:")
+    try:
+        fill_models(connection, list(lab.documents))
+    except (ArithmeticError, ValueError, TypeError, RecursionError, sqlite3.Error) as exc:
+        connection.close()
+        problem = f"cannot be stored: {type(exc).__name__}: {str(exc)[:100]}"
+        raise BrokenRow(f"the documents of {lab.namespace}", 0, "", problem) from exc
+    return connection
+
+
 def join_labs(base: Path, labs: Sequence[Lab], destination: Path) -> None:
     """A copy of a database of zoo's facts with the labs' entries added.
 
     Raises:
+        BrokenRow: An entry cannot be stored.
         OSError: The destination cannot be written; then nothing is left of it.
     """
     handle, temporary = tempfile.mkstemp(dir=destination.parent, prefix=".joined-")
@@ -148,8 +165,7 @@ def join_labs(base: Path, labs: Sequence[Lab], destination: Path) -> None:
             connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF")
             connection.execute("BEGIN")
             for lab in labs:
-                with closing(sqlite3.connect(":memory:")) as own:
-                    fill_models(own, list(lab.documents))
+                with closing(tables_of(lab)) as own:
                     _add(connection, own)
             connection.execute("COMMIT")
         Path(temporary).chmod(0o644)

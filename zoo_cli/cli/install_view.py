@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from zoo_cli.cli import plan_view
 from zoo_cli.cli.text import printable
-from zoo_cli.packages import install as flow
 from zoo_cli.packages.offers import unsuited
 
 if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
     from zoo_cli.cli.target import Target
+    from zoo_cli.packages.install import Receipt
     from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.plan import Plan
 
@@ -71,19 +71,20 @@ def _tell_conda(console: Console, plan: Plan) -> None:
 
 def _commands(plan: Plan, target: Target, only: tuple[str, ...] | None) -> list[tuple[str, ...]]:
     from zoo_cli.packages.executor import Installer, find_uv, preferred_kind
+    from zoo_cli.packages.install import commands
 
     python = target.executable or str((target.environment or Path("env")) / "bin/python")
     is_uv = preferred_kind() != "pip" and find_uv()
     installer = Installer("uv", ("uv",), python) if is_uv else Installer("pip", (python, "-m", "pip"), python)
-    return [step.argv for step in flow.commands(plan, installer, only)]
+    return [step.argv for step in commands(plan, installer, only)]
 
 
 def tell_dry_run(console: Console, plan: Plan, target: Target, only: tuple[str, ...] | None = None) -> None:
-    """What would happen, and the commands that do it without zoo; `only` as in `flow.commands`."""
-    from zoo_cli.machine.document import machine_to_json
-
+    """What would happen, and the commands that do it without zoo; `only` as in `install.commands`."""
     commands = _commands(plan, target, only)
     if console.json:
+        from zoo_cli.machine.document import machine_to_json
+
         document = plan_view.plan_document(plan, commands)
         console.document(
             {"ok": True, "command": "install", "dry_run": True, "machine": machine_to_json(target.machine), **document}
@@ -107,7 +108,7 @@ def tell_done(console: Console, plan: Plan, target: Target) -> None:
     console.say(f"Everything is in place already. Check it: {check}")
 
 
-def tell(console: Console, receipt: flow.Receipt) -> None:
+def tell(console: Console, receipt: Receipt) -> None:
     """What was installed and how it was checked."""
     plan = receipt.plan
     checks = receipt.ops.checks if receipt.ops else ()

@@ -13,9 +13,9 @@ from zoo_cli.packages.wheels import normalise
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from zoo_cli.catalog.entries import Matrix
+    from zoo_cli.catalog.entries import Matrix, Project
     from zoo_cli.cli.console import Console
     from zoo_cli.machine.facts import Machine
     from zoo_cli.packages.arrivals import WheelUnfit
@@ -172,6 +172,24 @@ def _variant(cuda: str | None) -> str | None:
     return cuda_to_variant(cuda)
 
 
+def _with_sources(known: dict[str, Project], given: Sequence[Given]) -> dict[str, Project]:
+    """The projects of the index and of the sources that were given; their reader is imported for sources only."""
+    if not given:
+        return known
+    from zoo_cli.packages.given import known_with
+
+    return known_with(given, known)
+
+
+def _source_words(given: Sequence[Given], known: Mapping[str, Project]) -> list[str]:
+    """What the sources that were given ask for."""
+    if not given:
+        return []
+    from zoo_cli.packages.given import words_of
+
+    return words_of(given, known)
+
+
 class Planner:
     """Plans for one request: reads the facts and the named pages, and decides."""
 
@@ -188,7 +206,6 @@ class Planner:
             ZooError: a choice or a requirement that cannot be.
         """
         from zoo_cli.catalog.compat import projects, providers
-        from zoo_cli.packages.given import known_with
         from zoo_cli.packages.wheelless import asked_builds
         from zoo_cli.transfer.health import users_health
         from zoo_cli.transfer.settings import Settings
@@ -199,7 +216,7 @@ class Planner:
         self.refused: list[tuple[Refused, Finding]] = []  # wheels that were looked into and cannot work
         self.settings = Settings(offline=console.offline, health=users_health(console.environ))
         self.given = {each.project: each for each in given}
-        self.known = known_with(given, projects(catalog))
+        self.known = _with_sources(projects(catalog), given)
         publishers = providers(catalog)
         ops = [name for name, project in self.known.items() if project.kind == "ops"]
         others = [each.id for each in publishers.values() if each.kind != "official"]
@@ -211,15 +228,14 @@ class Planner:
         check_choices("--provider", choices.providers, others)
         frameworks = [name for name, project in self.known.items() if project.kind == "framework"]
         check_choices("--relax-assert", map(normalise, choices.relax_asserts), frameworks)
-        self.request = self._make_request()
+        self.request = self._make_request(given)
 
-    def _make_request(self) -> Request:
+    def _make_request(self, given: Sequence[Given]) -> Request:
         from zoo_cli.packages.decide import for_providers
-        from zoo_cli.packages.given import words_of
 
         choices = self._choices
         self._listed = self._read_requirements()
-        words = [*choices.packages, *self._listed.words, *words_of(tuple(self.given.values()), self.known)]
+        words = [*choices.packages, *self._listed.words, *_source_words(given, self.known)]
         built = [word for word in (*choices.build, *choices.build_stock) if project_of(word) in self.known]
         words += [word for word in built if project_of(word) != normalise(word)]
         if choices.torch:
@@ -349,9 +365,12 @@ class Planner:
     def matrix(self, machine: Machine) -> Matrix:
         """Every compatibility fact of the machine's platform."""
         from zoo_cli.catalog.compat import read_matrix
-        from zoo_cli.packages.given import with_given
 
         matrix = read_matrix(self.catalog, machine.platform)
+        if not self.given:
+            return matrix
+        from zoo_cli.packages.given import with_given
+
         return with_given(matrix, tuple(self.given.values()), self.known, str(self._console.today()))
 
     def problem(self, machine: Machine) -> tuple[Problem, Offers]:

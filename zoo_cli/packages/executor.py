@@ -225,7 +225,8 @@ def find_installer(python: str, *, version: str = "", prefer: str | None = None)
 
 def find_uv() -> str | None:
     """The path of uv: on PATH, else the one installed beside zoo."""
-    if found := shutil.which("uv"):
+    beside = str(Path(sys.executable).parent)  # the same without importing what knows where packages put programs
+    if found := shutil.which("uv") or shutil.which("uv", path=beside):
         return found
     try:
         import uv

@@ -18,7 +18,6 @@ from urllib.parse import unquote, urlsplit
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.executor import Step, run_step
 from zoo_cli.packages.wheels import normalise
-from zoo_cli.trust.archive import unpack_sdist
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,6 +99,8 @@ def put_source(source: Source, directory: Path, checkouts: Path) -> Path:
         UnsafeArchive: an archive with entries that lead elsewhere.
         BadSource: it is not what it was any more.
     """
+    from zoo_cli.trust.archive import unpack_sdist
+
     directory.mkdir()
     if source.kind == "sdist":
         return unpack_sdist(Path(source.place), directory)

@@ -12,12 +12,10 @@ import click
 from zoo_cli.cli import install_view
 from zoo_cli.cli.change import settle
 from zoo_cli.cli.freshness import heed_expiry, stale_option
-from zoo_cli.cli.installing import Circumstances, install
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.planning import Choices, Planner, planning_options, typed
 from zoo_cli.cli.target import Target, find_target
 from zoo_cli.cli.text import printable
-from zoo_cli.packages.journal import journal_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -106,7 +104,6 @@ def command(
     PACKAGE is a project of the index, or a source: ./folder, x-1.0.tar.gz, git+https://host/project@ref.
     """
     from zoo_cli.catalog.database import open_catalog
-    from zoo_cli.cli.sources import users_mirrors
 
     if from_bundle:
         if options["packages"] or options["requirements"] or described:
@@ -132,16 +129,29 @@ def command(
         target = find_target(catalog, console, python=python, environment=environment, described=described)
     flags = {"--dry-run": dry_run, "--upgrade": upgrade, "--no-rollback": no_rollback, "--allow-code": allow_code}
     words = typed("install", choices, _flags(sources, flags))
-    mirrors = users_mirrors(console, choices.mirrors) if choices.mirrors or not dry_run else None
-    here = target.machine.python
+    if dry_run:
+        _show(console, planner, target, choices, words)
+        return
+    from zoo_cli.cli.installing import Circumstances, install
+    from zoo_cli.cli.sources import users_mirrors
+    from zoo_cli.packages.journal import journal_of
+
+    mirrors, here = users_mirrors(console, choices.mirrors), target.machine.python
     installed = journal_of(here).distributions() if here and target.executable else None
     planned = planner.plan(target.machine, words)
-    if dry_run or mirrors is None:
-        install_view.show(console, planned[0], target, planned[1])
-        install_view.tell_dry_run(console, planned[0], target, planner.only)
-        return
     given = Circumstances(mirrors, planner, choices, words, installed, yes, upgrade, no_rollback, allow_code)
     install(console, target, planned, given)
+
+
+def _show(console: Console, planner: Planner, target: Target, choices: Choices, words: tuple[str, ...]) -> None:
+    """The plan and nothing more; what only acting takes is not even imported."""
+    if choices.mirrors:
+        from zoo_cli.cli.sources import users_mirrors
+
+        users_mirrors(console, choices.mirrors)  # a rule that is none is told
+    plan, offers = planner.plan(target.machine, words)
+    install_view.show(console, plan, target, offers)
+    install_view.tell_dry_run(console, plan, target, planner.only)
 
 
 def _flags(sources: Sequence[Given], flags: Mapping[str, bool]) -> list[str]:
@@ -238,5 +248,7 @@ def _download(
 
 def _settled(console: Console, target: Target, *, yes: bool) -> bool:
     """Whether a change that was cut off was in the way and is not any more."""
+    from zoo_cli.packages.journal import journal_of
+
     here = target.machine.python if target.executable else None
     return here is not None and settle(console, journal_of(here), yes=yes)

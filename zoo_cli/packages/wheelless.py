@@ -7,10 +7,9 @@ a project (`builder`) does so because the user named it, and hands the installer
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -38,7 +37,6 @@ _STOPPED = re.compile(r"Fatal Python error|subprocess-exited-with-error|did not 
 _FROM_ADDRESS = re.compile(r"Collecting ([\w.-]+)(?:\[[^\]]*\])?\s*@")
 
 
-@dataclass(eq=False)
 class NoWheel(ZooError):
     """Something that is needed has no wheel that fits, and the user did not ask to build it."""
 
@@ -68,6 +66,7 @@ def may_be_missing(lines: Sequence[str]) -> bool:
 
 def archive_for(requirement: str, links: Sequence[Link]) -> str | None:
     """The newest source archive that a requirement admits, as `name==version`; None when there is none."""
+    from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import InvalidSdistFilename, parse_sdist_filename
 
     try:

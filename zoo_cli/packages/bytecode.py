@@ -26,6 +26,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from zoo_cli.atomic import write_whole
 from zoo_cli.directories import cache_path, state_directory
 from zoo_cli.packages.indexes import clean_environment
 from zoo_cli.trust.marked import Records
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 FOLDER = "bytecode"
-MAX_RECORDS = 8
-MAX_BYTES = 64 << 20  # of one record; that of a detection stack has 22 MB
+MAX_RECORDS = 4
+MAX_BYTES = 128 << 20  # of one record; that of a detection stack has 56 MB, and packing it would take most of the time
 MAX_MODULES = 20_000
 _MAX_SOURCE = 8 << 20  # bytes
 _SMALL = 100  # modules; fewer are not worth another child
@@ -65,7 +66,7 @@ class Bytecode:
         """`version` is the interpreter's, `imports` what a check imports: they name the record."""
         self._python, self._prefix = python, Path(python).parent.parent
         self._identity = [version, *imports]
-        self._records = Records(cache_path(), state_directory(), FOLDER, MAX_RECORDS, MAX_BYTES)
+        self._records = Records(cache_path(), state_directory(), FOLDER, MAX_RECORDS, MAX_BYTES, level=0)
         self._kept = _kept(self._records.recall(self._identity))
 
     def put(self) -> int:
@@ -73,9 +74,7 @@ class Bytecode:
         sources = list(self._sources())
         fresh = self._compiled([each for each in sources if each.digest not in self._kept.codes])
         self._kept = fresh._replace(codes={**self._kept.codes, **fresh.codes}) if fresh.codes else self._kept
-        if self._kept.tag:
-            for each in sources:
-                _write(each, self._kept)
+        self._write([each for each in sources if each.digest in self._kept.codes])
         if fresh.codes:
             used = {each.digest for each in sources}
             self._kept = self._kept._replace(codes={d: code for d, code in self._kept.codes.items() if d in used})
@@ -101,6 +100,14 @@ class Bytecode:
                     content, about = file.read(_MAX_SOURCE + 1), os.fstat(file.fileno())
                 if len(content) <= _MAX_SOURCE:
                     yield _Source(path, content, about, sha256(content).hexdigest())
+
+    def _write(self, sources: Sequence[_Source]) -> None:
+        """Writes the code of sources beside them."""
+        for folder in {each.path.parent for each in sources}:
+            with suppress(OSError):
+                (folder / "__pycache__").mkdir(exist_ok=True)
+        for each in sources:
+            _put(each, self._kept)
 
     def _compiled(self, sources: Sequence[_Source]) -> Kept:
         """What the target makes of sources, in several children."""
@@ -142,23 +149,13 @@ def _place(path: Path, tag: str) -> Path:
     return path.parent / "__pycache__" / f"{path.stem}.{tag}.pyc"
 
 
-def _write(source: _Source, kept: Kept) -> None:
+def _put(source: _Source, kept: Kept) -> None:
     """Writes a compiled file as an import would: whole, under its final name; one that is there stays."""
-    code = kept.codes.get(source.digest)
-    place = _place(source.path, kept.tag)
-    if code is None or place.exists():
-        return
-    about = source.about
+    place, about = _place(source.path, kept.tag), source.about
     head = struct.pack("<4sIII", kept.magic, 0, int(about.st_mtime) & 0xFFFFFFFF, about.st_size & 0xFFFFFFFF)
-    part = place.with_name(f"{place.name}.{os.getpid()}")
     with suppress(OSError):
-        try:
-            place.parent.mkdir(exist_ok=True)
-            with part.open("xb") as file:
-                file.write(head + code)
-            part.replace(place)
-        finally:
-            part.unlink(missing_ok=True)
+        if not place.exists():
+            write_whole(place, head + kept.codes[source.digest])
 
 
 def _frame(content: bytes) -> bytes:

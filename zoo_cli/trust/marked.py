@@ -32,7 +32,7 @@ class Records(NamedTuple):
 
     `folder`: of the cache, and what the records are for (at most 16 letters): a record counts in its own folder only.
     `most`: records that are kept; those used longest ago make room. `most_bytes`: of one record, and sixteen times as
-    much unpacked.
+    much unpacked. `level`: of packing; 0 where time counts more than room.
     """
 
     cache: Path
@@ -40,6 +40,7 @@ class Records(NamedTuple):
     folder: str
     most: int
     most_bytes: int
+    level: int = 1
 
     def recall(self, identity: Sequence[object]) -> bytes | None:
         """What was remembered of exactly this; None when there is no such record, or it is not as it should be."""
@@ -63,7 +64,7 @@ class Records(NamedTuple):
 
     def remember(self, identity: Sequence[object], content: bytes) -> None:
         """Keeps what is to be remembered, instead of what was."""
-        packed = zlib.compress(content, 1)
+        packed = zlib.compress(content, self.level)
         if len(packed) + _MARK_BYTES > self.most_bytes or not (key := own_key(self.state)):
             return
         name = _bytes_of(identity)

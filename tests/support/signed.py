@@ -33,6 +33,13 @@ def database(path: Path, date: str, filler: str = "") -> Path:
     return path
 
 
+def database_of(publisher: Publisher, file: Path) -> None:
+    """Publishes a whole database of zoo's own facts."""
+    with packed_index(file) as packed:
+        stage_index(publisher.repository, packed, TARGET, [publisher.targets_key], publisher.now)
+    publisher.publish()
+
+
 class Publisher:
     """Holders of keys and their repository: root 2 of 3, targets 1, one online key for snapshot and timestamp."""
 

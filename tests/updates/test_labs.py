@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -260,6 +261,55 @@ def test_what_is_kept_of_a_labs_wheel_is_kept_for_the_lab(world: World, mirror: 
     assert world.zoo("download", "acme/vision/acme_net", "--config-only", "--dest", "lab_models").code == 0
     kept = sorted(path.name for path in (Path(world.site.environ["ZOO_CACHE"]) / "configs").iterdir())
     assert kept == ["acme"]
+
+
+def test_a_package_that_a_newer_zoo_brings_goes_before_a_lab_of_its_name(
+    world: World, mirror: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.trust("acme", world.lab, mirror.url("/"))
+    world.zoo("index", "update")
+    from zoo_cli.catalog.database import BUNDLED
+
+    newer = world.folder / "newer.db"
+    newer.write_bytes(BUNDLED.read_bytes())
+    with closing(sqlite3.connect(newer)) as connection:
+        connection.execute("UPDATE package SET project = 'acme' WHERE project = 'mmnet'")
+        connection.commit()
+    monkeypatch.setattr("zoo_cli.catalog.database.BUNDLED", newer)
+    assert {each.partition(":")[0] for each in world.names()} == {"acme", "acme/vision"}
+    assert {each.partition(":")[0] for each in world.names("acme")} == {"acme"}
+    with closing(open_catalog()) as catalog:
+        for name in ("acme/net_r50", "acme/2.0/net_r50", "net_r50"):
+            assert find_models(catalog, name).models[0].project == "acme"
+        with pytest.raises(UnknownModel):
+            find_models(catalog, "acme/acme_net")
+    listed = world.zoo("download", "acme/net_r5*", "--list", "--json").document["models"]
+    assert {each["package"].partition(" ")[0] for each in listed} == {"acme"}
+
+
+def test_what_zoos_own_root_signs_in_full_is_signed_by_zoo(world: World) -> None:
+    """The same of the root `zoo`: an index with the whole digest of a file, signed and put in use."""
+    from tests.support.signed import database_of
+    from zoo_cli.catalog.database import BUNDLED
+
+    body = BODIES[NAME["net_r50"]]
+    publisher = Publisher(world.folder / "maintainers")
+    signed = world.folder / "signed.db"
+    signed.write_bytes(BUNDLED.read_bytes())
+    with closing(sqlite3.connect(signed)) as connection:
+        facts = (hashlib.sha256(body).hexdigest(), len(body), NAME["net_r50"])
+        connection.execute("UPDATE file SET sha256 = ?, size_bytes = ? WHERE name = ?", facts)
+        connection.commit()
+    database_of(publisher, signed)
+    with Server(root=publisher.repository) as mirror:
+        world.trust("zoo", publisher, mirror.url("/"))
+        assert world.zoo("index", "update").code == 0
+    done = world.zoo("download", "net_r50", "net_r101", "--dest", "models", "--weights-only", "--json")
+    assert done.code == 0, done.out
+    rests_on = {each["name"]: each["checkpoints"][0] for each in done.document["models"]}
+    assert (rests_on["net_r50"]["evidence"], rests_on["net_r50"]["signer"]) == ("signed", "zoo")
+    assert (rests_on["net_r101"]["evidence"], "signer" in rests_on["net_r101"]) == ("prefix", False)
+    assert "signed: zoo, verified" in world.zoo("verify", "models").out
 
 
 @pytest.mark.parametrize("project", ["mmnet", "zoo/net", "globex/vision", "acme/../mmnet", "acme", "acme/"])

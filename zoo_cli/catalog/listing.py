@@ -271,8 +271,10 @@ def search_scope(connection: sqlite3.Connection, query: Query, compiled: Compile
     parts, parameters = ["1"], list[str | float]()
     if query.package is not None:
         versions(connection, query.package, query.release)  # else the list would be empty without saying why
-        parts.append(within("?"))
-        parameters += [query.package] * 3
+        is_package = connection.execute("SELECT 1 FROM package WHERE project = ?", (query.package,)).fetchone()
+        condition = "p.project = ?" if is_package else within("?")  # the first leads straight to its models
+        parts.append(condition)
+        parameters += [query.package] * condition.count("?")
     elif query.is_own:
         parts.append(OWN)
     if query.release is not None:

@@ -20,8 +20,13 @@ OWN = "instr(p.project, '/') = 0"
 
 
 def within(place: str) -> str:
-    """The condition that a package is the one named by a parameter, or is in the namespace of that name."""
-    return f"(p.project = {place} OR substr(p.project, 1, length({place}) + 1) = {place} || '/')"
+    """The condition that a package is the one named by a parameter, else that it is in the namespace of that name.
+
+    A package of zoo's own that a newer zoo brings under the name of somebody's namespace goes before it.
+    """
+    is_inside = f"substr(p.project, 1, length({place}) + 1) = {place} || '/'"
+    is_nobodys = f"NOT EXISTS (SELECT 1 FROM package WHERE project = {place})"  # noqa: S608 - a place for a value
+    return f"(p.project = {place} OR ({is_inside} AND {is_nobodys}))"
 
 
 def namespace_of(package: str) -> str:
@@ -47,9 +52,9 @@ def packages(connection: sqlite3.Connection) -> tuple[str, ...]:
 
 
 def namespaces(connection: sqlite3.Connection) -> frozenset[str]:
-    """Of whom there are packages beside zoo's own."""
-    query = f"SELECT project FROM package p WHERE rank = 0 AND NOT {OWN}"  # noqa: S608
-    return frozenset(namespace_of(name) for (name,) in connection.execute(query))
+    """Of whom there are packages beside zoo's own; not of who is called like one of these."""
+    known = packages(connection)
+    return frozenset(namespace_of(name) for name in known if "/" in name) - frozenset(known)
 
 
 def versions(connection: sqlite3.Connection, project: str, wanted: str | None = None) -> tuple[str, ...]:

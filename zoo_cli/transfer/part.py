@@ -146,7 +146,11 @@ class Part:
         about = os.fstat(fd)
         foreign = hasattr(os, "getuid") and about.st_uid != os.getuid()
         if not stat.S_ISREG(about.st_mode) or foreign:
-            os.close(fd)
+            try:
+                if foreign:
+                    filelock.take(fd)  # who is at work is not disturbed, and not waited for: it may be for ever
+            finally:
+                os.close(fd)
             self.path.unlink()
             return self._open()
         return fd

@@ -20,6 +20,7 @@ SJTU = "https://mirror.sjtu.edu.cn/pytorch-wheels/cu121/torch-2.1.2%2Bcu121-cp31
 def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("ZOO_MIRRORS", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("ZOO_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("NO_PROXY", "*")
     return tmp_path / "zoo" / "mirrors.yaml"
 
@@ -114,3 +115,30 @@ def test_asking_mirrors(mine: Path, server: Server, capsys: pytest.CaptureFixtur
     assert "offline" in capsys.readouterr().out
     assert run(["mirror", "test", server.url("/m/x.pth")]) == 0
     assert "206" in capsys.readouterr().out
+
+
+def test_what_is_known_is_shown(mine: Path, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `test` and transfers found is in `list` and in the next `test`, with the source and date of each rule."""
+    url = "https://download.openmmlab.com/x.pth"
+    server.files["/m/x.pth"] = bytes(200_000)
+    for to in (server.url("/m"), "http://127.0.0.1:1/dead"):
+        assert run(["mirror", "add", f"https://download.openmmlab.com={to}", "--order", "instead"]) == 0
+    mine.write_text(mine.read_text().replace("order: instead", "order: before", 1))
+    capsys.readouterr()
+    assert run(["mirror", "test", url, "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)["mirrors"]
+    assert [each["is_ok"] for each in first] == [True, False]
+    assert all(each["before"]["bytes_per_second"] is None and each["before"]["fault"] == "" for each in first)
+    assert all(each["source"] == "zoo mirror add" and len(each["date"]) == 10 for each in first)
+    assert run(["mirror", "test", url, "--json"]) == 0
+    good, dead = (each["before"] for each in json.loads(capsys.readouterr().out)["mirrors"])
+    assert good["bytes_per_second"] > 0 and 0 <= good["measured_seconds_ago"] < 60 and good["fault"] == ""
+    assert dead["bytes_per_second"] is None and "connect" in dead["fault"] and 0 <= dead["fault_seconds_ago"] < 60
+    assert run(["mirror", "list", "--json"]) == 0
+    good, dead, *others = json.loads(capsys.readouterr().out)["mirrors"]
+    assert good["bytes_per_second"] > 0 and not good["is_put_off"] and dead["is_put_off"] and "connect" in dead["fault"]
+    assert all(each["date"] == "2026-11-23" and each["source"] for each in others if each["state"] == "known")
+    for words in (["list"], ["test", url]):
+        assert run(["mirror", *words]) == 0
+        told = capsys.readouterr().out
+        assert "/s, " in told and " s ago" in told and "zoo mirror add" in told

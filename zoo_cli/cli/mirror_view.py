@@ -1,4 +1,4 @@
-"""`zoo mirror list`: rules, who vouches for them, and what is known of their hosts, as rows and as a document."""
+"""`zoo mirror list` and `zoo mirror test`: rules, who vouches for them, and what is known of their hosts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from zoo_cli.cli.text import human_bytes, printable
 
 if TYPE_CHECKING:
     from zoo_cli.transfer.health import Health, Seen
+    from zoo_cli.transfer.probe import Probe
     from zoo_cli.transfer.sources import Mirrors, Rule
 
 NAMES = ("state", "name", "region", "from", "to", "kinds", "order", "rate", "fault", "date", "source")
@@ -26,12 +27,10 @@ class Row(NamedTuple):
 
     def cells(self) -> tuple[str, ...]:
         """As a person reads it."""
-        rule, seen = self.rule, self.seen
-        rate = f"{human_bytes(int(seen.rate))}/s, {_ago(self.now - seen.measured)}" if seen.rate else ""
-        fault = f"{seen.why}, {_ago(self.now - seen.failed)}" if seen.failed else ""
+        rule = self.rule
         kinds = ",".join(rule.kinds) or "all"
         where = (self.state, self.name, self.region, rule.start, self.to, kinds, rule.order)
-        return tuple(printable(each) for each in (*where, rate, fault, rule.date, rule.source))
+        return tuple(printable(each) for each in (*where, *memory(self.seen, self.now), rule.date, rule.source))
 
     def document(self) -> dict[str, object]:
         """As a program reads it; ages in seconds."""
@@ -44,6 +43,52 @@ class Row(NamedTuple):
             "fault": seen.why, "fault_seconds_ago": round(self.now - seen.failed) if seen.failed else None,
             "is_put_off": seen.is_put_off(self.now),
         }  # fmt: skip
+
+
+def memory(seen: Seen, now: float) -> tuple[str, str]:
+    """The rate and the last fault of a host, each with its age; empty where there is none."""
+    rate = f"{human_bytes(int(seen.rate))}/s, {_ago(now - seen.measured)}" if seen.rate else ""
+    return rate, f"{seen.why}, {_ago(now - seen.failed)}" if seen.failed else ""
+
+
+class Asked(NamedTuple):
+    """What one mirror answered, what was known of its host before, and the rule that leads there."""
+
+    probe: Probe
+    before: Seen
+    rule: Rule | None  # None for the original host
+    now: float
+
+    def cells(self) -> tuple[str, ...]:
+        """As a person reads it."""
+        probe = self.probe
+        rate = f"{human_bytes(probe.bytes_per_second)}/s" if probe.bytes_per_second else ""
+        found = ("ok" if probe.is_ok else "FAIL", f"{probe.seconds * 1000:.0f} ms", rate, probe.url, probe.said)
+        source = (self.rule.date, self.rule.source) if self.rule else ("", "")
+        return tuple(printable(each) for each in (*found, *memory(self.before, self.now), *source))
+
+    def document(self) -> dict[str, object]:
+        """As a program reads it; ages in seconds."""
+        before = self.before
+        return {
+            **self.probe._asdict(),
+            "before": {
+                "bytes_per_second": int(before.rate) if before.rate else None,
+                "measured_seconds_ago": round(self.now - before.measured) if before.rate else None,
+                "fault": before.why,
+                "fault_seconds_ago": round(self.now - before.failed) if before.failed else None,
+            },
+            "source": self.rule.source if self.rule else "",
+            "date": self.rule.date if self.rule else "",
+        }
+
+
+ASKED_NAMES = ("state", "answer", "rate", "address", "said", "rate before", "fault before", "date", "source")
+
+
+def rule_to(mirrors: Mirrors, address: str) -> Rule | None:
+    """The first rule that leads to an address."""
+    return next((rule for rule in mirrors.rules for to in rule.to if address.startswith(to)), None)
 
 
 def rows_of(mirrors: Mirrors, health: Health) -> list[Row]:

@@ -11,7 +11,7 @@ from zoo_cli.cli.commands.mirror_serve import serve_command
 from zoo_cli.cli.commands.mirror_sync import sync_command, verify_command
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.sources import users_mirrors
-from zoo_cli.cli.text import human_bytes, printable
+from zoo_cli.cli.text import printable
 from zoo_cli.directories import state_directory
 from zoo_cli.errors import ExitCode
 from zoo_cli.transfer.health import users_health
@@ -29,7 +29,6 @@ from zoo_cli.transfer.sources import KINDS, ORDERS, Mirrors, Rule
 
 if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
-    from zoo_cli.transfer.probe import Probe
     from zoo_cli.transfer.sources import Order
 
 _USED = "zoo mirror use "  # how the source of a rule for a mirror of one's own begins
@@ -265,6 +264,8 @@ def test_command(context: click.Context, console: Console, url: str | None, ever
 
     What it finds is remembered as that of transfers is: zoo mirror list shows it, --order fastest goes by it.
     """
+    from zoo_cli.cli.mirror_view import ASKED_NAMES, Asked, rule_to
+    from zoo_cli.transfer.addresses import local_path
     from zoo_cli.transfer.probe import probe_all
     from zoo_cli.transfer.settings import Settings
     from zoo_cli.transfer.sources import kind_of
@@ -276,15 +277,14 @@ def test_command(context: click.Context, console: Console, url: str | None, ever
         addresses = mirrors.addresses(url, kind_of(url.partition("?")[0]))
     else:
         addresses = tuple(dict.fromkeys(to for rule in mirrors.rules for to in rule.to))
-    settings = Settings(offline=console.offline, stall_seconds=10, health=users_health(console.environ))
-    results = probe_all(addresses, settings, for_file=url is not None)
-
-    def row(each: Probe) -> tuple[str, ...]:
-        rate = f"{human_bytes(each.bytes_per_second)}/s" if each.bytes_per_second else ""
-        return ("ok" if each.is_ok else "FAIL", f"{each.seconds * 1000:.0f} ms", rate, each.url, printable(each.said))
-
+    health = users_health(console.environ)
+    remote = [each for each in addresses if local_path(each) is None]
+    before = [(health.of(each), rule_to(mirrors, each)) for each in remote]
+    settings = Settings(offline=console.offline, stall_seconds=10, health=health)
+    probes = probe_all(remote, settings, for_file=url is not None)
+    rows = [Asked(probe, *known, health.now()) for probe, known in zip(probes, before, strict=True)]
     if console.json:
-        console.document({"ok": True, "command": "mirror test", "mirrors": [each._asdict() for each in results]})
+        console.document({"ok": True, "command": "mirror test", "mirrors": [row.document() for row in rows]})
     else:
-        console.table(("state", "answer", "rate", "address", "said"), [row(each) for each in results])
-    context.exit(ExitCode.NETWORK if results and not any(each.is_ok for each in results) else ExitCode.FINE)
+        console.table(ASKED_NAMES, [row.cells() for row in rows])
+    context.exit(ExitCode.NETWORK if rows and not any(row.probe.is_ok for row in rows) else ExitCode.FINE)

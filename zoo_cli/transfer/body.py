@@ -57,8 +57,8 @@ class Hashing:
         self._given = 0
 
     def block(self) -> memoryview:
-        """A block to fill; waits when all are still to be hashed."""
-        if self._given < _BLOCKS:
+        """A block to fill, one that was used before if there is; waits when all are still to be hashed."""
+        if self._given < _BLOCKS and self._free.empty():
             self._given += 1
             return memoryview(bytearray(BLOCK_BYTES))
         return self._free.get()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from zoo_cli.cli.options import common_options, parse_size, pass_console
-from zoo_cli.cli.progress import Progress
 from zoo_cli.cli.sources import users_mirrors
 from zoo_cli.transfer.addresses import file_name_of, local_path
+from zoo_cli.transfer.events import nothing
 from zoo_cli.transfer.failures import BadAddress
 from zoo_cli.transfer.fetch import Settings, Wanted, fetch
 from zoo_cli.transfer.hashes import parse_sha256, prefix_in_name
@@ -20,6 +21,7 @@ from zoo_cli.transfer.store import users_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from zoo_cli.cli.console import Console
     from zoo_cli.transfer.batch import Job
@@ -117,7 +119,7 @@ def _one(
     digest = parse_sha256(sha256_text) if sha256_text else None
     wanted = wanted_file(name or str(output), urls, digest, users_mirrors(console), size_bytes)
     store = users_store() if digest else None  # without a digest nobody could ask for the file again
-    with Progress(console) as progress:
+    with _progress(console) as progress:
         listen = _listener(console, progress, events)
         received = fetch(wanted, output or Path(name), settings, listen, store=store, replace=force)
     if console.json:
@@ -171,7 +173,7 @@ def _from_list(console: Console, file: str, output: Path | None) -> list[Job]:
 def _many(console: Console, work: list[Job], settings: Settings, jobs: int, events: bool, force: bool) -> int:
     """Fetches all; the worst exit code of them."""
     from zoo_cli.cli.messages import message_for
-    from zoo_cli.cli.progress import ManyProgress
+    from zoo_cli.cli.progress import ManyProgress, Progress
     from zoo_cli.transfer.batch import fetch_many
 
     files: list[dict[str, object]] = []
@@ -199,6 +201,15 @@ def _many(console: Console, work: list[Job], settings: Settings, jobs: int, even
     else:
         console.say(f"{len(files) - failed} of {len(files)} files are here." if failed else f"{len(files)} files.")
     return worst
+
+
+def _progress(console: Console) -> AbstractContextManager[Listener]:
+    """What shows events; quietly nothing is imported for it."""
+    if console.quiet:
+        return nullcontext(nothing)
+    from zoo_cli.cli.progress import Progress
+
+    return Progress(console)
 
 
 def _listener(console: Console, progress: Listener, events: bool) -> Listener:

@@ -464,6 +464,37 @@ def test_a_changed_file_is_noticed(world: World, mirror: Server, which: str) -> 
     assert len(world.names("acme")) == 2
 
 
+def test_labs_are_there_while_another_process_updates(world: World, mirror: Server) -> None:
+    from zoo_cli import filelock
+    from zoo_cli.catalog.current import Current, write_current
+
+    world.trust("acme", world.lab, mirror.url("/"))
+    world.zoo("index", "update")
+    settled = read_current(world.home)
+    assert settled is not None
+    write_current(world.home, Current(settled.signed))  # as an update leaves it
+    with filelock.hold(world.home / "lock"):
+        assert len(world.names("acme")) == 2
+        assert read_current(world.home) == Current(settled.signed)
+    assert len(world.names("acme")) == 2
+    assert read_current(world.home) == settled._replace(seal=getattr(read_current(world.home), "seal", ""))
+
+
+def test_where_nothing_can_be_written_zoos_own_facts_are_read(
+    world: World, mirror: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.trust("acme", world.lab, mirror.url("/"))
+    world.zoo("index", "update")
+    current = read_current(world.home)
+    assert current is not None
+    assert current.file is not None
+    current.file.unlink()
+    (world.home / "lock").unlink()
+    (world.home / "lock").mkdir()  # root may write everywhere, but no file here
+    assert not any(each.startswith("acme/") for each in world.names())
+    assert world.names("mmnet")
+
+
 def test_another_version_of_zoo_joins_again(world: World, mirror: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     world.trust("acme", world.lab, mirror.url("/"))
     world.zoo("index", "update")

@@ -32,21 +32,29 @@ def settle(home: Path, found: Current, bundled: Path, base: str, *, prefers_bund
         prefers_bundled: Whether it goes before a signed one of the same day, as in a checkout.
 
     Returns:
-        The new record. It is not written while another process updates, or where nothing can be written.
+        The new record. It is not written while another process updates. Where nothing can be written labs are left out.
     """
     try:
+        return _settled(home, found, bundled, base, prefers_bundled)
+    except OSError:  # a directory that cannot be written: what would have to be made there is left out
+        own = Current(tuple(each for each in found.signed if not each.namespace))
+        decided = _decided(home, own, bundled, base, prefers_bundled)
+        labs = (_stated(each, "unusable") for each in found.signed if each.namespace)
+        return decided._replace(signed=tuple(sorted((*decided.signed, *labs))))
+
+
+def _settled(home: Path, found: Current, bundled: Path, base: str, prefers_bundled: bool) -> Current:
+    try:
         with filelock.hold(home / LOCK_NAME, "opens the index"):
-            now = read_current(home) or found
-            decided = _decided(home, now, bundled, base, prefers_bundled)
+            decided = _decided(home, read_current(home) or found, bundled, base, prefers_bundled)
             write_current(home, decided)
             for each in home.glob("joined-*.db"):
                 if each != decided.file:
                     with suppress(OSError):  # Windows: another process reads it
                         each.unlink()
             return decided
-    except OSError:  # held elsewhere, or a directory that cannot be written: labs are left out this once
-        own = tuple(_stated(each, "unusable") if each.namespace else each for each in found.signed)
-        return _decided(home, Current(own), bundled, base, prefers_bundled)
+    except filelock.HeldElsewhere:  # an update, which changes the record: this once nothing is written down
+        return _decided(home, found, bundled, base, prefers_bundled)
 
 
 def is_whole(home: Path, signed: Signed) -> bool:

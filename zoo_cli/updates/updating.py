@@ -144,16 +144,19 @@ def _update_from(
     else:
         digest = _fetch(home / name, signed, root.name, address, settings, listen)
     try:
-        date = (
-            _database_date(home / name, root.name, address, floor)
-            if is_own
-            else _documents_date(home / name, root.name, address)
-        )
+        date = _date_of(home / name, root.name, address, floor)
     except IndexRefused:
         (home / name).unlink(missing_ok=True)
         raise
     versions = " ".join(f"{role}={version}" for role, version in sorted(signed.versions.items()))
     return Signed(root.name, "" if is_own else root.name, name, digest, date, signed.expires, "", "", versions)
+
+
+def _date_of(file: Path, name: str, address: str, floor: str) -> str:
+    """The newest day of the facts in a file that was fetched, which is read for that as a whole."""
+    if name == UPSTREAM:
+        return _database_date(file, name, address, floor)
+    return _documents_date(file, name, address)
 
 
 def _database_date(file: Path, name: str, address: str, floor: str) -> str:

@@ -186,6 +186,20 @@ def test_a_target_without_pip_gets_it_first(tmp_path: Path) -> None:
     assert version_of(installer.python, "tiny") == "1.0"
 
 
+def test_a_pip_that_does_not_run_is_mended_first(tmp_path: Path) -> None:
+    subprocess.run((sys.executable, "-m", "venv", str(tmp_path / "env")), check=True)
+    python = str(tmp_path / "env" / "bin" / "python")
+    (site,) = (tmp_path / "env" / "lib").glob("python*/site-packages")
+    shutil.rmtree(site / "pip" / "_internal" / "cli")
+    subprocess.run((python, "-I", "-m", "ensurepip", "--default-pip"), check=True)  # believes the record
+    assert subprocess.run((python, "-m", "pip", "--version"), capture_output=True, check=False).returncode != 0
+    installer = find_installer(python, prefer="pip")
+    for step in installer.prepare:
+        run_step(step)
+    run_step(installer.install_files([write_wheel(tmp_path, "tiny", "1.0")]))
+    assert version_of(python, "tiny") == "1.0"
+
+
 def test_uv_is_found_beside_zoo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert shutil.which("uv") is None

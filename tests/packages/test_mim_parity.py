@@ -74,16 +74,40 @@ def test_generations_and_companies(tmp_path: Path, words: tuple[str, ...], expec
     assert all(pins[name].startswith(version) for name, version in expected.items()), pins
 
 
-def test_the_printed_commands_do_the_same_by_hand(place: Place) -> None:
-    """What `--dry-run` prints, pasted into a shell, gives the environment that zoo gives."""
-    ours, by_hand = place.environment("env-ours"), place.environment("env-by-hand")
-    assert place.install(ours, "mmdet").code == 0
-    shown = place.install(by_hand, "mmdet", "--dry-run").err
+def by_hand(place: Place, shown: str) -> subprocess.CompletedProcess[str]:
+    """What a dry run told, pasted into a shell."""
     commands = shown.partition("By hand:\n")[2]
-    assert "uv pip install" in commands
     uv = find_uv()
     assert uv is not None
     environ = {**os.environ, **place.variables, "PATH": f"{Path(uv).parent}:{os.environ['PATH']}"}
-    done = subprocess.run(["sh", "-e"], input=commands, env=environ, text=True, capture_output=True, timeout=120)
+    return subprocess.run(
+        ["sh", "-e"], input=commands, env=environ, cwd=place.root, text=True, capture_output=True, timeout=120
+    )
+
+
+@pytest.mark.parametrize("kind", ["uv", pytest.param("pip", marks=pytest.mark.slow)])
+def test_the_printed_commands_do_the_same_by_hand(place: Place, kind: str) -> None:
+    """What `--dry-run` prints, pasted into a shell, gives the environment that zoo gives; here into a new one."""
+    ours = place.environment(f"env-ours-{kind}")
+    words = ("mmdet", "torch==2.6.0", "--find-links", place.page, "--find-links", str(place.torch.parent))
+    assert place.install(ours, "mmdet").code == 0
+    new, index = place.root / f"by-hand-{kind}", place.variables["UV_DEFAULT_INDEX"]
+    shown = zoo(place.root, "install", *words, "--env", new, "--dry-run", ZOO_INSTALLER=kind, UV_DEFAULT_INDEX=index)
+    assert shown.code == 0, shown.err
+    done = by_hand(place, shown.err)
     assert done.returncode == 0, done.stderr
-    assert place.versions(by_hand) == place.versions(ours)
+    found = place.versions(new / "bin/python")
+    assert found | {"pip": "", "setuptools": ""} == place.versions(ours) | {"pip": "", "setuptools": ""}
+
+
+def test_by_hand_the_limits_hold_too(place: Place) -> None:
+    """An ordinary package that would bring another owner of mmcv along is refused by uv itself."""
+    place.site.publish(write_wheel(place.root / "made", "bringing", "1.0", requires=("mmcv-full",)))
+    listed = place.root / "bringing.txt"
+    listed.write_text("bringing\n")
+    python = place.environment("env-limits")
+    shown = place.install(python, "mmdet", "-r", str(listed), "--dry-run")
+    done = by_hand(place, shown.err)
+    assert done.returncode != 0
+    assert "mmcv-full" in done.stderr
+    assert "mmdet" not in place.versions(python)

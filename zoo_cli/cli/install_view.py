@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_cli.cli import plan_view
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from zoo_cli.packages.install import Receipt
     from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.plan import Plan
+    from zoo_cli.transfer.sources import Mirrors
 
 
 def show(console: Console, plan: Plan, target: Target, offers: Offers) -> None:
@@ -69,19 +69,38 @@ def _tell_conda(console: Console, plan: Plan) -> None:
         console.say(f"{which}; --replace NAME lets one go")
 
 
-def _commands(plan: Plan, target: Target, only: tuple[str, ...] | None) -> list[tuple[str, ...]]:
+def _commands(
+    plan: Plan, target: Target, only: tuple[str, ...] | None, mirrors: Mirrors | None
+) -> list[tuple[str, ...]]:
+    """What makes the environment, where it is not there, and what fills it; for a shell in an empty directory."""
     from zoo_cli.packages.executor import Installer, find_uv, preferred_kind
     from zoo_cli.packages.install import commands
 
-    python = target.executable or str((target.environment or Path("env")) / "bin/python")
+    directory = str(target.environment or "env")
+    python = target.executable or f"{directory}/bin/python"
     is_uv = preferred_kind() != "pip" and find_uv()
     installer = Installer("uv", ("uv",), python) if is_uv else Installer("pip", (python, "-m", "pip"), python)
-    return [step.argv for step in commands(plan, installer, only)]
+
+    def mirrored(url: str) -> str:
+        return mirrors.addresses(url, "wheels")[0] if mirrors else url
+
+    making: list[tuple[str, ...]] = []
+    if not target.executable and target.machine.python:
+        base = target.base or f"python{target.machine.python.minor}"
+        making = [("uv", "venv", "--python", target.base or target.machine.python.minor, directory)]
+        making = making if is_uv else [(base, "-m", "venv", directory)]
+    return [*making, *(step.argv for step in commands(plan, installer, only, mirrored))]
 
 
-def tell_dry_run(console: Console, plan: Plan, target: Target, only: tuple[str, ...] | None = None) -> None:
+def tell_dry_run(
+    console: Console,
+    plan: Plan,
+    target: Target,
+    only: tuple[str, ...] | None = None,
+    mirrors: Mirrors | None = None,
+) -> None:
     """What would happen, and the commands that do it without zoo; `only` as in `install.commands`."""
-    commands = _commands(plan, target, only)
+    commands = _commands(plan, target, only, mirrors)
     if console.json:
         from zoo_cli.machine.document import machine_to_json
 
@@ -92,8 +111,10 @@ def tell_dry_run(console: Console, plan: Plan, target: Target, only: tuple[str, 
         return
     count = sum(pin.action != "keep" for pin in plan.pins)
     console.say("")
-    console.say(f"Would install {count} package{'' if count == 1 else 's'} and what they need. By hand:")
-    for line in plan_view.command_lines(commands):
+    given = [printable(pin.source) for pin in plan.pins if pin.kind == "build" and pin.source]
+    but = f" (without {' and '.join(given)}, which zoo builds)" if given else ""
+    console.say(f"Would install {count} package{'' if count == 1 else 's'} and what they need. By hand{but}:")
+    for line in plan_view.command_lines(commands, plan.limits):
         console.say(line)
 
 

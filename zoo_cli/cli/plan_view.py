@@ -127,9 +127,12 @@ def caution_line(caution: Caution) -> str:
     return _CAUTIONS[caution.code].format(text=caution.text, **dict(caution.values))
 
 
-def command_lines(commands: Sequence[Sequence[str]]) -> list[str]:
-    """Commands as they would be typed."""
-    return ["  " + shlex.join(command) for command in commands]
+def command_lines(commands: Sequence[Sequence[str]], limits: Sequence[str] = ()) -> list[str]:
+    """Commands as they would be typed, after one that writes the limits, where there are any, into their file."""
+    from zoo_cli.packages.install import LIMITS
+
+    lines = ["  " + shlex.join(command) for command in commands]
+    return [f"  printf '%s\\n' {shlex.join(limits)} > {LIMITS}", *lines] if limits else lines
 
 
 def pin_document(pin: Pin) -> dict[str, object]:
@@ -174,5 +177,6 @@ def plan_document(plan: Plan, commands: Sequence[Sequence[str]]) -> dict[str, ob
         "others": list(plan.others),
         "removals": [{"name": each.name, "version": each.version} for each in plan.removals],
         "cautions": [{"code": each.code, "text": caution_line(each), "source": each.source} for each in plan.cautions],
+        "limits": list(plan.limits),
         "commands": [list(command) for command in commands],
     }

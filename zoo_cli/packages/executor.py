@@ -42,6 +42,16 @@ _TAIL = 200  # lines kept for an error
 _MAX_LOGS = 200
 _MAX_LINE = 20_000  # characters
 NOWHERE = str(Path(os.sep) / "nowhere" / "zoo-builds-nothing-unasked")
+# Ends well where a pip is recorded; ensurepip believes such a record and puts nothing in place of a pip that is broken.
+_HAS_PIP = "import glob, os, sys; sys.exit(not any(glob.glob(os.path.join(p, 'pip-*.dist-info')) for p in sys.path))"
+# ensurepip's own wheel of pip installs itself: a wheel is a zip archive that Python can import from.
+_MEND_PIP = (
+    "import ensurepip, glob, os, runpy, sys; "
+    "wheel = glob.glob(os.path.join(os.path.dirname(ensurepip.__file__), '_bundled', 'pip-*.whl'))[0]; "
+    "sys.path.insert(0, wheel); "
+    "sys.argv = ['pip', 'install', '--no-index', '--no-deps', '--force-reinstall', wheel]; "
+    "runpy.run_module('pip', run_name='__main__', alter_sys=True)"
+)
 _numbers = itertools.count(1)  # steps of this process, for the names of their logs
 _TELLING = re.compile(
     r"error|no module named|no solution|not found|could not|cannot|failed|conflict|constraint|because|requires",
@@ -132,6 +142,7 @@ class Installer:
         *,
         index: UserIndex,
         constraints: Path | None = None,
+        places: Sequence[str] = (),
         no_deps: bool = False,
         rehearse: bool = False,
         reason: str = "",
@@ -142,6 +153,7 @@ class Installer:
             requirements: exact pins, or ranges for what the plan leaves to the installer.
             index: where they come from.
             constraints: a file with everything that must stay as planned.
+            places: directories that hold some of them, too.
             no_deps: leave dependencies out.
             rehearse: find out what would come, and change nothing.
             reason: for the plan.
@@ -149,6 +161,7 @@ class Installer:
         words = [*self._install(), *index.words(self.kind)]
         if constraints:
             words += ["--constraints" if self.kind == "uv" else "--constraint", str(constraints)]
+        words += [word for place in places for word in ("--find-links", place)]
         words += ["--no-deps"] if no_deps else []
         words += ["--dry-run"] if rehearse else []
         return Step((*words, "--", *requirements), {**index.variables(self.kind), **self._no_builds()}, reason)
@@ -219,6 +232,8 @@ def find_installer(python: str, *, version: str = "", prefer: str | None = None)
         return Installer("pip", pip, python)
     if _answers((python, "-I", "-m", "ensurepip", "--version")):
         first = Step((python, "-I", "-m", "ensurepip", "--default-pip"), {}, "give the target a pip")
+        if _answers((python, "-I", "-c", _HAS_PIP)):
+            first = Step((python, "-I", "-c", _MEND_PIP), {}, "mend the target's pip, which does not run")
         return Installer("pip", pip, python, (first,))
     raise NoInstaller(python, "no uv, and the target has neither pip nor ensurepip")
 

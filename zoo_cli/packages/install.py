@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -16,14 +17,13 @@ from zoo_cli.packages.binding import UnplannedProject, kept_out
 from zoo_cli.packages.executor import Installer, Step, StepFailed, constraints_file, find_installer, run_step
 from zoo_cli.packages.grid import is_cuda
 from zoo_cli.packages.indexes import user_index
-from zoo_cli.packages.plan import COMPANIONS
+from zoo_cli.packages.plan import COMPANIONS, address_of
 from zoo_cli.packages.problem import TORCH_FAMILY
 from zoo_cli.packages.wheelless import NoWheel, needed_wheels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from zoo_cli.machine.facts import Interpreter
     from zoo_cli.packages.arrivals import Arrival, Judge
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from zoo_cli.packages.plan import Pin, Plan
     from zoo_cli.packages.smoke import Check, OpsReport
     from zoo_cli.trust.wheel import WheelReport
+
+
+LIMITS = "zoo-limits.txt"  # in printed commands: the file with the plan's limits
+BUILT = "zoo-wheels"  # in printed commands: the directory for wheels that are built
 
 
 class ExternallyManaged(ZooError):
@@ -113,13 +117,39 @@ def check_target(python: Interpreter, words: tuple[str, ...]) -> None:
         raise NotWritable(python.executable, python.site_packages, words)
 
 
-def commands(plan: Plan, installer: Installer, only: tuple[str, ...] | None = None) -> tuple[Step, ...]:
+def commands(
+    plan: Plan,
+    installer: Installer,
+    only: tuple[str, ...] | None = None,
+    mirrored: Callable[[str], str] = lambda url: url,
+) -> tuple[Step, ...]:
     """The steps of a plan as they would be typed: addresses instead of files that zoo has fetched.
 
-    `only`: the directories that everything comes from where there is no network.
+    The file `LIMITS` holds the plan's limits; sources that the user gave are left out, since zoo alone builds them.
+
+    Args:
+        plan: what to do.
+        installer: what does it.
+        only: the directories that everything comes from where there is no network.
+        mirrored: the address to ask for an address.
     """
-    arriving = _arriving(plan, installer, plan.requirements(), only=only)
-    return (*installer.prepare, *_leaving(plan, installer), *arriving)
+    limits = Path(LIMITS) if plan.limits else None
+    words = plan.requirements(lambda pin: mirrored(address_of(pin)))
+    builds = [pin for pin in plan.pins if pin.kind == "build" and not pin.source]
+    steps = [*installer.prepare, *_leaving(plan, installer)]
+    if builds:
+        steps += _arriving(plan, installer, _needed_to_build(words), constraints=limits, only=only)
+    for pin in builds:
+        argv = ("zoo", "build", f"{pin.project}=={pin.version}", "--python", installer.python, "-o", BUILT)
+        steps.append(Step(argv, {}, f"build {pin.project}"))
+    words += tuple(f"{pin.project}=={pin.version}" for pin in builds)
+    places = (BUILT,) if builds else ()
+    return (*steps, *_arriving(plan, installer, words, constraints=limits, only=only, places=places))
+
+
+def _needed_to_build(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the words that a build needs in place: the target's own torch is what it compiles against."""
+    return tuple(word for word in words if word.startswith(("torch @", "torch==", "numpy", "setuptools")))
 
 
 def _leaving(plan: Plan, installer: Installer) -> list[Step]:
@@ -139,12 +169,13 @@ def _arriving(
     reason: str = "install the plan",
     constraints: Path | None = None,
     only: tuple[str, ...] | None = None,
+    places: tuple[str, ...] = (),
 ) -> list[Step]:
     words = (*requirements, *plan.constraints())
     if not words:
         return []
     index = replace(user_index(prefix=installer.prefix), only=only)
-    return [installer.install_requirements(words, index=index, constraints=constraints, reason=reason)]
+    return [installer.install_requirements(words, index=index, constraints=constraints, places=places, reason=reason)]
 
 
 @dataclass(frozen=True)
@@ -242,8 +273,7 @@ def _change(plan: Plan, work: Work, files: Mapping[str, str], lock: int) -> tupl
     local = _requirements(plan, files)
     builds = [pin for pin in plan.pins if pin.kind == "build" and pin.project not in files]
     if builds:
-        # A build needs its torch in place: the target's own is what it compiles against.
-        first = tuple(word for word in local if word.startswith(("torch @", "torch==", "numpy", "setuptools")))
+        first = _needed_to_build(local)
         steps += _arriving(plan, installer, first, "install torch to build against", only=work.only)
     for step in steps:
         _run(step, installer, work, (lock,), plan.limits)

@@ -145,13 +145,14 @@ def command(
 
 def _show(console: Console, planner: Planner, target: Target, choices: Choices, words: tuple[str, ...]) -> None:
     """The plan and nothing more; what only acting takes is not even imported."""
+    mirrors = None
     if choices.mirrors:
         from zoo_cli.cli.sources import users_mirrors
 
-        users_mirrors(console, choices.mirrors)  # a rule that is none is told
+        mirrors = users_mirrors(console, choices.mirrors)
     plan, offers = planner.plan(target.machine, words)
     install_view.show(console, plan, target, offers)
-    install_view.tell_dry_run(console, plan, target, planner.only)
+    install_view.tell_dry_run(console, plan, target, planner.only, mirrors)
 
 
 def _flags(sources: Sequence[Given], flags: Mapping[str, bool]) -> list[str]:

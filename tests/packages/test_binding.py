@@ -64,18 +64,14 @@ class World:
 
     def run(self, command: str, *words: str | Path, cwd: Path | None = None, **more: str) -> Ran:
         """A command about the stack."""
-        hidden = self.home / "no-uv"
         environ: dict[str, Any] = {
             "PIP_INDEX_URL": self.server.url("/simple/"),
             "PIP_EXTRA_INDEX_URL": self.server.url("/evil/"),
             "PIP_FIND_LINKS": str(self.home / "evil"),
             "UV_CACHE_DIR": str(self.home / "uv"),
             "PIP_CACHE_DIR": str(self.home / "pip"),
+            "ZOO_INSTALLER": self.kind,
         }
-        if self.kind == "pip":
-            hidden.mkdir(exist_ok=True)
-            (hidden / "uv.py").write_text("raise ImportError('there is no uv')\n")
-            environ |= {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{hidden}:{ROOT}"}
         mirror = f"https://download.pytorch.org={self.server.url('/')}"
         stack = ("mmengine==0.10.7", "torch==2.6.0", "--device", "cpu", "--mirror", mirror)
         argv: list[str | Path] = [Path(sys.executable).with_name("zoo"), command, *stack, *words]
@@ -251,8 +247,7 @@ def test_the_path_of_modules_reaches_no_child(world: World) -> None:
     users = world.home / "base/lib" / base / "site-packages"
     users.mkdir(parents=True)
     (users / "x.pth").write_text(code.replace("\n", "; ").rstrip("; ") + "\n")
-    hidden = [str(world.home / "no-uv")] if world.kind == "pip" else []
-    path = os.pathsep.join([*hidden, str(folder), str(ROOT)])
+    path = os.pathsep.join([str(folder), str(ROOT)])
     ran = world.install(PYTHONUSERBASE=str(world.home / "base"), PYTHONPATH=path)
     assert ran.code == 0, ran.err
     zoo_itself = str(Path(sys.executable).with_name("zoo"))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from zoo_cli import filelock
 from zoo_cli.atomic import write_whole
-from zoo_cli.packages.executor import Step, find_installer, find_uv, make_environment, run_step
+from zoo_cli.packages.executor import Step, find_installer, find_uv, make_environment, preferred_kind, run_step
 from zoo_cli.packages.unity import group_sources, unit_text
 
 if sys.version_info >= (3, 11):
@@ -112,7 +112,7 @@ def make_build_environment(work: Path, target: Target, backend: Backend, index: 
     if mark.exists():
         return python
     shutil.rmtree(directory, ignore_errors=True)
-    uv = find_uv()
+    uv = find_uv() if preferred_kind() != "pip" else None
     if uv:
         words = (uv, "venv", "--no-config", "--python", target.python, "--", str(directory))
         run_step(Step(words, {}, "make the build environment"))

@@ -119,6 +119,14 @@ def test_a_link_is_what_it_leads_to(project: Path, tmp_path: Path) -> None:
     assert addresses() == (URL,)
 
 
+def test_ones_own_file_is_no_project(project: Path, tmp_path: Path) -> None:
+    own = tmp_path / "CONFIG" / "zoo"
+    own.mkdir(parents=True)
+    write(own, "http://mine")
+    os.chdir(own)
+    assert load_mirrors().unaccepted == "" and addresses() == ("http://mine/a.pth",)
+
+
 @pytest.mark.parametrize("words", [["--project"], ["--project", "tuna-pypi"]])
 def test_nothing_to_accept(project: Path, capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
     assert run(["mirror", "use", *words]) == 2

@@ -136,7 +136,8 @@ def project_file(environ: Mapping[str, str], directory: Path = Path()) -> Projec
         return None
     from zoo_cli.transfer.projectrules import find_project
 
-    return find_project(directory, bundled_file(), MAX_FILE_BYTES)
+    anyway = (bundled_file(), config_directory(environ) / "mirrors.yaml")
+    return find_project(directory, anyway, MAX_FILE_BYTES)
 
 
 def read_project(project: Project) -> Mirrors:

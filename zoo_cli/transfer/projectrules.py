@@ -16,7 +16,7 @@ from zoo_cli.atomic import write_whole
 from zoo_cli.directories import state_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 NAME = "mirrors.yaml"
@@ -33,10 +33,10 @@ class Project(NamedTuple):
     digest: str
 
 
-def find_project(directory: Path, not_this: Path, limit_bytes: int) -> Project | None:
-    """The project's file; None when there is none, it is too large to be one, or is the one that comes with zoo."""
+def find_project(directory: Path, others: Sequence[Path], limit_bytes: int) -> Project | None:
+    """The project's file; None when there is none, it is too large to be one, or is one of those that count anyway."""
     path = directory / NAME
-    if not path.is_file() or (not_this.exists() and path.samefile(not_this)):
+    if not path.is_file() or any(other.exists() and path.samefile(other) for other in others):
         return None
     try:
         real = path.resolve()

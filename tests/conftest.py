@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from tests.promises import promises, table
+
+# A shell's background job ignores Ctrl-C, and so would every child that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed")
 

@@ -79,11 +79,18 @@ def test_a_refused_checkpoint_is_in_quarantine_and_never_under_its_name(
         b"".join(text("x" * 1000) + b"0" for _ in range(1500)) + call(lookup("os", "system"), text("true")), 4
     )
     site.server.files["/zoo/plain.pth"] = evil
-    assert run(["download", "plain", "--weights-only", "--json"]) == 6
+    assert run(["download", "plain", "--weights-only", "--allow-unverified", "--json"]) == 6
     facts = outcome(capsys)["error"]["facts"]  # type: ignore[index]
     assert facts["early"] is False
     assert not list(site.folder.glob("plain*"))
     kept = Path(facts["quarantine"])
+    assert run(["download", "net_r50", "--json"]) == 0 and run(["verify", ".", "--json"]) == 0
+    *_, document = capsys.readouterr().out.splitlines()
+    assert json.loads(document)["quarantined"] == [
+        {"path": str(kept), "name": "plain.pth", "code": "checkpoint-refused"}
+    ]
+    assert run(["verify", "."]) == 0
+    assert "refused earlier (checkpoint-refused): plain.pth" in capsys.readouterr().err
     assert kept.read_bytes() == evil
     reason = json.loads(kept.with_suffix(".json").read_text())
     assert reason["verdict"] == "refused" and reason["sha256"] == hashlib.sha256(evil).hexdigest()

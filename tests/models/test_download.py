@@ -251,7 +251,7 @@ def test_config_that_would_have_to_run_stops_before_the_checkpoint(
 
 
 def test_missing_base_is_named(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    assert download("orphan") == 1
+    assert download("orphan", "--allow-unverified") == 1
     assert "configs/net/gone.py" in capsys.readouterr().err
 
 
@@ -292,11 +292,11 @@ def test_truncated_body_goes_on_where_it_ended(site: Site) -> None:
 
 
 def test_another_file_than_the_first_time_is_refused(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    assert download("plain", "--weights-only") == 0
+    assert download("plain", "--weights-only", "--allow-unverified") == 0
     Path("plain.pth").unlink()
     assert run(["cache", "prune", "--all"]) == 0  # else the first one would be taken from the cache
     site.server.always("/zoo/plain.pth", OtherFile(checkpoint("other")))
-    assert download("plain", "--weights-only") == 6
+    assert download("plain", "--weights-only") == 6  # its digest is known by now
     output = capsys.readouterr()
     assert "error[checkpoint-changed]" in output.err
     assert hashlib.sha256(BODIES["plain.pth"]).hexdigest() in output.err
@@ -305,7 +305,35 @@ def test_another_file_than_the_first_time_is_refused(site: Site, capsys: pytest.
     forget = next(line for line in output.err.splitlines() if "sed -i" in line)
     subprocess.run(forget[forget.index("sed") :], shell=True, check=True)  # the way out works as it stands
     assert record.read_text() == ""
-    assert download("plain", "--weights-only") == 0
+    assert download("plain", "--weights-only", "--allow-unverified") == 0
+
+
+def test_what_cannot_be_compared_with_anything_needs_consent(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["zoo", "download", "plain", "--weights-only"])  # ways out repeat it
+    site.server.requests.clear()
+    assert download("plain", "--weights-only") == 6
+    said = capsys.readouterr().err
+    assert "error[unverified]" in said
+    assert "zoo download plain --weights-only --cross-check" in said
+    assert "zoo download plain --weights-only --allow-unverified" in said
+    assert not Path("plain.pth").exists() and not site.server.requests, "it is said before anything is fetched"
+    assert download("plain", "--weights-only", "--cross-check") == 6
+    assert "there is none" in capsys.readouterr().err
+    assert not Path("plain.pth").exists()
+    assert run(["show", "plain", "--json"]) == 0
+    assert [each["evidence"] for each in json.loads(capsys.readouterr().out)["files"]] == ["none"]
+    assert download("plain", "--weights-only", "--allow-unverified") == 0
+    (receipt,) = Path().glob("*.zoo.json")
+    assert json.loads(receipt.read_text())["files"][0]["evidence"] == "none"
+    Path("plain.pth").unlink()
+    receipt.unlink()
+    assert download("plain", "--weights-only") == 0, "it must be the same, and needs no consent"
+    assert json.loads(receipt.read_text())["files"][0]["evidence"] == "locked"
+    capsys.readouterr()
+    assert run(["verify", "plain.pth"]) == 0
+    assert capsys.readouterr().out == "ok    plain.pth  locked\n"
 
 
 def test_second_download_rests_on_the_first(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

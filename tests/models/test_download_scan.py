@@ -30,7 +30,7 @@ HARMFUL = torch_zip(mapping(a=SYSTEM, b=tensor("0", 25)), {"0": b"x" * 100}).rep
 @pytest.mark.parametrize("name", ["container-zip", "container-legacy-main", "opcode-protocol-4-stack-global"])
 def test_code_is_never_delivered(site: Site, capsys: pytest.CaptureFixture[str], name: str) -> None:
     site.server.always("/zoo/plain.pth", OtherFile(LIVE[name]))
-    assert download("plain", "--weights-only", "--dest", "out") == 6
+    assert download("plain", "--weights-only", "--allow-unverified", "--dest", "out") == 6
     output = capsys.readouterr()
     assert "error[checkpoint-refused]" in output.err and "dangerous: os.system" in output.err
     assert output.out == "" and names_in(Path("out")) == []
@@ -40,11 +40,11 @@ def test_code_is_never_delivered(site: Site, capsys: pytest.CaptureFixture[str],
 
 def test_an_unknown_class_is_named_and_can_be_trusted(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     site.server.always("/zoo/plain.pth", OtherFile(UNKNOWN))
-    assert download("plain", "--weights-only") == 6
+    assert download("plain", "--weights-only", "--allow-unverified") == 6
     said = capsys.readouterr().err
     assert "unknown: lab.models.Net" in said and "--trust-global lab.models.Net" in said
     assert not Path("plain.pth").exists()
-    assert download("plain", "--weights-only", "--trust-global", "lab.models.Net", "--json") == 0
+    assert download("plain", "--weights-only", "--allow-unverified", "--trust-global", "lab.models.Net", "--json") == 0
     (model,) = json.loads(capsys.readouterr().out)["models"]
     scan = model["checkpoints"][0]["scan"]
     assert (scan["verdict"], scan["trusted"], scan["is_whole"]) == ("ok", ["lab.models.Net"], True)
@@ -65,9 +65,9 @@ def test_every_checkpoint_has_its_verdict_in_the_document(site: Site, capsys: py
 
 
 def test_a_file_that_is_here_already_is_looked_into(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    assert download("plain", "--weights-only") == 0
+    assert download("plain", "--weights-only", "--allow-unverified") == 0
     Path("plain.pth").write_bytes(LIVE["container-zip"])
-    assert download("plain", "--weights-only") != 0
+    assert download("plain", "--weights-only", "--allow-unverified") != 0
     assert Path("plain.pth").read_bytes() == LIVE["container-zip"]
 
 

@@ -50,7 +50,7 @@ def locked(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
         stack = ["mmengine==0.10.7", "torch==2.6.0", "--device", "cpu", "--python", sys.executable]
         mirror = ["--mirror", f"https://download.pytorch.org={server.url('/')}"]
-        assert run(["lock", *stack, *mirror, "--model", "net_r50", "--model", "plain"]) == 0
+        assert run(["lock", *stack, *mirror, "--model", "net_r50", "--model", "plain", "--allow-unverified"]) == 0
         yield site
 
 

@@ -101,7 +101,7 @@ def test_a_file_in_the_receipts_place_stays(site: Site, capsys: pytest.CaptureFi
 
 def test_what_is_as_it_came_is_ok(site: Site, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["verify", "out"]) == 0
-    assert capsys.readouterr().out.splitlines() == ["ok    out/net_r50.py", f"ok    out/{CHECKPOINT}"]
+    assert capsys.readouterr().out.splitlines() == ["ok    out/net_r50.py  record", f"ok    out/{CHECKPOINT}  prefix"]
     assert states(site, capsys, f"out/{CHECKPOINT}") == {CHECKPOINT: "ok"}
     assert len(states(site, capsys, f"out/{RECEIPT}")) == 2
 

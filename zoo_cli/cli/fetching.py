@@ -61,7 +61,13 @@ def _asked(connection: sqlite3.Connection, names: tuple[str, ...], configs: tupl
 
 
 def make_access(
-    console: Console, connection: sqlite3.Connection, mirrors: Mirrors, policy: Policy, *, cross_check: bool = False
+    console: Console,
+    connection: sqlite3.Connection,
+    mirrors: Mirrors,
+    policy: Policy,
+    *,
+    allow_unverified: bool,
+    cross_check: bool = False,
 ) -> Access:
     """What a download of this user may use."""
     from zoo_cli.catalog.database import signed_in_use
@@ -82,7 +88,9 @@ def make_access(
     seen, store = Seen(state_directory()), users_store()
     current, now = signed_in_use(console.environ), console.now()
     signed = tuple(each for each in current.used if each.expires >= now) if current else ()
-    return Access(mirrors, settings, cache, seen, store, policy, releases(connection), cross_check, signed)
+    return Access(
+        mirrors, settings, cache, seen, store, policy, releases(connection), cross_check, signed, allow_unverified
+    )
 
 
 def fetch_models(

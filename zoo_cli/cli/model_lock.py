@@ -40,8 +40,9 @@ def choose_models(catalog: sqlite3.Connection, names: Sequence[str]) -> Selectio
 
 
 def lock_models(
-    console: Console, catalog: sqlite3.Connection, selection: Selection, mirrors: Mirrors, policy: Policy
-) -> tuple[LockedModel, ...]:
+    console: Console, catalog: sqlite3.Connection, selection: Selection, mirrors: Mirrors, policy: Policy,
+    *, allow_unverified: bool,
+) -> tuple[LockedModel, ...]:  # fmt: skip
     """The models of a selection, fetched into the store, with their digests.
 
     Raises:
@@ -49,7 +50,7 @@ def lock_models(
     """
     if not selection.picks:
         return ()
-    access = make_access(console, catalog, mirrors, policy)
+    access = make_access(console, catalog, mirrors, policy, allow_unverified=allow_unverified)
     with tempfile.TemporaryDirectory(prefix="zoo-lock-", dir=access.cache) as folder:
         receipt = fetch_models(console, selection, Path(folder), access, _HOW)
         _require_all(receipt)
@@ -80,7 +81,7 @@ def bring_models(
     def accept(pick: Pick, config: str) -> None:
         _require_same(config, locked[pick])
 
-    access = make_access(console, catalog, mirrors, policy)
+    access = make_access(console, catalog, mirrors, policy, allow_unverified=False)  # a lock has digests
     receipt = fetch_models(console, selection, dest, access, _HOW, finish, accept)
     _require_all(receipt)
     configs = [done.config.path for done in receipt.models if done.config]

@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.cli.text import columns, human_bytes, printable
+from zoo_cli.models.levels import level_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
 
 _DIGESTS = {
-    "full": "the whole sha256 is known",
+    "signed": "the whole sha256 is in a signed index",
+    "locked": "the whole sha256 is known",
     "prefix": "its first digits stand in the name: finds damage, proves no origin",
-    "none": "none is known",
+    "none": "none is known: zoo download asks for --cross-check or --allow-unverified",
 }
 _COUNTS = ("params", "flops")
 
@@ -55,7 +57,7 @@ def sections(details: Details, others: Sequence[Model], signed: Signed | None = 
         ],
         "Results": [Line(_metric_label(each), metric_text(each), model.at) for each in model.metrics],
         "Speed": [Line("inference_ms", time_text(each), f"{model.at} or its collection") for each in details.times],
-        "Files": [line for file in model.files for line in _file_lines(file)],
+        "Files": [line for file in model.files for line in _file_lines(file, is_signed=bool(signed))],
         "CPU": [
             Line("cpu_ok", details.cpu.answer, _source(details)),
             *(Line("because", reason) for reason in details.cpu.reasons),
@@ -121,10 +123,10 @@ def _metric_label(metric: Metric) -> str:
     return f"{metric.label} ({', '.join(filter(None, (metric.dataset, metric.task))) or 'dataset unknown'})"
 
 
-def _file_lines(file: ModelFile) -> Iterator[Line]:
+def _file_lines(file: ModelFile, *, is_signed: bool) -> Iterator[Line]:
     size = f", {human_bytes(file.size_bytes)}" if file.size_bytes else ""
     yield Line(file.role, f"{file.name}{size}", "")
-    level = "full" if file.sha256 else "prefix" if file.prefix else "none"
+    level = level_of(file, is_signed=is_signed)
     digits = file.sha256 or file.prefix
     digest = f"{file.prefix_algorithm or 'sha256'} {digits}: " if digits else ""
     yield Line("digest", f"{digest}{_DIGESTS[level]}", level)
@@ -175,7 +177,8 @@ def model_document(details: Details, others: Sequence[Model], signed: Signed | N
         "digest": details.digest,
         "files": [
             {"role": each.role, "name": each.name, "urls": list(each.urls), "size_bytes": each.size_bytes,
-             "sha256": each.sha256, "prefix": each.prefix, "prefix_algorithm": each.prefix_algorithm}
+             "sha256": each.sha256, "prefix": each.prefix, "prefix_algorithm": each.prefix_algorithm,
+             "evidence": level_of(each, is_signed=bool(signed))}
             for each in model.files
         ],
         "cpu": details.cpu._asdict(),

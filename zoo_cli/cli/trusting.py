@@ -1,4 +1,4 @@
-"""The option --trust-global, for every command that judges checkpoints."""
+"""The options --trust-global and --allow-unverified, for every command that judges or fetches checkpoints."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ trust_option = click.option(
     metavar="MODULE.NAME",
     multiple=True,
     help="Let checkpoints use this class or function, by its exact name; repeatable.",
+)
+unverified_option = click.option(
+    "--allow-unverified",
+    is_flag=True,
+    help="Fetch also checkpoints of which no digest and no digits are known.",
 )
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 

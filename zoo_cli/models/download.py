@@ -16,12 +16,13 @@ from zoo_cli.catalog.scope import namespace_of
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.models.config_findings import imports_of
 from zoo_cli.models.flatten import Releases
+from zoo_cli.models.levels import known_prefix, level_of
 from zoo_cli.models.placing import is_placed, place
 from zoo_cli.models.writer import write_flat
 from zoo_cli.transfer.events import Listener, Noted, nothing
 from zoo_cli.transfer.failures import AllSourcesFailed, Failed, HashMismatch
 from zoo_cli.transfer.fetch import Received, Wanted, fetch
-from zoo_cli.transfer.hashes import parse_sha256, prefix_in_name
+from zoo_cli.transfer.hashes import parse_sha256
 from zoo_cli.transfer.parallel import Shared, together
 from zoo_cli.transfer.second import operator_of, second_opinion
 from zoo_cli.trust.quarantine import Quarantine, withdraw
@@ -70,6 +71,17 @@ class SourcesDisagree(ZooError):
     other: str
     other_sha256: str
     quarantine: str | None  # where the file that came is kept, to be looked into
+
+
+class Unverified(ZooError):
+    """Nothing is known of a checkpoint that its bytes could be compared with, and nobody said that this will do."""
+
+    code = "unverified"
+    exit_code = ExitCode.INTEGRITY
+
+    file: str
+    url: str
+    second_host: bool  # a second one was asked for, and there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +136,8 @@ class Access:
     """What a download may use: rules, limits, cache of configs, record of digests, store (None: none), trust.
 
     `releases` are those of the index, for configs that are built on other packages. `cross_check`: every file whose
-    digest no index states is asked of a second operator, too. `signed` is what the index in use rests on, as far as its
+    digest no index states is asked of a second operator, too. `allow_unverified`: checkpoints of the level `none` may
+    come. `signed` is what the index in use rests on, as far as its
     signatures hold.
     """
 
@@ -137,6 +150,7 @@ class Access:
     releases: tuple[IndexRelease, ...] = ()
     cross_check: bool = False
     signed: tuple[Signed, ...] = ()
+    allow_unverified: bool = False
 
     def signer_of(self, package: str | None) -> Signed | None:
         """Under whose signatures the index's facts on a package are; None for what came with zoo."""
@@ -351,20 +365,25 @@ def fetch_model_file(
     `signed` is what the facts on it rest on: a whole digest that it states is a signed one.
 
     Raises:
+        Unverified: Nothing is known to compare it with.
         Failed, AllSourcesFailed, TookTooLong, CheckpointChanged, CheckpointRefused: The file's side.
         DestinationExists, DestinationUnusable, NoSpace: The destination's side.
     """
     url = file.urls[0]
     seen = access.seen.digest_of(url) if access.seen and not file.sha256 else None
+    level = level_of(file, is_signed=bool(signed), is_seen=seen is not None)
+    must_agree = level == "none" and file.role != "log" and not access.allow_unverified
+    if must_agree and not access.cross_check:
+        raise Unverified(file.name, url, second_host=False)
     screening = Screening(file.name, access.policy, access.quarantine) if file.role != "log" else None
     wanted = Wanted(
         name=file.name,
         urls=addresses_of(file, access.mirrors),
         size_bytes=file.size_bytes,
         sha256=parse_sha256(file.sha256) if file.sha256 else seen,
-        prefix=_prefix(file),
+        prefix=known_prefix(file),
         inspector=screening,
-        basis="signed" if signed and file.sha256 else "locked",
+        basis="signed" if level == "signed" else "locked",
     )
     try:
         received = fetch(wanted, path, access.settings, listen, store=access.store, replace=replace_others)
@@ -375,6 +394,10 @@ def fetch_model_file(
         raise CheckpointChanged(file.name, url, seen, mismatch.received, str(access.seen.path)) from error
     if access.cross_check:
         received = _cross_checked(file, received, wanted, access, listen)
+        if must_agree and received.evidence == "none":
+            if not received.already_here:
+                received.path.unlink()
+            raise Unverified(file.name, url, second_host=True)
     if access.seen and not file.sha256 and not access.seen.record(url, received.sha256):
         listen(Noted(f"{file.name}: its digest could not be written to {access.seen.path}"))
     verdict = screening.verdict if screening else None
@@ -406,15 +429,6 @@ def _cross_checked(file: ModelFile, received: Received, wanted: Wanted, access: 
         heard = operator_of(opinion.url)
     listen(Noted(f"{file.name}: {heard} sends the same sha256"))
     return replace(received, evidence="agreed") if received.evidence in ("prefix", "none") else received
-
-
-def _prefix(file: ModelFile) -> str | None:
-    """The digits to compare; other digests than SHA-256 (detectron2's MD5) say nothing here, nor do those of a log."""
-    if file.role == "log":
-        return None
-    if file.prefix and file.prefix_algorithm in (None, "sha256"):
-        return file.prefix
-    return prefix_in_name(file.name) if not file.prefix_algorithm else None
 
 
 def _mismatch(error: Failed | AllSourcesFailed) -> HashMismatch | None:

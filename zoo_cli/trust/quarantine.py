@@ -12,7 +12,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.atomic import write_whole
 
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 FOLDER = "quarantine"
 ENDING = ".refused"
 MAX_BYTES = 20 * 1000**3
+MAX_LISTED, MAX_REASON = 1000, 1 << 20
+
+
+class Refused(NamedTuple):
+    """A file that is kept there."""
+
+    path: Path
+    name: str  # what it was called; "" where that is not known
+    code: str  # why it was refused, as a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,20 @@ class Quarantine:
             part.unlink(missing_ok=True)
             return None
         return path
+
+    def kept(self) -> tuple[Refused, ...]:
+        """What is in it, by name; a document that cannot be read is passed over."""
+        found = []
+        for path in sorted(self.directory.glob("*.json"))[:MAX_LISTED]:
+            try:
+                with path.open("rb") as file:
+                    about = json.loads(file.read(MAX_REASON))
+                texts = [about.get(name) for name in ("name", "file", "code")]
+            except (OSError, ValueError, AttributeError, RecursionError):
+                continue
+            name, other, code = (each if isinstance(each, str) else "" for each in texts)
+            found.append(Refused(path.with_suffix(ENDING), name or other, code))
+        return tuple(sorted(found, key=lambda each: (each.name, each.path)))
 
     def _copied(self, file: BinaryIO, part: Path) -> str:
         digest = sha256()

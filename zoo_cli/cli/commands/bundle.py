@@ -14,7 +14,7 @@ from zoo_cli.cli.freshness import heed_expiry, stale_option
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.planning import Choices, planning_options, typed
 from zoo_cli.cli.text import human_bytes
-from zoo_cli.cli.trusting import policy_of, trust_option
+from zoo_cli.cli.trusting import policy_of, trust_option, unverified_option
 
 if TYPE_CHECKING:
     import sqlite3
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Replace another file of that name.")
 @click.option("--yes", "-y", is_flag=True, help="Fetch more than 50 GB without asking.")
 @trust_option
+@unverified_option
 @click.option("-j", "--jobs", type=click.IntRange(1, 32), default=4, help="Files at once. [default: 4]")
 @click.option("--with-env", is_flag=True, help="Also every wheel of an environment that runs the models.")
 @click.option("--python", metavar="PATH|VERSION", help="The environment is for this interpreter.")
@@ -75,7 +76,9 @@ def command(console: Console, /, names: tuple[str, ...], output: Path, **given: 
     packages += [""] if given["with_env"] else []
     heed_expiry(console, fetches=True, allowed=given["allow_stale_index"], packages=packages)
     mirrors = users_mirrors(console, given["mirrors"])
-    access = make_access(console, connection, mirrors, policy_of(given["trust_globals"]))
+    access = make_access(
+        console, connection, mirrors, policy_of(given["trust_globals"]), allow_unverified=given["allow_unverified"]
+    )
     with staging(access.cache, (str(output.absolute()), *names, given["filter_"] or "")) as folder:
         done = _fetched(console, selection, folder, access, given)
         models, files = models_section(done, index_date(connection))

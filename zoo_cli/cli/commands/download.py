@@ -10,7 +10,7 @@ import click
 from zoo_cli.cli.fetching import exit_code_of, fetch_models, make_access, make_wish
 from zoo_cli.cli.freshness import heed_expiry, stale_option
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.trusting import policy_of, trust_option
+from zoo_cli.cli.trusting import policy_of, trust_option, unverified_option
 from zoo_cli.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ _NOT_FROM_BUNDLE = (
 @click.option("--no-receipt", is_flag=True, help="Write no receipt beside the files; zoo verify then knows nothing.")
 @click.option("--force", is_flag=True, help="Replace other files of the same names.")
 @trust_option
+@unverified_option
 @click.option("--cross-check", is_flag=True, help="Ask a second host for each file, too: both must send the same.")
 @click.option("-j", "--jobs", type=click.IntRange(1, 32), default=4, help="Files at once. [default: 4]")
 @click.option(
@@ -104,7 +105,14 @@ def command(
     if given["only_list"]:
         view.show_list(console, selection)
         return
-    access = make_access(console, connection, mirrors, policy, cross_check=given["cross_check"])
+    access = make_access(
+        console,
+        connection,
+        mirrors,
+        policy,
+        allow_unverified=given["allow_unverified"],
+        cross_check=given["cross_check"],
+    )
     if given["dry_run"]:
         outlook = look_ahead(selection, dest, access, given["jobs"])
         view.show_plan(console, selection, outlook, mirrors)

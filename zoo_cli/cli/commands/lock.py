@@ -14,7 +14,7 @@ from zoo_cli.cli.freshness import heed_expiry, stale_option
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.planning import Choices, planning_options, typed
 from zoo_cli.cli.text import printable
-from zoo_cli.cli.trusting import policy_of, trust_option
+from zoo_cli.cli.trusting import policy_of, trust_option, unverified_option
 from zoo_cli.packages.lockfile import FILE_NAME, model_document
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ _EACH = f"pylock.{_PLACE}.toml"
 )
 @click.option("--model", "models", metavar="MODEL", multiple=True, help="This model, too; repeatable. It is fetched.")
 @trust_option
+@unverified_option
 @click.option("--show", "only_show", is_flag=True, help="PACKAGE are lock files: show what they hold and need.")
 @planning_options
 @stale_option
@@ -66,6 +67,7 @@ def command(
     described: tuple[str, ...],
     models: tuple[str, ...],
     trust_globals: tuple[str, ...],
+    allow_unverified: bool,
     only_show: bool,
     allow_stale_index: bool,
     dry_run: bool,
@@ -99,7 +101,7 @@ def command(
         if lock:
             locks[path] = lock
     if locks:
-        chosen = lock_models(console, catalog, selection, mirrors, policy)
+        chosen = lock_models(console, catalog, selection, mirrors, policy, allow_unverified=allow_unverified)
         locks = {path: replace(lock, models=chosen) for path, lock in locks.items()}
     for path, lock in locks.items():  # all of them or none
         write_lock(lock, Path(path), _created_by())

@@ -13,7 +13,7 @@ import click
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.planning import Choices, planning_options
 from zoo_cli.cli.text import human_bytes, printable
-from zoo_cli.cli.trusting import policy_of, trust_option
+from zoo_cli.cli.trusting import policy_of, trust_option, unverified_option
 from zoo_cli.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 @click.option("--python", metavar="PATH|VERSION", help="The wheels for this interpreter.")
 @planning_options
 @trust_option
+@unverified_option
 @click.option("--prune", is_flag=True, help="Remove what earlier syncs brought and this one does not name.")
 @click.option("--dry-run", is_flag=True, help="Say what would come and go, and stop.")
 @click.option("-j", "--jobs", type=click.IntRange(1, 32), default=4, help="Files at once. [default: 4]")
@@ -74,7 +75,9 @@ def sync_command(context: click.Context, console: Console, /, place: str, prune:
 
     connection = open_catalog()
     mirrors = users_mirrors(console, given["mirrors"])
-    access = make_access(console, connection, mirrors, policy_of(given["trust_globals"]))
+    access = make_access(
+        console, connection, mirrors, policy_of(given["trust_globals"]), allow_unverified=given["allow_unverified"]
+    )
     with opened(place, access.cache) as tree, tree.alone():
         items = _items(console, connection, access, given)
         decision = decide(tree, items, prune=prune, index_date=index_date(connection))

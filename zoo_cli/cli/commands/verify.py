@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from zoo_cli.cli.console import Console
     from zoo_cli.models.keeping import Checked
+    from zoo_cli.trust.quarantine import Refused
 
 _MARKS = {"ok": ("ok  ", "green"), "extra": ("note", "yellow")}
 
@@ -27,40 +28,49 @@ _MARKS = {"ok": ("ok  ", "green"), "extra": ("note", "yellow")}
 def command(console: Console, places: tuple[str, ...], jobs: int) -> None:
     """Read downloaded files again and compare them with their receipts.
 
-    Says what is missing, changed, or listed by no receipt (extra, no fault). Makes no connection. Exit code 6 when a
-    file is missing, changed or cannot be read.
+    Says what each rested on when it came (signed, locked, agreed, prefix, none), what is missing, changed, or listed by
+    no receipt (extra, no fault), and what was refused and is kept in the quarantine. Makes no connection. Exit code 6
+    when a file is missing, changed or cannot be read.
     """
+    from zoo_cli.directories import cache_path
     from zoo_cli.models.keeping import verify_place
+    from zoo_cli.trust.quarantine import Quarantine
 
     checked: dict[str, Checked] = {}
     for place in places:
         checked |= {str(each.path): each for each in verify_place(place, jobs)}
-    _tell(console, list(checked.values()))
+    _tell(console, list(checked.values()), Quarantine(cache_path()).kept())
     if any(each.state not in ("ok", "extra") for each in checked.values()):
         raise click.exceptions.Exit(ExitCode.INTEGRITY)
 
 
-def _tell(console: Console, checked: Sequence[Checked]) -> None:
+def _tell(console: Console, checked: Sequence[Checked], refused: Sequence[Refused]) -> None:
     bad = [each for each in checked if each.state not in ("ok", "extra")]
     if console.json:
         files = [_document(each) for each in checked]
-        console.document({"ok": not bad, "command": "verify", "files": files})
+        kept = [{"path": str(each.path), "name": each.name, "code": each.code} for each in refused]
+        console.document({"ok": not bad, "command": "verify", "files": files, "quarantined": kept})
         return
     for each in checked:
         if console.quiet and each not in bad:
             continue
         mark, colour = _MARKS.get(each.state, ("FAIL", "red"))
-        state = _signature(each) if each.state == "ok" else f"  {each.state}: {each.problem}"
+        state = _came_as(each) if each.state == "ok" else f"  {each.state}: {each.problem}"
         console.data(f"{console.paint(mark, colour, talk=False)}  {printable(str(each.path))}{printable(state)}")
+    for one in refused:
+        why, where = printable(one.code), printable(str(one.path))
+        console.say(f"refused earlier ({why}): {printable(one.name)}, kept as {where}")
     extra = sum(each.state == "extra" for each in checked)
     rest = f", {extra} extra" if extra else ""
     console.say(f"{len(checked) - extra - len(bad)} as they came, {len(bad)} not{rest}.")
 
 
-def _signature(checked: Checked) -> str:
-    """Under whose signatures a file came, where there were any."""
+def _came_as(checked: Checked) -> str:
+    """What the identity of a file rested on when it came, and under whose signatures, where there were any."""
     file = checked.file
-    return f"  signed: {file.signer}, verified {(file.verified or '')[:10]}" if file and file.signer else ""
+    if file is None:
+        return ""
+    return f"  signed: {file.signer}, verified {(file.verified or '')[:10]}" if file.signer else f"  {file.evidence}"
 
 
 def _document(checked: Checked) -> dict[str, object]:

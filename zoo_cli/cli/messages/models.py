@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.cli.messages.transfer import same_command
@@ -20,7 +21,7 @@ from zoo_cli.models.config_errors import (
     OtherPackage,
 )
 from zoo_cli.models.convert import ConversionFailed
-from zoo_cli.models.download import CheckpointChanged, SourcesDisagree
+from zoo_cli.models.download import CheckpointChanged, SourcesDisagree, Unverified
 from zoo_cli.models.figures import BadExpectation
 from zoo_cli.models.indexfiles import CannotKeepIndex
 from zoo_cli.models.keeping import NoReceipt
@@ -305,6 +306,20 @@ def conversion_failed(error: ConversionFailed) -> Message:
         ways = (WayOut("Name the key that holds them", same_command("--part", "state_dict")),)
     facts = (*error.details, f"python  {error.python}")
     return Message(f"{error.file} was not converted: {_NOT_CONVERTED[error.reason]}", facts, ways)
+
+
+@describe.register
+def unverified(error: Unverified) -> Message:
+    """The level none."""
+    why = ("asked of a second host, as --cross-check wants: there is none",) if error.second_host else ()
+    ways = [WayOut("Take it as it comes; from then on it must stay the same", same_command("--allow-unverified"))]
+    if not error.second_host and sys.argv[1:2] == ["download"]:
+        ways.insert(0, WayOut("Take it if two hosts send the same", same_command("--cross-check")))
+    return Message(
+        f"nothing is known that {error.file} could be compared with: no digest in the index, no digits in its name",
+        (f"address  {error.url}", *why, "whoever sends it could send anything; zoo would only look for code in it"),
+        tuple(ways),
+    )
 
 
 @describe.register

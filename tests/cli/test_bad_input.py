@@ -31,6 +31,7 @@ def refused(ran: Ran, code: str, exit_code: ExitCode) -> str:
     [
         (("install", "mmdett"), "unknown-project", ExitCode.USAGE, "zoo install mmdet"),
         (("install", "mmdetection"), "unknown-project", ExitCode.USAGE, "its package is called mmdet"),
+        (("install", "torch==" + "9" * 5000), "bad-requirement", ExitCode.USAGE, "5000 letters"),
         (("install", "mmdet>>3"), "bad-requirement", ExitCode.USAGE, "zoo install"),
         (("install", "mmdet @ http://x/y.whl"), "bad-requirement", ExitCode.USAGE, "--find-links"),
         (("install", "mmcv-lite"), "bad-requirement", ExitCode.USAGE, "pip install mmcv-lite"),

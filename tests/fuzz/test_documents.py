@@ -26,6 +26,7 @@ FOUND = {
         a_bundle({}, [], lambda manifest: {**manifest, "blobs": [{"sha256": "ab" * 32, "size_bytes": 10**30}]}),
         a_bundle({"models": [{**RECEIPT, "name": "\ud800", "files": []}]}, []),
     ),
+    "source": (b"[project]\nname='x'\nversion='" + b"9" * 5000 + b"'\n",),
     "receipt": (json.dumps({**RECEIPT, "zoo": "\ud800"}).encode(),),
     "journal": (
         b"[]",

@@ -31,7 +31,7 @@ def index_directory(directory: Path | None) -> Path:
 
 def parse_release(text: str) -> Request:
     """One release, from PROJECT==VERSION."""
-    from packaging.version import InvalidVersion, Version
+    from packaging.version import Version
 
     from zoo_cli.models.batch import Request
 
@@ -39,7 +39,7 @@ def parse_release(text: str) -> Request:
     try:
         if match and Version(match[2]):
             return Request(match[1], match[2])
-    except InvalidVersion:
+    except ValueError:  # no version, or a number of too many digits
         pass
     raise click.UsageError(f"'{printable(text, 80)}' is not PROJECT==VERSION, such as mmdet==3.3.0.")
 

@@ -148,13 +148,13 @@ class _Page:
 
 
 def _version_of(file_name: str) -> Any:
-    from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
+    from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
     try:
         if file_name.endswith(".whl"):
             return parse_wheel_filename(file_name)[1]
         return parse_sdist_filename(file_name)[1]
-    except (InvalidSdistFilename, InvalidWheelFilename):  # eggs, installers: not ours
+    except ValueError:  # eggs, installers: not ours; or a number of too many digits
         return None
 
 

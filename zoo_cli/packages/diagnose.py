@@ -242,18 +242,18 @@ def _around(python: Interpreter, projects: Mapping[str, Project], around: Surrou
 
 def _may_have_numpy1(python: Interpreter) -> bool:
     """Whether numpy 1 has wheels for this Python, and nothing installed asks for numpy 2."""
-    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.requirements import Requirement
 
     if tuple(map(int, python.minor.split("."))) > (3, 12):
         return False
     for here in python.distributions:
         for text in here.requires:
+            environment = {"python_version": python.minor, "python_full_version": python.version, "extra": ""}
             try:
                 asked = Requirement(text) if text.startswith("numpy") else None
-            except InvalidRequirement:
+                stands = asked is not None and (asked.marker is None or asked.marker.evaluate(environment))
+                if asked and asked.name == "numpy" and stands and not asked.specifier.contains("1.26.4"):
+                    return False
+            except ValueError:  # no requirement, or a number of too many digits
                 continue
-            environment = {"python_version": python.minor, "python_full_version": python.version, "extra": ""}
-            stands = asked is not None and (asked.marker is None or asked.marker.evaluate(environment))
-            if asked and asked.name == "numpy" and stands and not asked.specifier.contains("1.26.4"):
-                return False
     return True

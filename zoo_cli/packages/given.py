@@ -17,7 +17,7 @@ from email.parser import HeaderParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.version import InvalidVersion
 
 from zoo_cli.catalog.entries import Origin
@@ -185,10 +185,11 @@ def _needed(given: Given, projects: Mapping[str, Project]) -> Iterator[tuple[str
     for text in given.requires or ():
         try:
             requirement = Requirement(text)
-        except InvalidRequirement:
+            applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        except ValueError:  # no requirement, or a number of too many digits
             continue
         name = normalise(requirement.name)
-        if _is_chosen(name, projects) and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
+        if _is_chosen(name, projects) and applies:
             yield name, str(requirement.specifier)
 
 

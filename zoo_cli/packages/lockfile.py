@@ -25,6 +25,7 @@ _MAX_PACKAGES = 5000
 _MAX_MODELS = 1000
 _NAMED = re.compile(r"pylock\.(?:[^.]+\.)?toml")  # PEP 751: other names are refused by pip and uv
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NUMBER = re.compile(r"\d{300}")  # as a version it cannot be compared
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -200,8 +201,10 @@ def from_document(document: Mapping[str, Any], path: str) -> Lock:
         raise BadLock(path, str(exc)) from exc
     if len(document["packages"]) > _MAX_PACKAGES:
         raise BadLock(path, f"more than {_MAX_PACKAGES} packages")
-    if any(_CONTROL.search(text) for text in _texts(document)):
-        raise BadLock(path, "a text in it has control characters")  # exports write texts into scripts
+    if any(
+        _CONTROL.search(text) or _NUMBER.search(text) for text in _texts(document)
+    ):  # exports write them into scripts
+        raise BadLock(path, "a text in it has control characters, or a number of hundreds of digits")
     zoo = _table(document.get("tool", {}), "zoo")
     environments = document.get("environments") or [""]
     return Lock(
@@ -306,11 +309,13 @@ def _file(table: object, project: str, path: str) -> LockedFile:
 
 
 def _check_wheel(wheel: LockedFile, project: str, version: str, path: str) -> None:
-    from packaging.version import InvalidVersion, Version
+    from packaging.version import InvalidVersion
+
+    from zoo_cli.packages.versions import version as parsed
 
     try:
         named = parse_wheel_name(wheel.name)
-        is_right = named.project == project and Version(named.full_version) == Version(version)
+        is_right = named.project == project and parsed(named.full_version) == parsed(version)
     except (BadWheelName, InvalidVersion) as exc:
         raise BadLock(path, f"{wheel.name} is not the name of a wheel") from exc
     if not is_right:

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from packaging.version import InvalidVersion, Version
 
+LONGEST = 300  # letters of a version
 _CLAUSE = re.compile(r"\s*(===|==|!=|~=|>=|<=|>|<)\s*v?([^\s,;]+?)(\.\*)?\s*$")
 
 
@@ -23,6 +24,8 @@ def version(text: str) -> Version:
     Raises:
         InvalidVersion: if the text is no PEP 440 version.
     """
+    if len(text) > LONGEST:  # Python turns no more than 4,300 digits into a number
+        raise InvalidVersion(f"a version of {len(text)} letters")
     return Version(text)
 
 

@@ -327,9 +327,9 @@ def _tag_objection(wheel: WheelName, target: WheelTarget) -> Iterator[tuple[str,
 
 
 def _allows(specifier: str, python: str) -> bool:
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.specifiers import SpecifierSet
 
     try:
         return SpecifierSet(specifier).contains(python, prereleases=True)
-    except InvalidSpecifier:  # "not told" for pip, too
+    except ValueError:  # no specifier is "not told" for pip, too; or a number of too many digits
         return True

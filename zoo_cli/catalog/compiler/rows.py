@@ -199,10 +199,10 @@ def specifier(row: Row, text: str) -> None:
 
 def version(row: Row, text: str) -> str:
     """Check a version (PEP 440) and return it."""
-    from packaging.version import InvalidVersion, Version
+    from packaging.version import Version
 
     try:
         Version(text)
-    except InvalidVersion:
+    except ValueError:  # no version, or a number of too many digits
         row.broken(f"{text[:80]!r} is no version")
     return text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # One slash: a mistyped address is a path for pathlib, which leaves out the second one.
-_PASSWORD = re.compile(r"""(?<=/)[^\s/?#@"'<>]*:[^\s/?#@"'<>]*@""")
+_PASSWORD = re.compile(r"""(?<=/)[^\s/?#@"'<>:]{0,300}:[^\s/?#@"'<>]{0,3000}@""")
 _KEY = re.compile(
     r"""(?i)([?&][\w.-]{0,60}(?:token|signature|sig|secret|password|credential|key))=(?!\.\.\.)[^\s&#"'<>]+"""
 )

@@ -30,6 +30,7 @@ from tests.support.server import Behaviour, Cut, Page, Redirect, Request, Server
 from tests.support.signed import Publisher
 from tests.support.wheels import write_wheel
 from zoo_cli.cli.app import run
+from zoo_cli.plaintext import without_passwords
 
 KINDS = ("address", "header", "netrc", "proxy", "index", "query", "mirror", "links")
 CORE = {kind: f"Zq7{kind.title()}Core" for kind in KINDS}
@@ -353,3 +354,10 @@ def test_packages(office: Office) -> None:
     others = [each for each in office.started if each not in installing]
     assert others and not [each.argv for each in others if "index" in secrets_in(str(each.environ).encode())]
     assert installing and not [each.argv for each in installing if "header" in secrets_in(str(each.environ).encode())]
+
+
+def test_the_gate_takes_its_time_from_the_length_alone() -> None:
+    for text in ("/" + "a:" * 200_000, "/:" * 200_000 + "@", "?token=" * 100_000, "//" + ":" * 400_000 + "@"):
+        assert without_passwords(text) is not None  # seconds, were it by the square of the length
+    assert without_passwords("https://a:b@h/ //x:y:z@h git+ssh://git@h/p") == "https://h/ //h git+ssh://git@h/p"
+    assert without_passwords("GET /x?a=1&X-Amz-Signature=abc&b=2") == "GET /x?a=1&X-Amz-Signature=...&b=2"

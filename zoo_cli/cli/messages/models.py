@@ -317,7 +317,11 @@ def unverified(error: Unverified) -> Message:
         ways.insert(0, WayOut("Take it if two hosts send the same", same_command("--cross-check")))
     return Message(
         f"nothing is known that {error.file} could be compared with: no digest in the index, no digits in its name",
-        (f"address  {error.url}", *why, "whoever sends it could send anything; zoo would only look for code in it"),
+        (
+            f"address  {error.url}",
+            *why,
+            "whoever sends it could send anything; it comes with --allow-unverified, and is scanned for code",
+        ),
         tuple(ways),
     )
 

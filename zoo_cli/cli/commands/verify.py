@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from zoo_cli.models.keeping import Checked
     from zoo_cli.trust.quarantine import Refused
 
+_MOST_REFUSED = 10  # lines
 _MARKS = {"ok": ("ok  ", "green"), "extra": ("note", "yellow")}
 
 
@@ -57,9 +58,11 @@ def _tell(console: Console, checked: Sequence[Checked], refused: Sequence[Refuse
         mark, colour = _MARKS.get(each.state, ("FAIL", "red"))
         state = _came_as(each) if each.state == "ok" else f"  {each.state}: {each.problem}"
         console.data(f"{console.paint(mark, colour, talk=False)}  {printable(str(each.path))}{printable(state)}")
-    for one in refused:
+    for one in refused[:_MOST_REFUSED]:
         why, where = printable(one.code), printable(str(one.path))
         console.say(f"refused earlier ({why}): {printable(one.name)}, kept as {where}")
+    if len(refused) > _MOST_REFUSED:
+        console.say(f"and {len(refused) - _MOST_REFUSED} more: zoo cache list")
     extra = sum(each.state == "extra" for each in checked)
     rest = f", {extra} extra" if extra else ""
     console.say(f"{len(checked) - extra - len(bad)} as they came, {len(bad)} not{rest}.")

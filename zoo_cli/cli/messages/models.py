@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.cli.messages.transfer import same_command
@@ -313,8 +312,9 @@ def unverified(error: Unverified) -> Message:
     """The level none."""
     why = ("asked of a second host, as --cross-check wants: there is none",) if error.second_host else ()
     ways = [WayOut("Take it as it comes; from then on it must stay the same", same_command("--allow-unverified"))]
-    if not error.second_host and sys.argv[1:2] == ["download"]:
-        ways.insert(0, WayOut("Take it if two hosts send the same", same_command("--cross-check")))
+    checked = same_command("--cross-check")
+    if not error.second_host and checked.startswith("zoo download "):  # others have no such option
+        ways.insert(0, WayOut("Take it if two hosts send the same", checked))
     return Message(
         f"nothing is known that {error.file} could be compared with: no digest in the index, no digits in its name",
         (

@@ -396,7 +396,7 @@ def fetch_model_file(
         received = _cross_checked(file, received, wanted, access, listen)
         if must_agree and received.evidence == "none":
             if not received.already_here:
-                received.path.unlink()
+                withdraw(received.path, {}, None)
             raise Unverified(file.name, url, second_host=True)
     if access.seen and not file.sha256 and not access.seen.record(url, received.sha256):
         listen(Noted(f"{file.name}: its digest could not be written to {access.seen.path}"))

@@ -218,10 +218,13 @@ def _show(console: Console, query: Query, listing: Listing, chosen: tuple[str, .
 def _signed(console: Console) -> list[dict[str, object]]:
     """Whose signatures the rows rest on, by the namespace of their package."""
     from zoo_cli.catalog.database import signed_in_use
-    from zoo_cli.cli.model_view import signed_document
 
     current = signed_in_use(console.environ)
-    return [signed_document(each) for each in current.used] if current else []
+    if current is None:
+        return []
+    from zoo_cli.cli.model_view import signed_document  # only where something is signed
+
+    return [signed_document(each) for each in current.used]
 
 
 def _show_backbones(console: Console, catalog: sqlite3.Connection, glob: str | None) -> None:

@@ -12,11 +12,11 @@ alone the user waits for. c to a is what zoo adds to the installing alone; d to 
 in the user's hands. zoo's check does more than the child: three ops, and the imports of mmdet.apis and mmengine.
 Then the plans: `uv pip install --dry-run` and `zoo install --dry-run`, the goal is 1.5 x.
 
-States: "cold", the caches of uv and zoo are empty (the system's is not); "second", what is remembered of the first
-install serves the next environment; "warm", from the third environment on, when byte code is kept, too. All sides take
-turns, so that load falls on all alike; a ratio is the median of the ratios within each turn. CPU time (children
-included) is shown beside wall time, since it suffers less from other programs; the load is always told, and the wall
-times of a machine that is not quiet prove nothing.
+States: "cold", the caches of uv and zoo are empty, one of uv for each side (the system's is not); "second", what is
+remembered of the first install serves the next environment; "warm", from the third environment on, when byte code is
+kept, too. All sides take turns, so that load falls on all alike; a ratio is the median of the ratios within each
+turn. CPU time (children included) is shown beside wall time, since it suffers less from other programs; the load is
+always told, and the wall times of a machine that is not quiet prove nothing.
 """
 
 from __future__ import annotations
@@ -90,9 +90,10 @@ def turn(folder: Path, environ: dict[str, str], uv: str) -> dict[str, Cost]:
     by_uv = [uv, "pip", "install", *pinned, "--python", pythons["uv"]]
     by_zoo = [sys.executable, "-m", "zoo_cli", "install", "mmdet", "--device", "cpu", "--offline", *links]
     by_zoo += ["--python", pythons["zoo"]]
-    found = {"uv plan": cost([*by_uv, "--dry-run"], environ), "zoo plan": cost([*by_zoo, "--dry-run"], environ)}
+    alone = environ | {"UV_CACHE_DIR": environ["UV_CACHE_DIR"] + "-alone"}  # neither side fills the other's
+    found = {"uv plan": cost([*by_uv, "--dry-run"], alone), "zoo plan": cost([*by_zoo, "--dry-run"], environ)}
     first_use = ["-I", "-W", "ignore", "-c", FIRST_USE]
-    found |= {"a": cost(by_uv, environ), "c": cost(by_zoo, environ)}
+    found |= {"a": cost(by_uv, alone), "c": cost(by_zoo, environ)}
     found["b"] = found["a"].and_then(cost([pythons["uv"], *first_use], environ))
     found["d"] = found["c"].and_then(cost([pythons["zoo"], *first_use], environ))
     return found
@@ -124,7 +125,7 @@ def main() -> None:
 
 def report(costs: dict[str, list[dict[str, Cost]]], loads: list[float]) -> None:
     """Medians, and medians of the ratios within each turn."""
-    print(__doc__.partition("\n\n")[2].partition("The goal")[0].partition("\n\n")[2].rstrip() + "\n")
+    print(__doc__.split("\n\n")[2].rstrip() + "\n")
     print(f"{'':6}  {'':8}  {'wall':>8}  {'CPU':>8}  {'to':>7}  {'wall':>5}  {'CPU':>5}")
     for state, turns in costs.items():
         for name, to in PAIRS if turns else ():

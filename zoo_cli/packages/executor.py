@@ -46,8 +46,10 @@ NOWHERE = str(Path(os.sep) / "nowhere" / "zoo-builds-nothing-unasked")
 _HAS_PIP = "import glob, os, sys; sys.exit(not any(glob.glob(os.path.join(p, 'pip-*.dist-info')) for p in sys.path))"
 # ensurepip's own wheel of pip installs itself: a wheel is a zip archive that Python can import from.
 _MEND_PIP = (
-    "import ensurepip, glob, os, runpy, sys; "
-    "wheel = glob.glob(os.path.join(os.path.dirname(ensurepip.__file__), '_bundled', 'pip-*.whl'))[0]; "
+    "import ensurepip, glob, os, runpy, sys, sysconfig; "
+    "own = os.path.join(os.path.dirname(ensurepip.__file__), '_bundled'); "
+    "places = (sysconfig.get_config_var('WHEEL_PKG_DIR') or own, own); "  # Debian and Fedora keep it elsewhere
+    "wheel = [each for place in places for each in glob.glob(os.path.join(place, 'pip-*.whl'))][0]; "
     "sys.path.insert(0, wheel); "
     "sys.argv = ['pip', 'install', '--no-index', '--no-deps', '--force-reinstall', wheel]; "
     "runpy.run_module('pip', run_name='__main__', alter_sys=True)"

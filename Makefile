@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: dev check format test test-slow test-ordeal test-all coverage bench fuzz demo clean help
+.PHONY: dev check format test test-slow test-ordeal test-all coverage bench bench-transfer fuzz demo clean help
 
 help:
 	@echo "make demo    the main job for real: check-env, list, install, download, inference"
@@ -13,6 +13,7 @@ help:
 	@echo "             make test-ordeal complete matrices and every kill (an hour),"
 	@echo "make fuzz    every reader of foreign bytes, MINUTES=60 of one core"
 	@echo "make check   format, lint, types;  make dev  the environment;  make bench  the benchmarks"
+	@echo "make bench-transfer   those of transfers alone: a table of goals, met or missed"
 
 $(VENV)/.zoo: pyproject.toml hatch_build.py
 	$(PYTHON) -m venv $(VENV)
@@ -58,7 +59,12 @@ coverage: dev
 	$(BIN)/coverage report
 
 bench: dev
-	for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	failed=; for script in benchmarks/bench_*.py; do \
+	  echo "== $$script"; $(BIN)/python "$$script" || failed="$$failed $$script"; \
+	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
+bench-transfer: dev
+	$(BIN)/python benchmarks/bench_transfer.py
 
 # ONLINE=1 takes torch and mmcv wheels and the checkpoint from the real hosts instead of the loopback site.
 demo: $(VENV)/.zoo

@@ -14,8 +14,8 @@ already. What the server's program had given to its kernel, and the kernel still
 travelled; it is shown beside, and is a matter of the server's send buffers. Acknowledgements would count too little:
 of the last segments a killed process sends none.
 
-Segments are those of Ethernet, 1460 bytes. Loopback's own have 64 KiB, and every connection that a kill takes down
-loses at least the one that is on its way: `--segment 65483` shows what that makes.
+The server paces each connection itself, 8 KiB at a time, as a link does. The kernel's pacing sends 64 KiB at once over
+a way as short as loopback (`tcp_tso_rtt_log`), and every connection that a kill takes down loses what is on its way.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from benchmarks.transfer.sites import SO_MAX_PACING_RATE, make_file
+from benchmarks.transfer.sites import make_file
 
 MIB = 1 << 20
-ETHERNET_BYTES = 1460
+_PIECE_BYTES = 8 * 1024
 
 
 @dataclass
@@ -49,7 +49,6 @@ class Counting:
 
     path: Path
     bytes_per_second: int
-    segment_bytes: int
     given: int = 0  # to the kernel, of bodies
     left: int = 0  # of them, what left it; known when a connection has ended
     connections: int = 0
@@ -59,7 +58,6 @@ class Counting:
 
     def __post_init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, self.segment_bytes)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}/{self.path.name}"
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -69,7 +67,6 @@ class Counting:
                 connection, _peer = self.listener.accept()
             except OSError:
                 return  # closed
-            connection.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, self.bytes_per_second)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
             with self._lock:
                 self._open += 1
@@ -116,9 +113,12 @@ class Counting:
         connection.sendall(head.encode())
         with self._lock:
             self.requests += 1
+        due = time.monotonic()
         while first < after:
-            count = os.sendfile(connection.fileno(), fd, first, min(after - first, 64 * 1024))
+            count = os.sendfile(connection.fileno(), fd, first, min(after - first, _PIECE_BYTES))
             first += count
+            due = max(due, time.monotonic() - _PIECE_BYTES / self.bytes_per_second) + count / self.bytes_per_second
+            time.sleep(max(0.0, due - time.monotonic()))
             with self._lock:
                 self.given += count
         return len(head)
@@ -151,14 +151,12 @@ class Result:
     wrong: tuple[str, ...]  # what is not as it must be; empty is right
 
 
-def run(
-    folder: Path, size: int, kills: int, processes: int, rate: int, seed: int, segment_bytes: int = ETHERNET_BYTES
-) -> Result:
+def run(folder: Path, size: int, kills: int, processes: int, rate: int, seed: int) -> Result:
     """The whole ordeal in one directory."""
     chance = random.Random(seed)
     source = folder / "source.bin"
     digest = make_file(source, size)
-    server = Counting(source, rate, segment_bytes)
+    server = Counting(source, rate)
     environ = {**os.environ, "ZOO_CACHE": str(folder / "cache"), "NO_PROXY": "*"}
     places = [folder / f"p{number}" / "x.bin" for number in range(processes)]
 
@@ -205,12 +203,11 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--rate", type=int, default=4_000_000, help="bytes a second of one connection")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--segment", type=int, default=ETHERNET_BYTES, help="the most bytes of one TCP segment")
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="zoo-kills-"))
     try:
         size = asked.size * MIB
-        result = run(folder, size, asked.kills, asked.processes, asked.rate, asked.seed, asked.segment)
+        result = run(folder, size, asked.kills, asked.processes, asked.rate, asked.seed)
     finally:
         shutil.rmtree(folder)
     again = result.left_bytes / size - 1

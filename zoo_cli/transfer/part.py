@@ -238,7 +238,7 @@ class Part:
 
     def wrote(self, count: int) -> None:
         """So many bytes were written through a map."""
-        self._writeback.wrote(count)
+        self._writeback.wrote(count, by_many=True)
 
     def read_again(self, take: Callable[[memoryview], object]) -> None:
         """Gives the kept bytes, in order, to a function: a digest goes on from them."""

@@ -24,11 +24,15 @@ class Writeback:
         self._orders: SimpleQueue[bool] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def wrote(self, count: int) -> None:
-        """So many bytes more are written; asks the disk for them when it is worth it and no order waits."""
+    def wrote(self, count: int, *, by_many: bool = False) -> None:
+        """So many bytes more are written; asks the disk for them when it is worth it and no order waits.
+
+        A sync holds up those who write meanwhile: with many connections their bytes pile up in the sockets, and a kill
+        loses them. So `by_many` threads are not disturbed early.
+        """
         self._unasked += count
         self._written += count
-        step = min(_STEP_BYTES, max(_FIRST_BYTES, self._written // 4))
+        step = _STEP_BYTES if by_many else min(_STEP_BYTES, max(_FIRST_BYTES, self._written // 4))
         if self._unasked < step or not self._orders.empty():
             return
         self._unasked = 0

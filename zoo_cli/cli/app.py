@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo_cli import __version__
-from zoo_cli.cli.console import Console
+from zoo_cli.cli.console import Console, OutputLost, drop_output
 from zoo_cli.cli.text import columns, printable
 from zoo_cli.errors import ExitCode, ZooError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from zoo_cli.cli.messages import Message
 
@@ -96,6 +96,28 @@ class Root(click.Group):
             ctx.fail(f"No such command '{printable(name, 80)}'.{_hint(name, args[1:])}")
         return super().resolve_command(ctx, args)
 
+    def make_context(self, *args: Any, **named: Any) -> click.Context:
+        """Like click's, which writes the help here."""
+        with _written_out():
+            return super().make_context(*args, **named)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Like click's, until all of the answer is written."""
+        with _written_out():
+            result: object = super().invoke(ctx)
+            ctx.ensure_object(Console).finish()
+        return result
+
+
+@contextmanager
+def _written_out() -> Iterator[None]:
+    """A reader of stdout that goes away (`zoo list | head`) is no fault; click would end with 1."""
+    try:
+        yield
+    except BrokenPipeError:
+        drop_output()
+        raise click.exceptions.Exit(ExitCode.FINE) from None
+
 
 def _hint(name: str, rest: list[str]) -> str:
     """What may have been meant by a command that is none: another tool's word for it, else a near name."""
@@ -136,11 +158,8 @@ def run(argv: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         console.complain("\nStopped. What was fetched is kept; the same command goes on from there.")
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our stdout went away (`zoo list | head`): the rest is of no use to anybody.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.FINE
     except ZooError as error:
+        console.json = console.json and not isinstance(error, OutputLost)  # a document would be lost, too
         _print_traceback(console)
         show_error(console, error)
         return error.exit_code

@@ -9,10 +9,15 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from zoo_cli.cli.text import columns, harmless, harmless_json, printable
+from zoo_cli.errors import ZooError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _COLOURS = {"green": "32", "yellow": "33", "red": "31", "cyan": "36", "bold": "1"}
 
@@ -20,6 +25,30 @@ _COLOURS = {"green": "32", "yellow": "33", "red": "31", "cyan": "36", "bold": "1
 def _or_nowhere(stream: TextIO | None) -> TextIO:
     """The stream; one that leads nowhere when the process was started with it closed (`zoo ... >&-`)."""
     return stream if stream is not None else open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
+
+
+class OutputLost(ZooError):
+    """The answer cannot be written to stdout: a full disk, a stream that failed."""
+
+    code = "output-lost"
+
+    reason: str
+
+
+def drop_output() -> None:
+    """Lets stdout lead nowhere, so that what is held back of it fails no more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        drop_output()
+        raise OutputLost(exc.strerror or str(exc)) from exc
 
 
 @dataclass(eq=False, repr=False)  # every command makes one: half of the cost
@@ -93,7 +122,25 @@ class Console:
 
     def data(self, line: str = "") -> None:
         """One line of the answer, on stdout."""
-        self.out.write(harmless(line) + "\n")
+        self.put(harmless(line) + "\n")
+
+    def put(self, text: str) -> None:
+        """Text of the answer as it is, on stdout.
+
+        Raises:
+            OutputLost: It cannot be written, and the reader did not just go away (`BrokenPipeError`).
+        """
+        with _told():
+            self.out.write(text)
+
+    def finish(self) -> None:
+        """Hands on what was put and is held back still.
+
+        Raises:
+            OutputLost: As `put`.
+        """
+        with _told():
+            self.out.flush()
 
     def say(self, line: str = "") -> None:
         """One line of talk, on stderr; nothing with --quiet."""
@@ -113,7 +160,7 @@ class Console:
         """The one JSON document of a run with --json."""
         import json
 
-        self.out.write(harmless_json(json.dumps(value, ensure_ascii=False, default=str)) + "\n")
+        self.put(harmless_json(json.dumps(value, ensure_ascii=False, default=str)) + "\n")
 
     def table(
         self, header: tuple[str, ...], rows: list[tuple[str, ...]], *, right: frozenset[int] = frozenset()

@@ -121,7 +121,7 @@ def flatten(
         text = write_flat(made.flat, made.header)
     _tell_findings(console, made)
     if output is None:
-        console.out.write(text)
+        console.put(text)
         return
     _place(console, made, output, text, replace=force)
 

@@ -219,7 +219,7 @@ def _listener(console: Console, progress: Listener, events: bool) -> Listener:
 
     def hear(event: Event) -> None:
         console.document({"event": type(event).__name__.lower(), **event._asdict()})
-        console.out.flush()
+        console.finish()
         progress(event)
 
     return hear

@@ -49,7 +49,7 @@ def serve_command(console: Console, directory: Path, host: str, port: int) -> No
     else:
         console.say(f"Serving {printable(str(directory))}. On the machines that shall use it:")
         console.data(f"zoo mirror use {_reachable(console, server.url)}")
-    console.out.flush()
+    console.finish()
     serve_until_stopped(server)
     console.say("Stopped.")
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 import shlex
 
 from zoo_cli.cli.commands.config import NoSuchKey
+from zoo_cli.cli.console import OutputLost
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.cli.plot import CannotPlot, NeedsMatplotlib
+
+
+@describe.register
+def _output_lost(error: OutputLost) -> Message:
+    return Message(f"the answer cannot be written: {error.reason}", (), (WayOut("What has room", "df -h"),))
 
 
 @describe.register

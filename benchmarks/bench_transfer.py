@@ -112,6 +112,7 @@ class Bench:
                 shutil.rmtree(self.out, ignore_errors=True)
                 shutil.rmtree(self.folder / "home", ignore_errors=True)  # a cache would make the second turn free
                 self.out.mkdir()
+                os.sync()  # or the next one waits for what the last one left to be written
                 figure = measure([*(before or []), *argv], self.env)
                 if turn >= 0:
                     figures.setdefault(name, []).append(figure)

@@ -47,13 +47,14 @@ class Digest(Protocol):
 
 
 class Hashing:
-    """A digest that is fed blocks in order; from the second block on in a thread of its own."""
+    """A digest that is fed blocks in order; where a whole block has a successor, in a thread of its own."""
 
     def __init__(self, digest: Digest) -> None:
         self._digest = digest
         self._free: SimpleQueue[memoryview] = SimpleQueue()
         self._full: SimpleQueue[tuple[memoryview, int] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._first: memoryview | None = None  # a whole block that may be the only one
         self._given = 0
 
     def block(self) -> memoryview:
@@ -65,14 +66,19 @@ class Hashing:
 
     def feed(self, block: memoryview, count: int) -> None:
         """Hashes the first `count` bytes of the block and takes it back."""
-        if self._thread is None and count == BLOCK_BYTES:
+        if self._thread is not None:
+            self._full.put((block, count))
+        elif self._first is not None:
             self._thread = threading.Thread(target=self._work, daemon=True)
             self._thread.start()
-        if self._thread is None:
+            self._full.put((self._first, BLOCK_BYTES))
+            self._full.put((block, count))
+            self._first = None
+        elif count == BLOCK_BYTES:
+            self._first = block
+        else:
             self._digest.update(block[:count])
             self._free.put(block)
-        else:
-            self._full.put((block, count))
 
     def _work(self) -> None:
         while (item := self._full.get()) is not None:
@@ -90,6 +96,8 @@ class Hashing:
         if self._thread is not None:
             self._full.put(None)
             self._thread.join()
+        elif self._first is not None:
+            self._digest.update(self._first)
 
 
 def pour(

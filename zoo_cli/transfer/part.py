@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _BLOCK = 1 << 20
+_SMALL_BYTES = 32 << 20  # a file whose bytes the disk is asked for early
 _MARGIN_BYTES = 1 << 20  # left on the disk for the state file and others
 NOTE_ENDING = ".note"  # see `store.Store.note`
 COMPANIONS = (".json", ".json.new", ".map", ".map.new", "-link", NOTE_ENDING)  # what may stand beside a part file
@@ -228,9 +229,10 @@ class Part:
         """Appends all of the view."""
         try:
             os.lseek(self._fd, self.size_bytes, os.SEEK_SET)
+            total = self.state.size_bytes if self.state else None
             while view:
                 count = os.write(self._fd, view)
-                self._writeback.wrote(count)
+                self._writeback.wrote(count, early=total is not None and total <= _SMALL_BYTES)
                 self.size_bytes += count
                 view = view[count:]
         except OSError as exc:
@@ -238,7 +240,7 @@ class Part:
 
     def wrote(self, count: int) -> None:
         """So many bytes were written through a map."""
-        self._writeback.wrote(count, by_many=True)
+        self._writeback.wrote(count)
 
     def read_again(self, take: Callable[[memoryview], object]) -> None:
         """Gives the kept bytes, in order, to a function: a digest goes on from them."""

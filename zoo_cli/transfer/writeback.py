@@ -1,8 +1,8 @@
 """Bytes on their way to the disk while others still arrive.
 
 Edge: a thread and the disk. A file gets its final name only when the disk has it; asked at the end, that takes as
-long as writing all of it (a second a gigabyte). So now and then a thread asks for what is there, first after a few
-megabytes, and the last wait is short.
+long as writing all of it (a second a gigabyte). So now and then a thread asks for what is there; the last wait is then
+short.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ class Writeback:
         self._orders: SimpleQueue[bool] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def wrote(self, count: int, *, by_many: bool = False) -> None:
+    def wrote(self, count: int, *, early: bool = False) -> None:
         """So many bytes more are written; asks the disk for them when it is worth it and no order waits.
 
-        A sync holds up those who write meanwhile: with many connections their bytes pile up in the sockets, and a kill
-        loses them. So `by_many` threads are not disturbed early.
+        A sync holds up those who write meanwhile. At the beginning of a large file it would make a fast stream look
+        slow, and with many connections their bytes pile up in the sockets, where a kill loses them. So the first one
+        comes `early` only where the caller says that the file is small and comes in one stream.
         """
         self._unasked += count
         self._written += count
-        step = _STEP_BYTES if by_many else min(_STEP_BYTES, max(_FIRST_BYTES, self._written // 4))
+        step = min(_STEP_BYTES, max(_FIRST_BYTES, self._written // 4)) if early else _STEP_BYTES
         if self._unasked < step or not self._orders.empty():
             return
         self._unasked = 0

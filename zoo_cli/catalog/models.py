@@ -54,7 +54,10 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A checkpoint file; `prefix` is the part of its digest that is known where `sha256` is not."""
+    """A checkpoint file; `prefix` is the part of its digest that is known where `sha256` is not.
+
+    `stale` tells where it is known from that the digits in the name are not the file's any more.
+    """
 
     role: str
     name: str
@@ -63,6 +66,7 @@ class ModelFile:
     sha256: str | None
     prefix: str | None
     prefix_algorithm: str | None
+    stale: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,7 +451,8 @@ def _model(connection: sqlite3.Connection, row: tuple[object, ...]) -> Model:
 def _files(connection: sqlite3.Connection, model: object) -> tuple[ModelFile, ...]:
     query = (
         "SELECT x.role, f.name, (SELECT json_group_array(url) FROM (SELECT url FROM file_url u WHERE u.file = f.id "
-        "ORDER BY u.rank, u.url)), f.size_bytes, f.sha256, f.prefix, f.prefix_algorithm "
+        "ORDER BY u.rank, u.url)), f.size_bytes, f.sha256, f.prefix, f.prefix_algorithm, "
+        "iif(f.prefix_state LIKE 'stale: %', substr(f.prefix_state, 8), NULL) "
         "FROM model_file x JOIN file f ON f.id = x.file WHERE x.model = ? ORDER BY x.ordinal"
     )
     rows = connection.execute(query, (model,)).fetchall()

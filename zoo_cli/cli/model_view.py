@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _DIGESTS = {
     "signed": "the whole sha256 is in a signed index",
     "locked": "the whole sha256 is known",
-    "prefix": "its first digits stand in the name: finds damage, proves no origin",
+    "prefix": "its first digits are known: finds damage, proves no origin",
     "none": "none is known: zoo download asks for --cross-check or --allow-unverified",
 }
 _COUNTS = ("params", "flops")
@@ -130,6 +130,8 @@ def _file_lines(file: ModelFile, *, is_signed: bool) -> Iterator[Line]:
     digits = file.sha256 or file.prefix
     digest = f"{file.prefix_algorithm or 'sha256'} {digits}: " if digits else ""
     yield Line("digest", f"{digest}{_DIGESTS[level]}", level)
+    if file.stale:
+        yield Line("name", "its digits are not the file's any more", file.stale)
     for url in file.urls:
         yield Line("address", url, "")
 

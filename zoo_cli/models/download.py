@@ -375,6 +375,9 @@ def fetch_model_file(
     must_agree = level == "none" and file.role != "log" and not access.allow_unverified
     if must_agree and not access.cross_check:
         raise Unverified(file.name, url, second_host=False)
+    if file.stale:
+        digits = f"compared with {file.prefix} instead" if file.prefix else "not compared"
+        listen(Noted(f"{file.name}: the digits in its name are not the file's any more, {digits} ({file.stale})"))
     screening = Screening(file.name, access.policy, access.quarantine) if file.role != "log" else None
     wanted = Wanted(
         name=file.name,

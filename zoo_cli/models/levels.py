@@ -32,4 +32,6 @@ def known_prefix(file: ModelFile) -> str | None:
         return None
     if file.prefix and file.prefix_algorithm in (None, "sha256"):
         return file.prefix
+    if file.stale:
+        return None
     return prefix_in_name(file.name) if not file.prefix_algorithm else None

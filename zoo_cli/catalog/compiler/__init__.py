@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 from zoo_cli.catalog.compiler.compat import load_compat
-from zoo_cli.catalog.compiler.extras import EXTRAS, EXTRAS_SCHEMA, load_extras
+from zoo_cli.catalog.compiler.extras import EXTRAS, EXTRAS_SCHEMA, load_extras, mark_stale
 from zoo_cli.catalog.compiler.models import load_models
 from zoo_cli.catalog.compiler.rows import BrokenRow
 from zoo_cli.catalog.compiler.sources import read_source
@@ -68,6 +68,7 @@ def _write(path: Path, collector: Collector, index_directory: Path) -> None:
             if rows:
                 connection.executemany(f"INSERT INTO {name} VALUES ({places})", rows)  # noqa: S608 - names are ours
         load_models(connection, index_directory)
+        mark_stale(connection)
         meta = {
             "schema": str(SCHEMA_VERSION),
             "index_date": collector.newest_date(),

@@ -1,4 +1,4 @@
-"""Facts that stand in no released package, as tables: backbones, benchmark tables, the baselines of a page.
+"""Facts that stand in no released package: backbones, benchmark tables, the baselines of a page, stale digits.
 
 Pure. Each row of `index/extras/*.yaml` names its origin, as in `index/compat`; `zoo_cli.catalog.extras` reads the
 tables. What READMEs say of models is in `readmes`.
@@ -10,14 +10,15 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from zoo_cli.catalog.compiler.rows import URL, Row
+from zoo_cli.catalog.compiler.rows import URL, BrokenRow, Row
 from zoo_cli.catalog.compiler.tables import Collector, Origins, document
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Mapping
 
 SCHEMA_OF_SOURCES = "1"
-EXTRAS = ("backbones", "baselines", "benchmarks")
+EXTRAS = ("backbones", "baselines", "benchmarks", "stale_prefixes")
 EXTRAS_SCHEMA = """
 CREATE TABLE backbone_norm (
   name TEXT PRIMARY KEY, mean TEXT NOT NULL, std TEXT NOT NULL, to_rgb INTEGER NOT NULL,
@@ -42,10 +43,13 @@ CREATE TABLE benchmark_difference (
 CREATE TABLE baseline (
   position INTEGER PRIMARY KEY, section TEXT NOT NULL, name TEXT NOT NULL, translation TEXT, folders_2x TEXT NOT NULL,
   folders_3x TEXT NOT NULL, in_metafiles TEXT NOT NULL, readme_only TEXT NOT NULL, origin INTEGER NOT NULL);
+CREATE TABLE stale_prefix (url TEXT PRIMARY KEY, prefix TEXT, origin INTEGER NOT NULL) WITHOUT ROWID;
 """
+STALE = "stale: "  # in `file.prefix_state`, before where that is known from
 
 _ALIAS = re.compile(r"(mmcls|open-mmlab|torchvision)://[A-Za-z0-9_./+-]{1,120}")
 _NUMBER = re.compile(r"\d{1,6}(\.\d{1,6})?")
+_DIGITS = re.compile(r"[0-9a-f]{8}")
 _COUNT = re.compile(r"\d{1,6}")
 _TRIPLE = re.compile(r"\d+(\.\d*)?( \d+(\.\d*)?){2}")
 
@@ -56,12 +60,37 @@ def load_extras(documents: Mapping[str, Row], collector: Collector) -> None:
     Raises:
         BrokenRow: A row breaks the schema.
     """
-    loaders = {"backbones": _backbones, "baselines": _baselines, "benchmarks": _benchmarks}
+    loaders = {
+        "backbones": _backbones, "baselines": _baselines, "benchmarks": _benchmarks, "stale_prefixes": _stale_prefixes,
+    }  # fmt: skip
     for name, source in sorted(documents.items()):
         if source.text("schema") != SCHEMA_OF_SOURCES:
             source.broken(f"schema must be {SCHEMA_OF_SOURCES}")
         loaders[name](source, collector)
         source.done()
+
+
+def mark_stale(connection: sqlite3.Connection) -> None:
+    """Files whose names carry digits that are no longer theirs get those that are known instead, or none.
+
+    Raises:
+        BrokenRow: An address is in no release.
+    """
+    query = "SELECT s.url, s.prefix, o.source, o.date FROM stale_prefix s JOIN origin o ON o.id = s.origin"
+    for url, prefix, source, date in connection.execute(query).fetchall():
+        changed = connection.execute(
+            "UPDATE file SET prefix = ?, prefix_state = ? WHERE id IN (SELECT file FROM file_url WHERE url = ?)",
+            (prefix, f"{STALE}{source}, {date}", url),
+        )
+        if not changed.rowcount:
+            raise BrokenRow("extras/stale_prefixes.yaml", 0, url, "no model has this address")
+
+
+def _stale_prefixes(source: Row, collector: Collector) -> None:
+    origins = Origins(source, collector)
+    for row in source.rows("files"):
+        url, prefix = row.text("url", URL), row.text("prefix", _DIGITS) if row.has("prefix") else None
+        collector.add("stale_prefix", row, (url,), (url, prefix, origins.of(row)))
 
 
 def _norm(row: Row) -> tuple[str, str, int]:

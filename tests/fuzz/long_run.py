@@ -5,6 +5,7 @@ python -m tests.fuzz.long_run KIND SECONDS SEED PLACE [--guided]
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import importlib
 import json
@@ -68,7 +69,7 @@ class Run:
             self.found(data, f"{now - begin:.1f} s of CPU")
         if now - self.begin > self.end:
             self.write(finding=False)
-            os._exit(0)  # libFuzzer has no other way out
+            _end(0)
         if now - self.written > WRITE_EVERY:
             self.written = now
             self.write(finding=False)
@@ -83,7 +84,7 @@ class Run:
         sys.stdout.write(f"FINDING {folder / name}\n{why}\n")
         sys.stdout.flush()
         self.write(finding=True)
-        os._exit(1)
+        _end(1)
 
     def write(self, *, finding: bool) -> None:
         """Keeps the counts for whoever started this."""
@@ -94,6 +95,12 @@ class Run:
         new = self.place / f".{self.kind}.json"
         new.write_text(json.dumps(row))
         new.replace(self.place / f"{self.kind}.json")
+
+
+def _end(code: int) -> NoReturn:
+    """Ends the process, directories of its own removed; libFuzzer has no other way out."""
+    atexit._run_exitfuncs()
+    os._exit(code)
 
 
 def plain(run: Run, kind: Kind, seed: int) -> None:

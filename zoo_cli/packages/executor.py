@@ -256,8 +256,12 @@ def find_uv() -> str | None:
 
 
 def _answers(argv: Sequence[str]) -> bool:
+    """Whether a Python can do what is asked; asking writes no byte code into its environment."""
+    python, *words = argv
     try:
-        done = subprocess.run(argv, env=clean_environment({}), capture_output=True, timeout=60, check=False)
+        done = subprocess.run(
+            (python, "-B", *words), env=clean_environment({}), capture_output=True, timeout=60, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0

@@ -126,7 +126,7 @@ def read_target(python: str, *, needs_torch: bool = True) -> Target:
         TargetUnreadable: it does not answer.
         MissingTool: it has no torch, or no headers to compile against.
     """
-    text = ask((python, "-I", "-c", _QUESTION))
+    text = ask((python, "-B", "-I", "-c", _QUESTION))
     if text is None:
         raise TargetUnreadable(python, "it is not there, or is no Python 3")
     facts = json.loads(text.splitlines()[-1])

@@ -235,3 +235,16 @@ def test_a_full_pipe_that_closes_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=environ, timeout=60)
     assert done.stdout.startswith("model\t")
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-1"])
+@pytest.mark.parametrize("words", [("fetch", "http://127.0.0.1:1/x", "--max-time"), ("cache", "prune", "--older-than")])
+def test_numbers_that_nobody_can_count_with(tmp_path: Path, words: tuple[str, ...], number: str) -> None:
+    ran = zoo(tmp_path, *words, number)
+    assert ran.code == ExitCode.USAGE
+    assert words[-1] in ran.err
+
+
+def test_a_file_that_is_no_wheel_is_no_release_of_ones_own(tmp_path: Path) -> None:
+    words = ("index", "read", "/etc/passwd", "--url", "https://x.example/y.whl", "--index", str(tmp_path))
+    assert "cannot read /etc/passwd\n" in refused(zoo(tmp_path, *words), "unreadable-file", ExitCode.INTEGRITY)

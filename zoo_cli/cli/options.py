@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -85,6 +86,17 @@ def common_options(command: Command) -> Command:
 
 
 pass_console = click.make_pass_decorator(Console, ensure=True)
+
+
+class FiniteRange(click.FloatRange):
+    """Numbers of a range; click takes `nan` for one, and `inf` where there is no upper end."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{printable(str(value), 40)} is no number to count with", param, ctx)
+        return number
 
 
 def parse_size(text: str) -> int:

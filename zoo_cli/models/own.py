@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.models.build import Built, build
 from zoo_cli.models.indexfiles import current
-from zoo_cli.models.upstream import BadRelease, ReleaseFile, Tree
+from zoo_cli.models.upstream import ReleaseFile, Tree
 from zoo_cli.transfer.store import digest_of
 
 if TYPE_CHECKING:
@@ -30,6 +30,16 @@ class OtherCheckpoint(ZooError):
     path: str
     prefix: str
     sha256: str
+
+
+class UnreadableFile(ZooError):
+    """A wheel or checkpoint of one's own cannot be read, or is not what it was given as."""
+
+    code = "unreadable-file"
+    exit_code = ExitCode.INTEGRITY
+
+    path: str
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +81,9 @@ def _release(wheel: Path, url: str, date: str) -> ReleaseFile:
         project, version, _build, _tags = parse_wheel_filename(wheel.name)
         size, digest = digest_of(wheel)
     except InvalidWheelFilename as exc:
-        raise BadRelease(wheel.name, "", str(wheel), "it is not called like a wheel") from exc
+        raise UnreadableFile(str(wheel), "it is not called like a wheel") from exc
     except OSError as exc:
-        raise BadRelease(wheel.name, "", str(wheel), exc.strerror or str(exc)) from exc
+        raise UnreadableFile(str(wheel), exc.strerror or str(exc)) from exc
     return ReleaseFile(str(project), str(version), wheel.name, url, digest, size, date, url)
 
 
@@ -98,7 +108,7 @@ def _digest(path: Path, prefix: str) -> dict[str, Any]:
     try:
         size, digest = digest_of(path)
     except OSError as exc:
-        raise BadRelease(path.name, "", str(path), exc.strerror or str(exc)) from exc
+        raise UnreadableFile(str(path), exc.strerror or str(exc)) from exc
     if not digest.startswith(prefix):
         raise OtherCheckpoint(str(path), prefix, digest)
     return {"sha256": digest, "size_bytes": size}

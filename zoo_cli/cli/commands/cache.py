@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo_cli.cli.options import common_options, parse_size, pass_console
+from zoo_cli.cli.options import FiniteRange, common_options, parse_size, pass_console
 from zoo_cli.cli.text import human_bytes, printable
 from zoo_cli.directories import cache_path
 from zoo_cli.errors import ExitCode
@@ -130,9 +130,7 @@ def _tell_verified(console: Console, checked: list[Checked], bad: list[Checked])
 
 @command.command("prune", epilog="Examples: zoo cache prune --max-size 20GB; zoo cache prune --older-than 30 --dry-run")
 @click.option("--max-size", type=parse_size, metavar="SIZE", help="Keep at most so much, as 20GB.")
-@click.option(
-    "--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Remove what was not used for so long."
-)
+@click.option("--older-than", type=FiniteRange(min=0), metavar="DAYS", help="Remove what was not used for so long.")
 @click.option("--all", "everything", is_flag=True, help="Remove everything that nobody is fetching now.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, remove nothing.")
 @common_options

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo_cli.cli.options import common_options, parse_size, pass_console
+from zoo_cli.cli.options import FiniteRange, common_options, parse_size, pass_console
 from zoo_cli.cli.sources import users_mirrors
 from zoo_cli.transfer.addresses import file_name_of, local_path
 from zoo_cli.transfer.events import nothing
@@ -49,9 +49,7 @@ if TYPE_CHECKING:
 @click.option(
     "--connections", type=click.IntRange(1, 64), default=24, show_default=True, help="The most to one host at a time."
 )
-@click.option(
-    "--max-time", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="For each file, all in all."
-)
+@click.option("--max-time", type=FiniteRange(0, min_open=True), metavar="SECONDS", help="For each file, all in all.")
 @click.option("--events", is_flag=True, help="A line of JSON for each event on stdout, before the results.")
 @click.option("--force", is_flag=True, help="Replace another file at the destination.")
 @common_options

@@ -26,7 +26,7 @@ from zoo_cli.models.indexfiles import CannotKeepIndex
 from zoo_cli.models.keeping import NoReceipt
 from zoo_cli.models.localconfigs import NoConfigFile
 from zoo_cli.models.outlook import VeryLarge
-from zoo_cli.models.own import OtherCheckpoint
+from zoo_cli.models.own import OtherCheckpoint, UnreadableFile
 from zoo_cli.models.receipts import BadReceipt
 from zoo_cli.models.release import BadWheel
 from zoo_cli.models.selection import NothingMatches, NothingToFetch, NotInRelease, NotNarrowed, SameDestination
@@ -40,6 +40,13 @@ def other_checkpoint(error: OtherCheckpoint) -> Message:
     facts = (f"file    {error.path}", f"name    begins with {error.prefix}", f"sha256  {error.sha256}")
     way = WayOut("Take the file that the metafile means, or name it by its own first 8 digits there")
     return Message("a checkpoint is not the one whose digits its name carries; nothing was written", facts, (way,))
+
+
+@describe.register
+def unreadable_file(error: UnreadableFile) -> Message:
+    """A file of one's own that is none of the kind."""
+    ways = (WayOut("Give a wheel, as it was built", "zoo index read --help"),)
+    return Message(f"cannot read {error.path}", (error.problem,), ways)
 
 
 # -- configs ---------------------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ def _(error: NoRoot) -> Message:
 @describe.register
 def _(error: BadRoot) -> Message:
     way = WayOut(
-        "Its owner publishes it as metadata/1.root.json; with that", "zoo index trust add zoo 1.root.json --from URL"
+        "Its owner publishes it as metadata/1.root.json; with that", "zoo index trust add NAME 1.root.json --from URL"
     )
     return Message("this is no root to trust", (f"file    {error.path}", f"reason  {error.reason}"), (way,))
 

@@ -50,7 +50,6 @@ from benchmarks.transfer.sites import (
 MIB = 1 << 20
 ZOO = ("zoo fetch", "zoo fetch --from")
 MEMORY_MIB = 60
-_TOUCHED_BYTES = 4 << 30
 _TOUCH = """
 import mmap, sys
 memory = mmap.mmap(-1, int(sys.argv[1]))
@@ -88,14 +87,16 @@ def measure(argv: list[str], env: dict[str, str]) -> tuple[float, float]:
     return seconds, usage.ru_maxrss / 1024
 
 
-def occupy_memory() -> None:
+def occupy_memory(size_bytes: int) -> None:
     """Touches the memory that a turn needs for its files, and frees it again.
 
     A virtual machine gives free memory back to its host (free page reporting), and whoever uses it next waits for the
     host: a file of 1 GiB is then written at 0.4 GB/s instead of 1.7, in whose turn that happens to be.
     """
-    size = min(_TOUCHED_BYTES, os.sysconf("SC_AVPHYS_PAGES") * mmap.PAGESIZE // 2)
-    subprocess.run([sys.executable, "-c", _TOUCH, str(size)], check=True)  # a child: what it had counts as ours else
+    most = os.sysconf("SC_AVPHYS_PAGES") * mmap.PAGESIZE // 2
+    subprocess.run(
+        [sys.executable, "-c", _TOUCH, str(min(size_bytes, most))], check=True
+    )  # a child: what it had counts as ours else
 
 
 class Bench:
@@ -116,9 +117,10 @@ class Bench:
         rows: dict[str, list[str]],
         goals: dict[str, float],
         turns: int,
+        size_bytes: int,
         before: list[str] | None = None,
     ) -> None:
-        """Runs every row in turn and prints what came out."""
+        """Runs every row in turn, each of which writes so many bytes, and prints what came out."""
         if not self.programs.all_peers:
             rows = {name: argv for name, argv in rows.items() if name in (*ZOO, *goals)}
         if self.only:
@@ -130,7 +132,7 @@ class Bench:
                 shutil.rmtree(self.folder / "home", ignore_errors=True)  # a cache would make the second turn free
                 self.out.mkdir()
                 os.sync()  # or the next one waits for what the last one left to be written
-                occupy_memory()
+                occupy_memory(4 * size_bytes)  # the pages that it will get are not known: enough of them
                 figure = measure([*(before or []), *argv], self.env)
                 if turn >= 0:
                     figures.setdefault(name, []).append(figure)
@@ -165,7 +167,7 @@ def plain(bench: Bench, size: int, goals: dict[str, float], turns: int, *, tls: 
     url = f"http{'s' if tls else ''}://127.0.0.1:{port}/f.bin"
     with nginx(site, bench.folder, f"127.0.0.1:{port}", tls=bench.folder if tls else None):
         rows = one_file(url, bench.out / "f.bin", digest, bench.programs, ca)
-        bench.table(f"{size // MIB} MiB over http{'s' if tls else ''}", rows, goals, turns)
+        bench.table(f"{size // MIB} MiB over http{'s' if tls else ''}", rows, goals, turns, size)
 
 
 def small(bench: Bench) -> None:
@@ -196,7 +198,7 @@ def limited(bench: Bench) -> None:
         rows = one_file(url, bench.out / "f.bin", digest, bench.programs)
         wanted = ("curl + openssl", "zoo fetch", "aria2c -x16", "aria2c -x16 -k1M")
         goals = {"aria2c -x16 -k1M": 0.75}
-        bench.table("200 MiB, 20 MB/s a connection", {name: rows[name] for name in wanted}, goals, 7)
+        bench.table("200 MiB, 20 MB/s a connection", {name: rows[name] for name in wanted}, goals, 7, 200 * MIB)
 
 
 def long(bench: Bench) -> None:
@@ -211,7 +213,7 @@ def long(bench: Bench) -> None:
         rows = one_file(f"http://{address}:{port}/f.bin", bench.out / "f.bin", digest, bench.programs)
         wanted = ("curl + openssl", "zoo fetch", "aria2c -x16", "aria2c -x16 -k1M")
         goals = {"aria2c -x16": 0.9}
-        bench.table("200 MiB, 50 ms, 1 Gbit/s", {name: rows[name] for name in wanted}, goals, 7, before)
+        bench.table("200 MiB, 50 ms, 1 Gbit/s", {name: rows[name] for name in wanted}, goals, 7, 200 * MIB, before)
 
 
 def many(bench: Bench) -> None:
@@ -223,7 +225,7 @@ def many(bench: Bench) -> None:
     with nginx(site, bench.folder, f"127.0.0.1:{port}"):
         rows = many_files(f"http://127.0.0.1:{port}", names, digests, bench.out, bench.programs)
         goals = {"aiohttp, 16 connections": 0.9, "aria2c -j16": 0.3}
-        bench.table("300 files of 1 MiB", rows, goals, 7)
+        bench.table("300 files of 1 MiB", rows, goals, 7, 300 * MIB)
 
 
 def ordeal(bench: Bench) -> None:

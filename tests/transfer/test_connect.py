@@ -204,6 +204,29 @@ def test_https_goes_through_a_tunnel(
     assert "pw" not in str(caught.value)
 
 
+@needs_openssl
+def test_authorities_are_read_while_the_name_is_looked_up(
+    tls_server: Server, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up, read = socket.getaddrinfo, threading.Event()
+
+    def patient(*words: object, **more: object) -> object:
+        assert read.wait(5), "nothing was read while the resolver was asked"
+        return look_up("127.0.0.1", tls_server.port, type=socket.SOCK_STREAM)
+
+    class Context(ssl.SSLContext):
+        def load_verify_locations(self, *words: object, **more: object) -> None:
+            super().load_verify_locations(*words, **more)  # type: ignore[arg-type]
+            read.set()
+
+    monkeypatch.setattr(ssl, "create_default_context", lambda: Context(ssl.PROTOCOL_TLS_CLIENT))
+    monkeypatch.setattr(socket, "getaddrinfo", patient)
+    connecting._context.cache_clear()
+    fetch(wanted(tls_server.url("/a.pth")), tmp_path / "a.pth", ONCE._replace(ca_bundle=str(certificate / "cert.pem")))
+    assert (tmp_path / "a.pth").read_bytes() == BODY
+    connecting._context.cache_clear()
+
+
 def test_proxies_are_read_as_curl_reads_them() -> None:
     environ = {"HTTPS_PROXY": "http://p:1", "http_proxy": "http://q:2", "NO_PROXY": "localhost,.lab.example,h:81, *.x"}
     proxies = Proxies.from_environ(environ)

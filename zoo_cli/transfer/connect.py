@@ -63,7 +63,7 @@ def connect(address: Address, settings: Settings, *, may_be_private: bool) -> tu
     """
     proxy = proxy_for(address, settings)
     hop = proxy or address
-    found = _look_up(hop, address, settings)
+    found = _look_up(hop, address, settings)  # which prepares for TLS meanwhile
     if proxy:
         is_private = _check_written(address, may_be_private)
     else:
@@ -97,6 +97,8 @@ def _look_up(hop: Address, address: Address, settings: Settings) -> list[tuple[i
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
+    if "https" in (hop.scheme, address.scheme):
+        _context(_ca_bundle(settings))  # some 40 ms with the system's authorities, now that there is nothing to do
     thread.join(settings.connect_seconds)
     if failure or not answer:
         reason = _words(failure[0]) if failure else f"no answer in {settings.connect_seconds:g} s"
@@ -210,15 +212,19 @@ def _alternating(found: list[tuple[int, str]]) -> list[tuple[int, str]]:
 def _tls(raw: socket.socket, peer: Address, address: Address, settings: Settings) -> ssl.SSLSocket:
     import ssl  # costs as much as all the rest of the engine, and plain http needs none
 
-    context = _context(settings.ca_bundle or os.environ.get("ZOO_CA_BUNDLE") or None)
+    context = _context(_ca_bundle(settings))
     try:
         # A TLS stream that ends without close_notify is a cut, not an end: suppress_ragged_eofs=False.
-        return context.wrap_socket(raw, server_hostname=peer.host, suppress_ragged_eofs=False)
+        return context.wrap_socket(raw, server_hostname=peer.host.encode("ascii"), suppress_ragged_eofs=False)
     except ssl.SSLCertVerificationError as exc:
         reason = f"certificate of {peer.host} refused: {exc.verify_message}"
         raise Unreachable(redacted(address.url), "agree on TLS", reason, is_certificate=True) from exc
     except (OSError, ValueError) as exc:
         raise Unreachable(redacted(address.url), "agree on TLS", _words(exc)) from exc
+
+
+def _ca_bundle(settings: Settings) -> str | None:
+    return settings.ca_bundle or os.environ.get("ZOO_CA_BUNDLE") or None
 
 
 @lru_cache(maxsize=4)

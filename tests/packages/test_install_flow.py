@@ -226,10 +226,13 @@ def test_offline_takes_the_kept_wheel_and_asks_nobody(there: Loopback, tmp_path:
 
 @pytest.mark.slow  # an environment with pip takes seconds
 def test_an_environment_is_made_where_there_is_none(there: Loopback, tmp_path: Path) -> None:
-    ran = there.install("--env", tmp_path / "new")
+    ran = there.install("--env", "new")  # as people type it
     assert ran.code == 0, ran.err
     assert "new environment" in ran.err
     assert "torch-2.6.0+cpu.dist-info" in there.installed(tmp_path / "new/bin/python")
+    undone = zoo(tmp_path, "undo", "--env", "new")
+    assert undone.code == 0, undone.err
+    assert "torch-2.6.0+cpu.dist-info" not in there.installed(tmp_path / "new/bin/python")
 
 
 @pytest.mark.slow  # as above

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.changing import content, journal, now, site_of, upgrade
+from zoo_cli.machine.facts import Interpreter
 from zoo_cli.packages import snapshot
 from zoo_cli.packages.journal import (
     KEPT,
@@ -26,6 +27,7 @@ from zoo_cli.packages.journal import (
     NotRestored,
     UnfinishedChange,
     in_effect,
+    journal_of,
 )
 from zoo_cli.packages.trees import differences, distributions, read_tree
 
@@ -238,6 +240,22 @@ def test_a_copied_environment_never_touches_the_one_it_was_copied_from(environme
     with pytest.raises(JournalFailed, match="another environment"):
         journal(copy).undo(None, ("zoo", "undo"), now)
     assert (content(environment), content(copy)) == before
+
+
+def test_an_environment_is_the_same_by_every_path(
+    environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--env env` plans with the relative path of what is not there yet; afterwards its own Python names it in full."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(environment)
+    before = content(environment)
+    for made_as, undone_as in (("env", str(environment)), ("env/../env", "link"), ("link", "env")):
+        first = journal_of(Interpreter(f"{made_as}/bin/python", "3.11.7", prefix=made_as, is_virtual=True))
+        with first.change(("zoo", "install"), now):
+            upgrade(environment)
+        other = journal_of(Interpreter(f"{undone_as}/bin/python", "3.11.7", prefix=undone_as, is_virtual=True))
+        assert other.undo(None, ("zoo", "undo"), now)[1] == ()
+        assert content(environment) == before
 
 
 @given(undos=st.lists(st.one_of(st.none(), st.integers(1, 6)), max_size=6))

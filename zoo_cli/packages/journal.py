@@ -414,14 +414,15 @@ def journal_of(python: Interpreter, executable: str = "") -> Journal:
     """The journal of an interpreter's environment; `executable` where it was made after `python` was read.
 
     A virtual environment is covered as a whole; of any other prefix (conda, a Python of its own) the packages, the
-    scripts and the few directories where wheels put data.
+    scripts and the few directories where wheels put data. The same environment has the same journal by whatever path it
+    was named: relative (before it was made there was no other), through a link, with `..` in it.
     """
-    prefix = Path(python.prefix)
-    packages = tuple(dict.fromkeys(Path(each) for each in (python.site_packages, python.platlib) if each))
+    prefix = Path(python.prefix).resolve()
+    packages = tuple(dict.fromkeys(Path(each).resolve() for each in (python.site_packages, python.platlib) if each))
     name = executable or python.executable
     if python.is_virtual:
         return Journal(name, prefix, (prefix,), prefix / OWN)
-    scripts = Path(name).parent
+    scripts = Path(name).parent.resolve()
     roots = (*packages, scripts, *(prefix / each for each in _OUTSIDE))
     home = prefix if os.access(prefix, os.W_OK) else packages[0]
     return Journal(name, prefix, roots, home / OWN)

@@ -112,6 +112,7 @@ EDGES = {
     "trust/torchsymbols.py": "reads torch's libraries",
     "trust/inspected.py": "the text of the modules that inspect",
     "trust/marked.py": "records in the cache, and the key of the user that marks them",
+    "packages/directurl.py": "direct_url.json and RECORD of what was installed",
     "packages/bytecode.py": "sources and compiled modules of the target, children that compile",
     "packages/compile_child.py": "runs inside the target interpreter",
     "cli/model_lock.py": "a folder for models that are fetched to be locked",

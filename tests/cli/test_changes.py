@@ -58,7 +58,7 @@ def test_an_upgrade_by_a_real_installer_is_undone(python: Path, tmp_path: Path, 
     assert content(python.parent.parent) != before
     shown = zoo(tmp_path, "history", "--python", python, "--json").document["changes"]
     assert [(each["number"], each["stands"], each["changes"]) for each in shown] == [
-        (1, True, [{"name": "tiny", "before": "1.0", "after": "2.0"}])
+        (1, True, [{"name": "tiny", "before": "1.0", "after": "2.0", "direct_url": None}])
     ]
     ran = zoo(tmp_path, "undo", "--python", python)
     assert ran.code == 0, ran.err

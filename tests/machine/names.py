@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from zoo_cli.machine.facts import (
     BrokenMetadata,
     Capability,
+    DirectUrl,
     Distribution,
     DriverProblem,
     Gpu,
@@ -65,12 +66,11 @@ distributions = st.builds(
     name=texts,
     version=texts,
     location=texts,
-    url=st.none() | texts,
+    direct_url=st.none() | st.builds(DirectUrl, texts, texts, texts, texts, texts, texts, st.booleans()),
     requires=some_texts,
     files=some_texts,
     wheel_tags=some_texts,
     installer=texts,
-    editable=st.booleans(),
 )
 interpreters = st.builds(
     Interpreter,

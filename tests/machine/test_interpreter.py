@@ -14,7 +14,7 @@ import pytest
 
 from tests.machine.pythons import EACH, WITH_VENV
 from tests.machine.stub_driver import tree
-from zoo_cli.machine.facts import BrokenMetadata, Distribution, TorchFacts
+from zoo_cli.machine.facts import BrokenMetadata, DirectUrl, Distribution, TorchFacts
 from zoo_cli.machine.installed import read_installed
 from zoo_cli.machine.interpreter import NoInterpreter, default_target, find_interpreter, read_interpreter
 
@@ -276,8 +276,8 @@ def test_distributions_of_every_kind(tmp_path: Path) -> None:
             "mmcv", "2.1.0", here, requires=("addict",), files=("mmcv/_ext.so", "mmcv/__init__.py"),
             wheel_tags=("cp310-cp310-linux_x86_64",), installer="uv",
         ),
-        Distribution("mmdet", "3.3.0", str(source), requires=("six",), editable=True),
-        Distribution("mmpose", "1.0", here, url="file:///src", editable=True),
+        Distribution("mmdet", "3.3.0", str(source), DirectUrl(source.as_uri(), editable=True), ("six",)),
+        Distribution("mmpose", "1.0", here, DirectUrl("file:///src", editable=True)),
         Distribution("old", "0.1", here),
         Distribution("other-thing", "1", here),
     )  # fmt: skip

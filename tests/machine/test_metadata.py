@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zoo_cli.machine.facts import DirectUrl
 from zoo_cli.machine.metadata import (
     Headers,
     normalized_name,
@@ -87,16 +88,28 @@ def test_record_of_windows_and_of_nobody() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ('{"url": "file:///src/mmdet", "dir_info": {"editable": true}}', ("file:///src/mmdet", True)),
-        ('{"url": "https://host/a.whl", "archive_info": {}}', ("https://host/a.whl", False)),
-        ('{"url": "x", "dir_info": {"editable": "yes"}}', ("x", False)),
-        ('{"url": 7}', (None, False)),
-        ("[]", (None, False)),
-        ("", (None, False)),
-        ("[" * 100_000, (None, False)),
+        ('{"url": "file:///src/mmdet", "dir_info": {"editable": true}}', DirectUrl("file:///src/mmdet", editable=True)),
+        ('{"url": "https://host/a.whl", "archive_info": {}}', DirectUrl("https://host/a.whl")),
+        ('{"url": "https://host/a", "archive_info": {"hash": "sha256=a1"}}', DirectUrl("https://host/a", sha256="a1")),
+        (
+            '{"url": "https://host/a", "archive_info": {"hash": "md5=b", "hashes": {"sha256": "a1"}}}',
+            DirectUrl("https://host/a", sha256="a1"),
+        ),
+        (
+            '{"url": "https://me:secret@host/p", "subdirectory": "python", '
+            '"vcs_info": {"vcs": "git", "requested_revision": "main", "commit_id": "abc"}}',
+            DirectUrl("https://host/p", "git", "abc", "main", "python"),
+        ),
+        ('{"url": "https://ghp_token@host/p", "vcs_info": 3}', DirectUrl("https://host/p")),
+        ('{"url": "ssh://git@host/p", "vcs_info": {"vcs": ["git"]}}', DirectUrl("ssh://git@host/p")),
+        ('{"url": "x", "dir_info": {"editable": "yes"}}', DirectUrl("x")),
+        ('{"url": 7}', None),
+        ("[]", None),
+        ("", None),
+        ("[" * 100_000, None),
     ],
 )
-def test_direct_url(text: str, expected: tuple[str | None, bool]) -> None:
+def test_direct_url(text: str, expected: DirectUrl | None) -> None:
     assert parse_direct_url(text) == expected
 
 
@@ -129,5 +142,5 @@ def test_any_text_is_survived(text: str) -> None:
     assert all(line.strip() == line for line in parse_requires_txt(text))
     assert all(isinstance(tag, str) for tag in parse_wheel_tags(text))
     assert len(parse_record(text)) <= len(text.splitlines())
-    assert parse_direct_url(text)[1] is False
+    assert parse_direct_url(text) is None
     assert parse_torch_version(text).keys() is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import csv
 import gzip
 import hashlib
 import io
@@ -13,6 +15,7 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,6 +126,39 @@ RESEARCH = {
 }
 
 
+def recorded(python: str) -> dict[str, Any] | None:
+    """What the environment says of where `research` came from (PEP 610), whose row in RECORD must be right."""
+    (metadata,) = Path(python).parent.parent.glob("lib/python*/site-packages/research-1.0.dist-info")
+    rows = [row for row in csv.reader((metadata / "RECORD").read_text().splitlines()) if "direct_url" in row[0]]
+    if not (place := metadata / "direct_url.json").exists():
+        assert rows == []
+        return None
+    digest = base64.urlsafe_b64encode(hashlib.sha256(place.read_bytes()).digest()).decode().rstrip("=")
+    assert rows == [[f"{metadata.name}/direct_url.json", f"sha256={digest}", str(place.stat().st_size)]]
+    document: dict[str, Any] = json.loads(place.read_text())
+    return document
+
+
+def by_uv_and_pip(folder: Path, *words: str) -> list[dict[str, Any] | None]:
+    """What uv and pip record for the same words."""
+    told = []
+    for kind in ("uv", "pip"):
+        python = str(folder / kind / "bin" / "python")
+        subprocess.run((sys.executable, "-m", "venv", "--clear", str(folder / kind)), check=True)
+        installer = ("uv", "pip", "install", "--python", python) if kind == "uv" else ("pip", "install")
+        argv = (sys.executable if kind == "uv" else python, "-m", *installer, "--no-deps", *words)
+        subprocess.run(argv, check=True, capture_output=True, timeout=300)
+        told.append(recorded(python))
+    return told
+
+
+def archived(project: Path, folder: Path) -> Path:
+    with tarfile.open(folder / "research-1.0.tar.gz", "w:gz") as archive:
+        for name in RESEARCH:
+            archive.add(project / name, f"research-1.0/{name}")
+    return folder / "research-1.0.tar.gz"
+
+
 def value(python: str) -> str:
     argv = (python, "-c", "import research; print(research.VALUE, research.__file__)")
     return subprocess.run(argv, check=True, capture_output=True, text=True, cwd="/").stdout.strip()
@@ -137,28 +173,49 @@ def test_sources_arrive_as_they_were_given(tmp_path: Path) -> None:
     for name, text in RESEARCH.items():
         (project / name).write_text(text)
 
-    def zoo(*words: str) -> dict[str, object]:
-        argv = (sys.executable, "-m", "zoo_cli", *words, "--python", python, "--yes", "--json")
+    def zoo(*words: str) -> dict[str, Any]:
+        asks = ("--yes",) if words[0] in ("install", "undo") else ()
+        argv = (sys.executable, "-m", "zoo_cli", *words, "--python", python, *asks, "--json")
         done = subprocess.run(argv, env=environ(tmp_path), capture_output=True, text=True, check=False, timeout=500)
         assert done.returncode == 0, done.stdout + done.stderr
-        document: dict[str, object] = json.loads(done.stdout)
+        document: dict[str, Any] = json.loads(done.stdout)
         return document
 
     zoo("install", "-e", str(project), "--allow-code")
     assert value(python) == f"1 {project / 'research.py'}"
+    assert [recorded(python)] * 2 == by_uv_and_pip(tmp_path, "-e", str(project))
     (project / "research.py").write_text("VALUE = 2\n")
     assert value(python).startswith("2 ")  # a change counts at once
     for words in (("init", "--quiet"), ("add", "research.py", "pyproject.toml"), ("commit", "--quiet", "-m", "x")):
-        git = ("git", "-c", "user.name=a", "-c", "user.email=a@example.org", *words)
+        git = ("git", "-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main", *words)
         subprocess.run(git, check=True, cwd=project, capture_output=True)
     (project / "research.py").write_text("VALUE = 3\n")
-    zoo("install", f"git+{project.as_uri()}", "--allow-code")
+    address = f"git+{project.as_uri()}@main"
+    zoo("install", address, "--allow-code")
     assert value(python).startswith("2 ")  # what was committed, and of the same version as what was there
     assert str(project) not in value(python)
+    assert [recorded(python)] * 2 == by_uv_and_pip(tmp_path, address)
+    commit = subprocess.run(("git", "rev-parse", "HEAD"), cwd=project, capture_output=True, text=True).stdout.strip()
+    told = f"git {project} at {commit[:12]} (main)"
+    findings = [each for each in zoo("check-env")["findings"] if each["subject"] == "research"]
+    assert [each["text"] for each in findings] == [f"1.0; {told}"]
+    assert {**findings[0]["values"], "commit_id": commit, "vcs": "git"} == findings[0]["values"]
+    last = zoo("history")["changes"][0]["changes"]
+    assert [(each["name"], each["before"], each["after"]) for each in last] == [("research", "1.0", "1.0")]
+    assert last[0]["direct_url"]["requested_revision"] == "main"
+    seen = subprocess.run((sys.executable, "-m", "zoo_cli", "inspect", python), capture_output=True, text=True).stdout
+    assert told in seen
+    archive = archived(project, tmp_path)
+    zoo("install", str(archive), "--allow-code")
+    assert value(python).startswith("3 ")
+    ours = recorded(python)
+    assert ours and ours["archive_info"]["hashes"] == {"sha256": hashlib.sha256(archive.read_bytes()).hexdigest()}
+    assert ours == by_uv_and_pip(tmp_path, str(archive))[1]  # uv records no digest of a file of this computer
     zoo("install", str(project), "--allow-code")
     assert value(python).startswith("3 ")
+    assert recorded(python) == by_uv_and_pip(tmp_path, str(project))[1]  # uv says `editable: false`, too
     zoo("undo")
-    assert value(python).startswith("2 ")
+    assert recorded(python) == ours
 
 
 @pytest.mark.torch

@@ -10,7 +10,7 @@ import pytest
 from tests.support.solving import CATALOG_PROJECTS, OFFICIAL_PROVIDERS, described, matrix_of
 from zoo_cli.catalog.entries import Matrix
 from zoo_cli.cli.findings_view import finding_document, fix, sentence
-from zoo_cli.machine.facts import Distribution, Interpreter, Machine, TorchFacts
+from zoo_cli.machine.facts import DirectUrl, Distribution, Interpreter, Machine, TorchFacts
 from zoo_cli.packages.check import Fit, Index, check_environment
 from zoo_cli.packages.diagnose import diagnose
 from zoo_cli.packages.evidence import OpsEvidence
@@ -88,7 +88,9 @@ def test_the_fix_names_the_page_that_the_wheel_came_from() -> None:
     there = machine("gpu=none", "2.1.2+cpu", None, **GOOD, mmcv_lite="2.2.0")
     assert there.python
     from_cache = tuple(
-        replace(each, url="file:///home/user/.cache/zoo/wheels/host/cpu/torch2.1.0/mmcv-2.1.0-cp310.whl")
+        replace(
+            each, direct_url=DirectUrl("file:///home/user/.cache/zoo/wheels/host/cpu/torch2.1.0/mmcv-2.1.0-cp310.whl")
+        )
         if each.name == "mmcv"
         else each
         for each in there.python.distributions

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from zoo_cli.cli.source_view import source_document, source_words
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from zoo_cli.cli.console import Console
     from zoo_cli.cli.target import Target
+    from zoo_cli.machine.facts import DirectUrl
     from zoo_cli.packages.journal import Journal
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
@@ -80,19 +83,30 @@ def tell_lost(console: Console, lost: Sequence[str]) -> None:
         console.warn(f"and {len(lost) - 10} more")
 
 
-def step_lines(steps: Sequence[tuple[str, str | None, str | None]]) -> list[str]:
-    """What became of distributions, a line each: `+ mmcv 2.1.0`, `- mmcv-lite 2.2.0`, `  numpy 2.0.1 -> 1.26.4`."""
+def step_lines(
+    steps: Sequence[tuple[str, str | None, str | None]], sources: Mapping[str, DirectUrl] | None = None
+) -> list[str]:
+    """What became of distributions, a line each: `+ mmcv 2.1.0`, `- mmcv-lite 2.2.0`, `  numpy 2.0.1 -> 1.26.4`.
+
+    `sources`: where those came from that did not come from a package index.
+    """
     lines = []
     for name, before, after in steps:
+        source = f", {source_words(sources[name])}" if sources and after and name in sources else ""
         if before is None:
-            lines.append(f"+ {name} {after}")
+            lines.append(f"+ {name} {after}{source}")
         elif after is None:
             lines.append(f"- {name} {before}")
         else:
-            lines.append(f"  {name} {before} -> {after}")
+            lines.append(f"  {name} {before} -> {after}{source}")
     return lines
 
 
-def step_documents(steps: Sequence[tuple[str, str | None, str | None]]) -> list[dict[str, str | None]]:
-    """The same as JSON objects."""
-    return [{"name": name, "before": before, "after": after} for name, before, after in steps]
+def step_documents(
+    steps: Sequence[tuple[str, str | None, str | None]], sources: Mapping[str, DirectUrl] | None = None
+) -> list[dict[str, object]]:
+    """The same as JSON objects; with `direct_url` where sources are known."""
+    rows: list[dict[str, object]] = [{"name": name, "before": was, "after": now} for name, was, now in steps]
+    if sources is None:
+        return rows
+    return [{**row, "direct_url": source_document(sources.get(str(row["name"])))} for row in rows]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from zoo_cli.cli.source_view import source_words
 from zoo_cli.cli.text import human_bytes, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from zoo_cli.cli.messages import Message
+    from zoo_cli.machine.facts import DirectUrl
     from zoo_cli.packages.check import Fit
     from zoo_cli.packages.findings import Finding
 
@@ -54,6 +58,7 @@ _SENTENCES = {
     "ops-gpu-partly-covered": "{project} {version}: some of its functions have no code for {gpu} ({target})",
     "framework": "{version}",
     "engine": "{version}",
+    "from-source": "{version}",
     "unknown-release": "{version}: a release the index does not know",
     "missing-requirement": "{version} needs {needs}{range}, which is not installed",
     "asserted": "{version} refuses {needs} {found} when it is imported: it wants {range}",
@@ -136,7 +141,17 @@ def sentence(finding: Finding) -> str:
         values["bytes"] = human_bytes(int(values["bytes"]))
     if finding.code == "installed":
         values["cuda"] = f", built for CUDA {values['cuda']}" if values["cuda"] else ", CPU build"
-    return printable(_SENTENCES[finding.code].format(**values).replace("  ", " ").replace(" ,", ",").rstrip())
+    text = _SENTENCES[finding.code].format(**values).replace("  ", " ").replace(" ,", ",").rstrip()
+    return printable(f"{text}; {source_words(_source(values))}" if "editable" in values else text)
+
+
+def _source(values: Mapping[str, str]) -> DirectUrl:
+    """The source among the values of a finding."""
+    from zoo_cli.machine.facts import DirectUrl
+
+    names = ("vcs", "commit_id", "requested_revision", "subdirectory", "sha256")
+    texts: dict[str, Any] = {name: values[name] for name in names if name in values}
+    return DirectUrl(values["url"], **texts, editable=values["editable"] == "true")
 
 
 def _driver(values: dict[str, str]) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from zoo_cli.cli.findings_view import sentence
+from zoo_cli.cli.source_view import source_document, source_words
 from zoo_cli.cli.text import columns, human_bytes, printable
+from zoo_cli.machine.facts import DirectUrl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +70,11 @@ def environment_document(
         "python": python.version,
         "torch": {"version": torch.version, "cuda": torch.cuda, **_code(torch_code)} if torch else None,
         "packages": [_evidence(python, each, refused.get(each.project)) for each in evidence.values()],
+        "sources": [
+            {"name": each.name, "version": each.version, "direct_url": source_document(each.direct_url)}
+            for each in python.distributions
+            if each.built_from
+        ],
     }
 
 
@@ -153,6 +160,8 @@ def _environment_lines(document: Mapping[str, Any], *, verbose: bool) -> list[st
         rows.append(("torch", torch["version"], code))
     for each in document["packages"]:
         rows.append((each["name"], each["version"], _package(each)))
+    for each in document["sources"]:
+        rows.append((each["name"], each["version"], source_words(DirectUrl(**each["direct_url"]))))
     return columns(rows)
 
 

@@ -218,6 +218,7 @@ def _act(console: Console, plan: Plan, target: Target, given: Circumstances) -> 
     from zoo_cli.directories import cache_directory, state_directory
     from zoo_cli.packages.arrivals import Judge, arrive
     from zoo_cli.packages.builder import build_wheel
+    from zoo_cli.packages.directurl import direct_url_of
     from zoo_cli.packages.supply import Supply
     from zoo_cli.transfer.store import users_store
     from zoo_cli.trust.seen import Seen
@@ -257,6 +258,8 @@ def _act(console: Console, plan: Plan, target: Target, given: Circumstances) -> 
                 say=progress.hear,
                 clock=console.clock,
                 build=build,
+                sites=journal.sites,
+                sources={name: direct_url_of(each.source) for name, each in given.planner.given.items()},
                 only=given.planner.only,
             )
             receipt = flow.execute(plan, arrived, work)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from zoo_cli.cli.source_view import source_document, source_words
 from zoo_cli.cli.text import columns, printable
 
 if TYPE_CHECKING:
@@ -57,9 +58,15 @@ def because(reason: Because) -> str:
 
 
 def _action(pin: Pin) -> str:
+    source = f", {source_words(pin.here)}" if pin.here else ""
     if pin.action == "keep":
-        return "kept"
-    return because(pin.because) + (f"; replaces {pin.was}" if pin.was and pin.was != pin.version else "")
+        return f"kept{source}"
+    return because(pin.because) + (f"; replaces {pin.was}{source}" if pin.was and _is_other(pin) else "")
+
+
+def _is_other(pin: Pin) -> bool:
+    """Whether what is replaced has another version, or came from elsewhere than a package index."""
+    return pin.was != pin.version or pin.here is not None
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -152,6 +159,7 @@ def pin_document(pin: Pin) -> dict[str, object]:
         "evidence": pin.evidence,
         "source": pin.source,
         "date": pin.date,
+        "installed_from": source_document(pin.here),
     }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from zoo_cli import __version__
 from zoo_cli.cli import findings_view
 from zoo_cli.cli.redact import redacted
+from zoo_cli.cli.source_view import source_words
 from zoo_cli.cli.text import printable
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def _packages(python: Interpreter) -> Iterator[str]:
     here = python.distributions
     yield from ("", f"<details><summary>{len(here)} packages</summary>", "", "```")
     for each in here[:MAX_PACKAGES]:
-        yield printable(f"{each.name}=={each.version}") + (" (editable)" if each.editable else "")
+        source = f" ({source_words(each.built_from)})" if each.built_from else ""
+        yield printable(f"{each.name}=={each.version}{source}")
     yield from ("```", "", "</details>")
 
 

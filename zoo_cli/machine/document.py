@@ -13,6 +13,7 @@ from typing import Any
 from zoo_cli.machine.facts import (
     BrokenMetadata,
     Capability,
+    DirectUrl,
     Distribution,
     DriverProblem,
     Gpu,
@@ -141,11 +142,10 @@ def _under(path: str, name: str) -> str:
 _GPU = _object(Gpu, capability=_optional(_capability), memory_bytes=_optional(_count))
 _DISTRIBUTION = _object(
     Distribution,
-    url=_optional(_text),
+    direct_url=_optional(_object(DirectUrl, editable=_flag)),
     requires=_many(_text),
     files=_many(_text),
     wheel_tags=_many(_text),
-    editable=_flag,
 )
 _INTERPRETER = _object(
     Interpreter,

@@ -69,18 +69,45 @@ class Libc:
 
 
 @dataclass(frozen=True, slots=True)
+class DirectUrl:
+    """Where a distribution came from when it did not come from a package index by its name (PEP 610)."""
+
+    url: str  # of the repository, archive or directory; without anybody's password
+    vcs: str = ""  # "git"; "" for archives and directories
+    commit_id: str = ""
+    requested_revision: str = ""  # the branch, tag or commit that was asked for; "" for the repository's own
+    subdirectory: str = ""
+    sha256: str = ""  # of an archive
+    editable: bool = False  # a directory whose changes count at once
+
+    @property
+    def is_wheel(self) -> bool:
+        """Whether it is a release's own file, named by its address, rather than a source."""
+        return self.url.partition("#")[0].endswith(".whl")
+
+
+@dataclass(frozen=True, slots=True)
 class Distribution:
     """One installed distribution, as its dist-info directory tells it."""
 
     name: str  # normalised: lower case, dashes
     version: str
     location: str  # the directory on sys.path that holds it
-    url: str | None = None  # from direct_url.json (PEP 610)
+    direct_url: DirectUrl | None = None
     requires: tuple[str, ...] = ()
     files: tuple[str, ...] = ()  # from RECORD; only for the projects zoo knows, else empty
     wheel_tags: tuple[str, ...] = ()  # from the WHEEL file
     installer: str = ""
-    editable: bool = False
+
+    @property
+    def editable(self) -> bool:
+        """Whether its code is where it is worked on."""
+        return self.direct_url is not None and self.direct_url.editable
+
+    @property
+    def built_from(self) -> DirectUrl | None:
+        """The repository, directory or source archive it was built from; None for a release's wheel."""
+        return None if self.direct_url is None or self.direct_url.is_wheel else self.direct_url
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from zoo_cli.machine.facts import BrokenMetadata, Distribution, TorchFacts
+from zoo_cli.machine.facts import BrokenMetadata, DirectUrl, Distribution, TorchFacts
 from zoo_cli.machine.files import is_there, names_in, read_text
 from zoo_cli.machine.metadata import (
     normalized_name,
@@ -100,20 +100,24 @@ def _read(metadata: Path, location: Path, is_linked: bool, record_for: frozenset
     name = normalized_name(headers.name)
     if not is_wheel:
         requires = headers.requires or parse_requires_txt(read_text(metadata / "requires.txt", 1 << 20) or "")
-        return Distribution(name, headers.version, str(location), requires=requires, editable=is_linked)
-    url, editable = parse_direct_url(read_text(metadata / "direct_url.json", 65536) or "")
+        linked = DirectUrl(_uri(location), editable=True) if is_linked else None
+        return Distribution(name, headers.version, str(location), linked, requires)
     record = read_text(metadata / "RECORD", MAX_RECORD_BYTES) if name in record_for else None
     return Distribution(
         name,
         headers.version,
         str(location),
-        url=url,
+        parse_direct_url(read_text(metadata / "direct_url.json", 65536) or ""),
         requires=headers.requires,
         files=parse_record(record or ""),
         wheel_tags=parse_wheel_tags(read_text(metadata / "WHEEL", 65536) or ""),
         installer=(read_text(metadata / "INSTALLER", 200) or "").partition("\n")[0].strip(),
-        editable=editable,
     )
+
+
+def _uri(directory: Path) -> str:
+    """The file: address of a directory that an egg-link names; "" for one that it names in part only."""
+    return directory.as_uri() if directory.is_absolute() else ""
 
 
 def _read_torch(path: Path) -> TorchFacts | None:

@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from zoo_cli.machine.facts import DirectUrl
+from zoo_cli.plaintext import without_passwords
+
 MAX_REQUIREMENTS = 2000
 MAX_FILES = 200_000
 
@@ -91,18 +94,42 @@ def _rows(text: str) -> list[list[str]]:
         return []
 
 
-def parse_direct_url(text: str) -> tuple[str | None, bool]:
-    """The address of a direct_url.json and whether the install is editable; (None, False) when it is no such file."""
+def parse_direct_url(text: str) -> DirectUrl | None:
+    """What a direct_url.json says, without user names and passwords; None when it is no such file."""
     import json
 
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
-        return None, False
+        return None
     if not isinstance(document, dict) or not isinstance(document.get("url"), str):
-        return None, False
-    directory = document.get("dir_info")
-    return document["url"][:4000], isinstance(directory, dict) and directory.get("editable") is True
+        return None
+    vcs, archive, directory = (_table(document, f"{kind}_info") for kind in ("vcs", "archive", "dir"))
+    algorithm, _sign, digest = _text(archive, "hash").partition("=")
+    return DirectUrl(
+        _without_credentials(_text(document, "url")),
+        _text(vcs, "vcs"),
+        _text(vcs, "commit_id"),
+        _text(vcs, "requested_revision"),
+        _text(document, "subdirectory"),
+        _text(_table(archive, "hashes"), "sha256") or (digest if algorithm == "sha256" else ""),
+        directory.get("editable") is True,
+    )
+
+
+def _table(document: dict[str, object], key: str) -> dict[str, object]:
+    found = document.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _text(document: dict[str, object], key: str) -> str:
+    found = document.get(key)
+    return found[:4000] if isinstance(found, str) else ""
+
+
+def _without_credentials(url: str) -> str:
+    """PEP 610 wants none in it; a user name alone may be a token, but for ssh, which needs one."""
+    return without_passwords(re.sub(r"(?i)^((?:\w+\+)?https?://)[^/?#@\s]*@", r"\1", url))
 
 
 def parse_torch_version(text: str) -> dict[str, str | None]:

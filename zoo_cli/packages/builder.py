@@ -207,6 +207,7 @@ class _Build:
             "revision": REVISION,
             "source": source.digest if source else sdist.sha256 if sdist else None,
             "editable": source.place if source and source.is_editable else None,
+            **({"subdirectory": source.subdirectory} if source and source.subdirectory else {}),
             "stock": self.request.stock,
             "recipe": [*self.recipe.requires, *map(list, sorted(self.recipe.variables.items()))] if self.recipe else [],
             "torch": target.torch,

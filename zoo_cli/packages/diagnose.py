@@ -17,7 +17,7 @@ from zoo_cli.packages.installed import find_build, providing, releases_here, tor
 from zoo_cli.packages.versions import parse_range, public
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from zoo_cli.catalog.entries import FrameworkRelease, Matrix, Project
     from zoo_cli.machine.facts import Distribution, Interpreter, Machine
@@ -34,7 +34,7 @@ def diagnose(
     """All findings, causes before effects."""
     findings = [*machine_findings(machine, matrix)]
     if machine.python and not machine.is_described:
-        findings += _installed(machine, machine.python, matrix, projects, evidence)
+        findings += _with_sources(machine.python, _installed(machine, machine.python, matrix, projects, evidence))
         findings += _around(machine.python, projects, around) if around else ()
     return tuple(findings)
 
@@ -61,6 +61,34 @@ def _installed(
     yield from _frameworks(python, matrix, projects, broken)
     if python.distributions:
         yield from _walls(machine, python, matrix)
+
+
+def _with_sources(python: Interpreter, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The findings, those about what was built from a source with that source; and one for everything else so built."""
+    sources = {here.name: here for here in reversed(python.distributions) if here.built_from}
+    told = set[str]()
+    for finding in findings:
+        here = sources.get(finding.get("project") or finding.subject)
+        if here and here.name not in told:
+            told.add(here.name)
+            yield finding._replace(values=(*finding.values, *_source_values(here)))
+        else:
+            yield finding
+    for name, here in sorted(sources.items()):
+        if name not in told:
+            values = (("project", name), ("version", here.version), *_source_values(here))
+            yield Finding(OK, "Installed", name, "from-source", values, source=here.location)
+
+
+def _source_values(here: Distribution) -> Iterator[tuple[str, str]]:
+    """The source as values, those that it has, by the names of PEP 610."""
+    source = here.built_from
+    assert source is not None
+    yield "url", source.url
+    for name in ("vcs", "commit_id", "requested_revision", "subdirectory", "sha256"):
+        if value := getattr(source, name):
+            yield name, value
+    yield "editable", "true" if source.editable else "false"
 
 
 def _torch(machine: Machine, python: Interpreter, matrix: Matrix) -> Iterator[Finding]:
@@ -133,8 +161,9 @@ def _wanted(here: Distribution, python: Interpreter, matrix: Matrix) -> str:
 
 def _origin_page(here: Distribution) -> tuple[str, ...]:
     """Where the installed wheel came from, when that is a directory on this computer."""
-    if here.url and here.url.startswith("file://"):
-        return ("--find-links", here.url.rpartition("/")[0] + "/")
+    url = here.direct_url.url.partition("#")[0] if here.direct_url else ""
+    if url.startswith("file://") and url.endswith(".whl"):
+        return ("--find-links", url.rpartition("/")[0] + "/")
     return ()
 
 

@@ -8,12 +8,13 @@ sees them; ordinary dependencies are left to uv or pip under the plan's bounds.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.binding import UnplannedProject, kept_out
+from zoo_cli.packages.directurl import record
 from zoo_cli.packages.executor import Installer, Step, StepFailed, constraints_file, find_installer, run_step
 from zoo_cli.packages.grid import is_cuda
 from zoo_cli.packages.indexes import user_index
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from zoo_cli.machine.facts import Interpreter
+    from zoo_cli.machine.facts import DirectUrl, Interpreter
     from zoo_cli.packages.arrivals import Arrival, Judge
     from zoo_cli.packages.explain import Way
     from zoo_cli.packages.plan import Pin, Plan
@@ -192,6 +193,8 @@ class Work:
     say: Callable[[str], None]  # lines of child processes
     clock: Callable[[], float]
     build: Callable[[Pin], Path]  # compiles a wheel; called for pins of kind `build`
+    sites: Callable[[], tuple[Path, ...]]  # the directories of the environment's packages
+    sources: Mapping[str, DirectUrl] = field(default_factory=dict)  # by project: what the user gave to build from
     only: tuple[str, ...] | None = None  # without network: the directories that everything comes from
 
 
@@ -211,9 +214,16 @@ def execute(plan: Plan, arrived: Sequence[Arrival], work: Work) -> Receipt:
     _rehearse(plan, work, files)
     with work.begin() as lock:
         steps, built = _change(plan, work, files, lock)
+        record(_came_from(plan, work), work.sites())
         ops = _check(plan, work)
     reports = (*(each.report for each in arrived if each.report), *built)
     return Receipt(plan, work.python, steps, reports, ops, work.clock() - work.started)
+
+
+def _came_from(plan: Plan, work: Work) -> dict[str, DirectUrl | None]:
+    """What did not come as the file that the installer was given: it was built, or belongs to a package index."""
+    arriving = (pin for pin in plan.pins if pin.action != "keep" and pin.kind in ("build", "registry"))
+    return {pin.project: work.sources.get(pin.project) for pin in arriving}
 
 
 def _built_before(plan: Plan, work: Work) -> dict[str, str]:

@@ -18,13 +18,16 @@ import gzip
 import json
 import os
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo_cli import filelock
 from zoo_cli.atomic import write_whole
 from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.machine.facts import DirectUrl
+from zoo_cli.machine.files import read_text
+from zoo_cli.machine.metadata import parse_direct_url
 from zoo_cli.packages import snapshot
 from zoo_cli.packages.trees import (
     OWN,
@@ -137,11 +140,14 @@ class Change(NamedTuple):
     before: Mapping[str, str]  # distributions: normalised name -> version
     after: Mapping[str, str]
     undoes: int | None = None  # the change before which this one went back
+    came_from: tuple[tuple[str, DirectUrl], ...] = ()  # what came by it and was built from a source
 
     @property
     def steps(self) -> tuple[tuple[str, str | None, str | None], ...]:
         """What became of each distribution: (name, version before, version after), None where it was not there."""
-        return steps(self.before, self.after)
+        versions = ((name, self.before.get(name), self.after.get(name)) for name, _source in self.came_from)
+        again = (each for each in versions if each[1] == each[2])  # another source of one version is a change, too
+        return tuple(sorted((*steps(self.before, self.after), *again)))
 
 
 def _change_of(record: dict[str, Any]) -> Change:
@@ -150,7 +156,17 @@ def _change_of(record: dict[str, Any]) -> Change:
     if type(number) is not int or (undoes is not None and type(undoes) is not int):
         raise ValueError("a change has a number")
     before, after = ({str(name): str(each) for name, each in record[when].items()} for when in ("before", "after"))
-    return Change(number, tuple(map(str, record["command"])), str(record["started"]), before, after, undoes)
+    sources = tuple(
+        (str(name), DirectUrl(**_source_fields(each))) for name, each in record.get("came_from", {}).items()
+    )
+    return Change(number, tuple(map(str, record["command"])), str(record["started"]), before, after, undoes, sources)
+
+
+def _source_fields(record: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a source; ValueError when one is of another type."""
+    if any(type(value) is not (bool if name == "editable" else str) for name, value in record.items()):
+        raise ValueError("a source is told in texts")
+    return record
 
 
 def steps(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[tuple[str, str | None, str | None], ...]:
@@ -193,12 +209,25 @@ class Journal:
     roots: tuple[Path, ...]
     home: Path
 
-    def distributions(self) -> dict[str, str]:
-        """What is installed now, as the names of dist-info directories tell: normalised name -> version."""
+    def sites(self) -> tuple[Path, ...]:
+        """The directories of the environment's packages, also of one that was just made."""
         sites = [root for root in self.roots if root.name.endswith("-packages")]
         for pattern in ("lib*/python*/site-packages", "Lib/site-packages"):
             sites += self.prefix.glob(pattern)
-        return distributions(path.as_posix() for site in sites for path in site.glob("*.dist-info"))
+        return tuple(dict.fromkeys(sites))
+
+    def distributions(self) -> dict[str, str]:
+        """What is installed now, as the names of dist-info directories tell: normalised name -> version."""
+        return distributions(path.as_posix() for site in self.sites() for path in site.glob("*.dist-info"))
+
+    def sources(self) -> dict[str, DirectUrl]:
+        """The repositories, directories and archives that what is installed now was built from (PEP 610)."""
+        found = {}
+        for path in (each for site in self.sites() for each in site.glob("*.dist-info/direct_url.json")):
+            source = parse_direct_url(read_text(path, 65536) or "")
+            for name in distributions((path.parent.as_posix(),)) if source else ():
+                found[name] = source
+        return {name: each for name, each in found.items() if each and not each.is_wheel}
 
     def changes(self) -> tuple[Change, ...]:
         """Every finished change, oldest first; a record that cannot be read is left out."""
@@ -296,25 +325,26 @@ class Journal:
                 begun = _Begun(number, command, now())
                 self._write("open.json", begun._asdict())
             change = Change(number, command, begun.started, distributions(kept.tree), {}, undoes)
+            sources = self.sources()
             is_done = False
             try:
                 yield lock
                 is_done = True
             finally:  # Ctrl-C, too
                 if is_done or not rollback:
-                    self._finish(kept, change)
+                    self._finish(kept, change, sources)
                 elif lost := self._recover():
                     raise NotRestored(self.python, lost)
 
-    def _finish(self, kept: snapshot.Snapshot, change: Change) -> None:
+    def _finish(self, kept: snapshot.Snapshot, change: Change, sources: Mapping[str, DirectUrl]) -> None:
         try:
             with self._telling("record"):
-                self._record(kept, change)
+                self._record(kept, change, sources)
         except JournalFailed:
             self._recover()
             raise
 
-    def _record(self, kept: snapshot.Snapshot, change: Change) -> None:
+    def _record(self, kept: snapshot.Snapshot, change: Change, sources: Mapping[str, DirectUrl]) -> None:
         after = read_tree(self.prefix, self.roots)
         if not any(differences(kept.tree, after)):
             self._close()
@@ -323,7 +353,12 @@ class Journal:
         write_whole(self.home / "after.json.gz", gzip.compress(json.dumps(after).encode(), 1, mtime=0))
         (self.home / "changes").mkdir(exist_ok=True)
         record = change._replace(after=distributions(after))
-        self._write(f"changes/{change.number}.json", record._asdict())
+        came = {
+            name: asdict(source)
+            for name, source in sorted(self.sources().items())
+            if sources.get(name) != source or record.before.get(name) != record.after.get(name)
+        }
+        self._write(f"changes/{change.number}.json", {**record._asdict(), "came_from": came})
         self._close()
         for number in self.kept()[:-KEPT]:
             snapshot.forget(self._place(number))

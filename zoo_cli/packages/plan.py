@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from zoo_cli.catalog.entries import FrameworkRelease, TorchBuild, Wall
-    from zoo_cli.machine.facts import Distribution, Interpreter
+    from zoo_cli.machine.facts import DirectUrl, Distribution, Interpreter
     from zoo_cli.packages.cautions import Caution
     from zoo_cli.packages.given import Given
 
@@ -56,6 +56,7 @@ class Pin:
     date: str = ""
     page: str = ""  # the find-links or simple-index page that lists the wheel
     extras: tuple[str, ...] = ()
+    here: DirectUrl | None = None  # what is installed was built from this
 
     @property
     def spelled(self) -> str:
@@ -70,6 +71,8 @@ class Pin:
     @property
     def host(self) -> str:
         """Where it comes from, as a person says it."""
+        if self.action == "keep" and self.here:
+            return "installed"
         if self.kind == "registry":
             return "PyPI"
         if self.kind == "build":
@@ -182,7 +185,10 @@ def make_plan(problem: Problem, stack: Stack, torch_digest: Callable[[str], str 
     )
     return Plan(
         words=tuple(str(want) for want in problem.request.wants),
-        pins=tuple(replace(pin, extras=extras[pin.project]) if pin.project in extras else pin for pin in pins),
+        pins=tuple(
+            replace(pin, extras=extras.get(pin.project, ()), here=_source_here(problem.machine.python, pin.project))
+            for pin in pins
+        ),
         bounds=tuple(_bounds(problem, stack)),
         removals=tuple(_removals(problem, stack)),
         cautions=tuple(cautions_of(problem, stack)),
@@ -247,10 +253,16 @@ def plan_with_given(plan: Plan, given: Sequence[Given], python: Interpreter | No
     )
 
 
+def _source_here(python: Interpreter | None, project: str) -> DirectUrl | None:
+    here = python.distribution(project) if python else None
+    return here.built_from if here else None
+
+
 def _given_pin(given: Given, because: Because, python: Interpreter | None) -> Pin:
     here = python.distribution(given.project) if python else None
     action, was = ("replace", here.version) if here else ("install", None)
-    return Pin(given.project, given.version, "build", action, because, "built", was, source=given.source.shown)
+    source, origin = given.source.shown, here.built_from if here else None
+    return Pin(given.project, given.version, "build", action, because, "built", was, source=source, here=origin)
 
 
 def _installed(problem: Problem, project: str) -> Distribution | None:

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -50,11 +50,20 @@ class Source:
     place: str  # path of the file or folder; address of the repository, without a user's password
     digest: str  # sha256 of the file, or of the folder's files; the commit
     is_editable: bool = False
+    requested: str = ""  # of git: the branch, tag or commit that was asked for; "" for the repository's own
+    subdirectory: str = ""  # of the project in it; "" for its top
+    url: str = ""  # of an archive that was fetched
+
+    @property
+    def address(self) -> str:
+        """Where it comes from, as an address."""
+        return self.url or (self.place if self.kind == "git" else Path(self.place).as_uri())
 
     @property
     def shown(self) -> str:
         """Where it comes from, with what pins it."""
-        return f"git+{self.place}@{self.digest}" if self.kind == "git" else self.place
+        inside = f"#subdirectory={self.subdirectory}" if self.subdirectory else ""
+        return (f"git+{self.place}@{self.digest}" if self.kind == "git" else self.url or self.place) + inside
 
 
 def is_place(word: str) -> bool:
@@ -103,14 +112,26 @@ def put_source(source: Source, directory: Path, checkouts: Path) -> Path:
 
     directory.mkdir()
     if source.kind == "sdist":
-        return unpack_sdist(Path(source.place), directory)
+        return _inside(unpack_sdist(Path(source.place), directory), source)
     place = _checkout(checkouts, source.place) if source.kind == "git" else Path(source.place)
     copy = directory / "source"
     if source.kind == "git":
         _git(place, "--work-tree", str(_made(copy)), "checkout", "--force", "--detach", source.digest, "--")
-        return copy
+        return _inside(copy, source)
     shutil.copytree(place, copy, symlinks=True, ignore=lambda _folder, names: _LEFT_OUT & set(names))
     return copy
+
+
+def _inside(directory: Path, source: Source) -> Path:
+    """The project's folder in a source, which no link leads out of.
+
+    Raises:
+        BadSource: there is none.
+    """
+    found = (directory / source.subdirectory).resolve()
+    if not found.is_relative_to(directory.resolve()) or not found.is_dir():
+        raise BadSource(source.shown, f"it has no folder {source.subdirectory}")
+    return found if source.subdirectory else directory
 
 
 def _made(directory: Path) -> Path:
@@ -135,7 +156,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _from_git(word: str, checkouts: Path) -> Source:
-    address, reference = _parse_git(word)
+    address, reference, subdirectory = _parse_git(word)
     place = _checkout(checkouts, address)
     if not (place / "HEAD").is_file():
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -144,16 +165,18 @@ def _from_git(word: str, checkouts: Path) -> Source:
     lines = _git(place, "rev-parse", "--verify", "FETCH_HEAD^{commit}")
     if not lines or not _COMMIT.match(lines[-1]):
         raise BadSource(word, "git did not tell the commit")
-    return Source("git", address, lines[-1])
+    return Source(
+        "git", address, lines[-1], requested="" if reference == "HEAD" else reference, subdirectory=subdirectory
+    )
 
 
-def _parse_git(word: str) -> tuple[str, str]:
-    """The address and the reference of `git+URL@ref`.
+def _parse_git(word: str) -> tuple[str, str, str]:
+    """The address, the reference and the folder of `git+URL@ref#subdirectory=folder`.
 
     Raises:
         BadSource: an address git would not take as one, or one that runs programs (`ext::`).
     """
-    text = word.removeprefix("git+").partition("#")[0]
+    text, _, fragment = word.removeprefix("git+").partition("#")
     parts = urlsplit(text)
     if parts.scheme not in _GIT_SCHEMES:
         raise BadSource(
@@ -168,7 +191,20 @@ def _parse_git(word: str) -> tuple[str, str]:
         raise BadSource(word, f"{reference!r} is no branch, tag or commit")
     if (parts.hostname or "").startswith("-") or (parts.username or "").startswith("-"):
         raise BadSource(word, "a host or user does not begin with '-'")
-    return address, reference
+    return address, reference, _subdirectory(word, fragment)
+
+
+def _subdirectory(word: str, fragment: str) -> str:
+    """The folder that the fragment of an address names, as pip and uv have it; `egg=` names what the files say.
+
+    Raises:
+        BadSource: it is no path inside.
+    """
+    named = dict(part.partition("=")[::2] for part in fragment.split("&")).get("subdirectory", "")
+    path = PurePosixPath(unquote(named))
+    if path.is_absolute() or ".." in path.parts or "\0" in named:
+        raise BadSource(word, "its subdirectory is no path inside")
+    return path.as_posix() if path.parts else ""
 
 
 def _checkout(checkouts: Path, address: str) -> Path:

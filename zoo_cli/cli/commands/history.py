@@ -35,7 +35,7 @@ def command(console: Console, python: str | None, environment: Path | None) -> N
             {
                 "number": each.number, "started": each.started, "typed": each.command, "undoes": each.undoes,
                 "stands": each.number in standing, "can_be_undone": each.number in kept,
-                "changes": step_documents(each.steps),
+                "changes": step_documents(each.steps, dict(each.came_from)),
             }
             for each in reversed(changes)
         ]  # fmt: skip
@@ -52,7 +52,7 @@ def command(console: Console, python: str | None, environment: Path | None) -> N
     if console.verbose:
         for each in reversed(changes):
             console.say(f"{each.number}:")
-            for line in step_lines(each.steps):
+            for line in step_lines(each.steps, dict(each.came_from)):
                 console.say(f"  {printable(line)}")
 
 

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from zoo_cli.cli.messages import Message, WayOut, describe
+from zoo_cli.packages.directurl import NotRecorded
 from zoo_cli.packages.journal import (
     ChangedSince,
     EnvironmentBusy,
@@ -79,6 +80,11 @@ def _(error: JournalFailed) -> Message:
     python = shlex.quote(error.python)
     again = WayOut("When there is room and permission to write, go on", f"zoo undo --python {python}")
     return Message(_DOING[error.doing], (error.reason,), (again,) if error.doing == "restore" else ())
+
+
+@describe.register
+def _(error: NotRecorded) -> Message:
+    return Message(f"cannot write down where {error.project} came from", (f"{error.path}: {error.reason}",), ())
 
 
 @describe.register

@@ -31,6 +31,9 @@ def on_terminal(command: str, columns: int = 160) -> str:
     environ = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
     for name in ("ZOO_INDEX", "COLUMNS", "LINES"):  # the terminal alone says how wide it is
         environ.pop(name, None)
+    # What is printed to type by hand has the user's package index in it; the README's user has none.
+    environ = {name: value for name, value in environ.items() if not name.startswith(("PIP_", "UV_"))}
+    environ["PIP_CONFIG_FILE"] = os.devnull
     child = subprocess.Popen(["sh", "-c", words], stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=environ)
     os.close(theirs)
     chunks = []

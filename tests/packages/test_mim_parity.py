@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -74,12 +74,15 @@ def test_generations_and_companies(tmp_path: Path, words: tuple[str, ...], expec
     assert all(pins[name].startswith(version) for name, version in expected.items()), pins
 
 
-def by_hand(place: Place, shown: str) -> subprocess.CompletedProcess[str]:
-    """What a dry run told, pasted into a shell."""
-    commands = shown.partition("By hand:\n")[2]
+def by_hand(place: Place, shown: str, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """What a dry run told, or the steps that -v shows, pasted into a shell."""
+    steps = [line.strip()[2:] for line in shown.splitlines() if line.strip().startswith("$ ")]
+    commands = shown.partition("By hand:\n")[2] or "\n".join(steps)
     uv = find_uv()
     assert uv is not None
-    environ = {**os.environ, **place.variables, "PATH": f"{Path(uv).parent}:{os.environ['PATH']}"}
+    settings = place.variables if variables is None else variables
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
+    environ = {**ours, **settings, "PATH": f"{Path(uv).parent}:{os.environ['PATH']}"}
     return subprocess.run(
         ["sh", "-e"], input=commands, env=environ, cwd=place.root, text=True, capture_output=True, timeout=120
     )
@@ -98,6 +101,37 @@ def test_the_printed_commands_do_the_same_by_hand(place: Place, kind: str) -> No
     assert done.returncode == 0, done.stderr
     found = place.versions(new / "bin/python")
     assert found | {"pip": "", "setuptools": ""} == place.versions(ours) | {"pip": "", "setuptools": ""}
+
+
+@pytest.mark.parametrize("kind", ["uv", pytest.param("pip", marks=pytest.mark.slow)])
+def test_by_hand_the_users_settings_count_as_for_zoo(place: Place, kind: str) -> None:
+    """Pip's variables name the index, with a password, and would put everything elsewhere; uv knows neither."""
+    secret = place.variables["PIP_INDEX_URL"].replace("http://", "http://me:pa55@")
+    elsewhere = str(place.root / "elsewhere")
+    settings = {"PIP_INDEX_URL": secret, "PIP_TARGET": elsewhere, "PIP_PRE": "1", "UV_TARGET": elsewhere}
+    settings |= {name: value for name, value in place.variables.items() if name.endswith("CACHE_DIR")}
+    new = place.root / f"settings-{kind}"
+    words = ("mmdet", "torch==2.6.0", "--find-links", place.page, "--find-links", str(place.torch.parent))
+    more = {**settings, "UV_DEFAULT_INDEX": "", "PIP_CONFIG_FILE": os.devnull, "ZOO_INSTALLER": kind}
+    shown = zoo(place.root, "install", *words, "--env", new, "--dry-run", timeout=120, **more)
+    assert shown.code == 0, shown.err
+    assert "pa55" not in shown.err
+    done = by_hand(place, shown.err, {**settings, "PIP_CONFIG_FILE": os.devnull})
+    assert done.returncode == 0, done.stderr
+    assert place.versions(new / "bin/python").items() >= {"mmdet": "3.3.0", "torch": "2.6.0+cpu"}.items()
+    assert not Path(elsewhere).exists()
+
+
+def test_a_step_that_was_shown_can_be_run_again(place: Place) -> None:
+    """With -v: the files that the command names are still there when zoo has ended."""
+    python = place.environment("env-again")
+    before = place.versions(python)
+    ran = place.install(python, "mmdet", "-v")
+    after = place.versions(python)
+    assert (ran.code, place.undo(python).code, place.versions(python)) == (0, 0, before)
+    done = by_hand(place, ran.err)
+    assert done.returncode == 0, done.stderr
+    assert place.versions(python) == after != before
 
 
 def test_by_hand_the_limits_hold_too(place: Place) -> None:

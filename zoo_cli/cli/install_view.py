@@ -13,6 +13,7 @@ from zoo_cli.packages.offers import unsuited
 if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
     from zoo_cli.cli.target import Target
+    from zoo_cli.packages.executor import Step
     from zoo_cli.packages.install import Receipt
     from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.plan import Plan
@@ -69,11 +70,9 @@ def _tell_conda(console: Console, plan: Plan) -> None:
         console.say(f"{which}; --replace NAME lets one go")
 
 
-def _commands(
-    plan: Plan, target: Target, only: tuple[str, ...] | None, mirrors: Mirrors | None
-) -> list[tuple[str, ...]]:
+def _commands(plan: Plan, target: Target, only: tuple[str, ...] | None, mirrors: Mirrors | None) -> list[Step]:
     """What makes the environment, where it is not there, and what fills it; for a shell in an empty directory."""
-    from zoo_cli.packages.executor import Installer, find_uv, preferred_kind
+    from zoo_cli.packages.executor import Installer, Step, find_uv, preferred_kind
     from zoo_cli.packages.install import commands
 
     directory = str(target.environment or "env")
@@ -84,12 +83,12 @@ def _commands(
     def mirrored(url: str) -> str:
         return mirrors.addresses(url, "wheels")[0] if mirrors else url
 
-    making: list[tuple[str, ...]] = []
+    making: list[Step] = []
     if not target.executable and target.machine.python:
         base = target.base or f"python{target.machine.python.minor}"
-        making = [("uv", "venv", "--python", target.base or target.machine.python.minor, directory)]
-        making = making if is_uv else [(base, "-m", "venv", directory)]
-    return [*making, *(step.argv for step in commands(plan, installer, only, mirrored))]
+        by_uv = ("uv", "venv", "--python", target.base or target.machine.python.minor, directory)
+        making = [Step(by_uv if is_uv else (base, "-m", "venv", directory))]
+    return [*making, *commands(plan, installer, only, mirrored)]
 
 
 def tell_dry_run(
@@ -100,11 +99,11 @@ def tell_dry_run(
     mirrors: Mirrors | None = None,
 ) -> None:
     """What would happen, and the commands that do it without zoo; `only` as in `install.commands`."""
-    commands = _commands(plan, target, only, mirrors)
+    steps = _commands(plan, target, only, mirrors)
     if console.json:
         from zoo_cli.machine.document import machine_to_json
 
-        document = plan_view.plan_document(plan, commands)
+        document = plan_view.plan_document(plan, [step.argv for step in steps])
         console.document(
             {"ok": True, "command": "install", "dry_run": True, "machine": machine_to_json(target.machine), **document}
         )
@@ -114,7 +113,7 @@ def tell_dry_run(
     given = [printable(pin.source) for pin in plan.pins if pin.kind == "build" and pin.source]
     but = f" (without {' and '.join(given)}, which zoo builds)" if given else ""
     console.say(f"Would install {count} package{'' if count == 1 else 's'} and what they need. By hand{but}:")
-    for line in plan_view.command_lines(commands, plan.limits):
+    for line in plan_view.command_lines([step.command for step in steps], plan.limits):
         console.say(line)
 
 

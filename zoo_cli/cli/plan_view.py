@@ -134,11 +134,11 @@ def caution_line(caution: Caution) -> str:
     return _CAUTIONS[caution.code].format(text=caution.text, **dict(caution.values))
 
 
-def command_lines(commands: Sequence[Sequence[str]], limits: Sequence[str] = ()) -> list[str]:
+def command_lines(commands: Sequence[str], limits: Sequence[str] = ()) -> list[str]:
     """Commands as they would be typed, after one that writes the limits, where there are any, into their file."""
     from zoo_cli.packages.install import LIMITS
 
-    lines = ["  " + shlex.join(command) for command in commands]
+    lines = [f"  {command}" for command in commands]
     return [f"  printf '%s\\n' {shlex.join(limits)} > {LIMITS}", *lines] if limits else lines
 
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from zoo_cli.directories import state_directory
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.packages.indexes import UserIndex, clean_environment
+from zoo_cli.packages.indexes import UserIndex, clean_environment, has_configuration
 from zoo_cli.packages.request import check_choices
 from zoo_cli.packages.trees import OWN
 from zoo_cli.plaintext import printable
@@ -104,8 +104,36 @@ class Step:
 
     @property
     def command(self) -> str:
-        """The command as a line for a POSIX shell."""
-        return shlex.join(self.argv)
+        """The step as a line for the user's own POSIX shell, where it does the same.
+
+        The user's settings that zoo keeps from an installer are taken away, and the step's own variables are set. One
+        that holds a password is named by the variable that it came from, or told without the password.
+        """
+        words = _settings(self)
+        return " ".join((*(("env", *words) if words else ()), shlex.join(self.argv)))
+
+
+def _settings(step: Step) -> list[str]:
+    """What `env` needs before the step in the user's shell, quoted for it; nothing where theirs is as good."""
+    kind = "PIP_" if "pip" in step.argv[2:4] else "UV_" if Path(step.argv[0]).stem == "uv" else ""
+    if not kind:
+        return []
+    child = clean_environment(step.env)
+    here = {name: value for name, value in os.environ.items() if name != "PYTHONHOME"}
+    come = {name: value for name, value in step.env.items() if name != "PYTHONHOME" and here.get(name) != value}
+    if kind == "PIP_" and has_configuration(here, str(Path(step.argv[0]).parent.parent)):
+        come["PIP_CONFIG_FILE"] = os.devnull
+    gone = sorted(name for name in here.keys() - come if name.startswith(kind) and here[name] != child.get(name))
+    words = [word for name in gone for word in ("-u", name)]
+    return [*words, *(f"{name}={_in_shell(value, here)}" for name, value in sorted(come.items()))]
+
+
+def _in_shell(value: str, environ: Mapping[str, str]) -> str:
+    """A value for a shell line: quoted, and where it holds a password by a variable that has it."""
+    if redacted(value) == value:
+        return shlex.quote(value)
+    names = [name for name, each in environ.items() if each == value]
+    return f'"${names[0]}"' if names else shlex.quote(redacted(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +220,15 @@ class Installer:
 
 @contextlib.contextmanager
 def constraints_file(lines: Sequence[str]) -> Iterator[Path]:
-    """A file with one constraint a line, as long as an installer needs it."""
+    """A file with one constraint a line; it stays with the logs, since the commands that they tell name it."""
+    text = "".join(f"{line}\n" for line in lines)
+    if path := _log_path("limits.txt"):
+        path.write_text(text, encoding="utf-8")
+        yield path
+        return
     with tempfile.TemporaryDirectory(prefix="zoo-limits-") as folder:
         path = Path(folder, "limits.txt")
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
         yield path
 
 
@@ -335,17 +368,17 @@ def _logged(line: str) -> str:
     return printable(redacted(line).replace("\t", "  "), _MAX_LINE)
 
 
-def _log_path() -> Path | None:
+def _log_path(ending: str = "log") -> Path | None:
     """A new log file's path; None where no log can be kept, which is no reason to fail."""
     directory = state_directory() / "logs"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for old in sorted(directory.glob("*.log"))[:-_MAX_LOGS]:  # names begin with the time
+        for old in sorted(directory.glob("2*"))[:-_MAX_LOGS]:  # names begin with the time
             old.unlink(missing_ok=True)
     except OSError:
         return None
     stamp = time.strftime("%Y-%m-%dT%H-%M-%S")
-    return directory / f"{stamp}-{os.getpid()}-{next(_numbers)}.log" if os.access(directory, os.W_OK) else None
+    return directory / f"{stamp}-{os.getpid()}-{next(_numbers)}.{ending}" if os.access(directory, os.W_OK) else None
 
 
 def _run(step: Step, take: LineListener, held: tuple[int, ...]) -> int:

@@ -174,6 +174,11 @@ def clean_environment(additions: Mapping[str, str], environ: Mapping[str, str] |
     return {**kept, **neutral, **additions}
 
 
+def has_configuration(environ: Mapping[str, str], prefix: str = "") -> bool:
+    """Whether pip would read a configuration file; arguments as of `user_index`."""
+    return any(path.is_file() for path in _config_files(environ, prefix))
+
+
 def _config_files(environ: Mapping[str, str], prefix: str) -> Iterator[Path]:
     """Pip's files, the strongest last (`pip config debug` shows the same order)."""
     named = environ.get("PIP_CONFIG_FILE")

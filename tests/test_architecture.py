@@ -141,6 +141,7 @@ EDGES = {
     "transfer/part.py": "the part file, its lock and the clock",
     "transfer/mapped.py": "the part file and its map",
     "transfer/remote.py": "network and a temporary file",
+    "transfer/rivals.py": "a thread, the network and the clock",
     "transfer/rounds.py": "the clock: waits between rounds",
     "transfer/store.py": "the cache directory, owners and modes, the clock",
     "transfer/cache.py": "the cache directory and the clock",

@@ -62,6 +62,7 @@ from tests.support.server import (
     Status,
     Trickle,
     TrickleHead,
+    Uplink,
     WrongBytes,
     WrongContentRange,
     honest,
@@ -301,7 +302,16 @@ def cases() -> dict[str, Case]:
 
 def second_addresses() -> dict[str, Case]:
     """Each lasting fault on the first of two addresses; then only the right file is right."""
-    return {f"two addresses: {name}": must(always(behaviour)) for name, behaviour in ALWAYS.items()}
+    found = {f"two addresses: {name}": must(always(behaviour)) for name, behaviour in ALWAYS.items()}
+    return {**found, "two addresses: alive and very slow": slow_first}
+
+
+def slow_first(trial: Trial) -> End:
+    """The first address has all of it and would take two minutes; the second is as fast as this machine."""
+    trial.server.always("/a.pth", Uplink(len(BODY) // 120))
+    began = time.monotonic()
+    end = must(Trial.run)(trial)
+    return "hang" if time.monotonic() - began > 30 else end
 
 
 def clients(python: str | None) -> dict[str, Command]:

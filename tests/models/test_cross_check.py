@@ -11,6 +11,8 @@ import pytest
 from tests.models.site import BODIES, CHECKPOINTS, NAME, Site, checkpoint
 from tests.support.server import Status
 from zoo_cli.cli.app import run
+from zoo_cli.transfer.part import Part
+from zoo_cli.transfer.resume import State
 
 CHECKPOINT = NAME["net_r50"]
 
@@ -38,6 +40,19 @@ def test_what_two_hosts_send_alike_is_agreed(
     assert download(site, model) == 0  # the file is here: both hosts are asked again, the level is the recorded digest
     assert '"evidence": "locked"' in capsys.readouterr().out
     assert len([each for each in site.server.requests if each.path.endswith(file) and each.method == "GET"]) == 4
+
+
+def test_who_sent_half_of_a_file_has_not_vouched_for_it(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    body, paths = BODIES[CHECKPOINT], (f"/second/zoo/{CHECKPOINT}", f"/zoo/{CHECKPOINT}")
+    site.server.files[paths[0]] = body
+    prefix = hashlib.sha256(body).hexdigest()[:8]
+    with Part(site.folder / CHECKPOINT, lambda: None) as part:  # what another address brought of it
+        part.start(State("http://elsewhere/x", None, None, len(body), prefix))
+        part.write(memoryview(body)[:100])
+    assert download(site, "net_r50") == 0
+    assert '"evidence": "agreed"' in capsys.readouterr().out
+    asked = [[each.range for each in site.server.requests_for(path)] for path in paths]
+    assert asked == [["bytes=100-", None], [None]]  # the rest, then the whole from both
 
 
 def test_two_hosts_with_two_files_are_an_error_and_the_file_is_withdrawn(

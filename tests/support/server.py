@@ -349,6 +349,39 @@ class Slow:
             exchange.wait(self.step)
 
 
+class Uplink:
+    """Honest answers over one line: all connections together get about so many bytes a second; may be changed."""
+
+    def __init__(self, bytes_per_second: int, piece: int = 4096) -> None:
+        self.bytes_per_second, self._piece = bytes_per_second, piece
+        self.sent = 0  # bytes of bodies
+        self._free_at = 0.0
+        self._lock = threading.Lock()
+
+    def __call__(self, exchange: Exchange) -> None:
+        at_once = exchange.send
+
+        def send(data: bytes | memoryview) -> None:
+            for start in range(0, len(data), self._piece):
+                if exchange.stopping.is_set():
+                    break
+                exchange.wait(self._turn())
+                piece = data[start : start + self._piece]
+                at_once(piece)
+                with self._lock:
+                    self.sent += len(piece)
+
+        exchange.send = send  # type: ignore[method-assign]
+        exchange.honest()
+
+    def _turn(self) -> float:
+        """Seconds until the line is free for the next piece."""
+        with self._lock:
+            now = time.monotonic()
+            self._free_at = max(self._free_at, now) + self._piece / self.bytes_per_second
+            return self._free_at - now
+
+
 @lru_cache(maxsize=4)
 def _bytes_of(path: Path, _changed: int) -> bytes:
     """A file, read once while it stays as it is: a wheel of 200 MB is asked for in many ranges."""

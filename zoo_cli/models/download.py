@@ -417,9 +417,9 @@ def _cross_checked(file: ModelFile, received: Received, wanted: Wanted, access: 
     Raises:
         SourcesDisagree: Another operator sends another file.
     """
-    is_new = not (received.already_here or received.from_cache)
+    is_new = not (received.already_here or received.from_cache or received.is_mixed)
     heard, origin = (operator_of(received.url) if is_new else None), received.url if is_new else str(received.path)
-    for _ in range(1 if heard else 2):  # who sent a file that was here before is not known
+    for _ in range(1 if heard else 2):  # who sent a file that was here before, or came from several, is not known
         opinion = second_opinion(file.name, wanted.urls, heard, received.size_bytes, access.settings, listen)
         if opinion is None:
             return received

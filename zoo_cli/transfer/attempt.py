@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.transfer.addresses import local_path, place_of, redacted
 from zoo_cli.transfer.body import Digest, pour
-from zoo_cli.transfer.events import Advanced, Listener, Started
+from zoo_cli.transfer.events import Advanced, Listener, SourceFailed, Started
 from zoo_cli.transfer.failures import (
     BadAnswer,
     CutShort,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from zoo_cli.transfer.inspection import Inspector
     from zoo_cli.transfer.part import Part
     from zoo_cli.transfer.pool import Pool
+    from zoo_cli.transfer.rivals import Rivals, Watch
     from zoo_cli.transfer.settings import Settings
     from zoo_cli.transfer.sources import Wanted
 
@@ -54,6 +55,7 @@ class Delivered(NamedTuple):
 
     sha256: Sha256
     url: str  # after redirects, to show
+    is_mixed: bool = False  # other addresses have brought some of it
 
 
 class Attempt:
@@ -68,8 +70,11 @@ class Attempt:
         listen: Listener,
         check_time: Callable[[], None],
         pool: Pool | None = None,
+        rivals: Rivals | None = None,
     ) -> None:
-        self._pool = pool
+        self._pool, self._rivals = pool, rivals
+        self._watch: Watch | None = None
+        self._is_mixed = False
         self._wanted, self._url, self._part = wanted, url, part
         self._settings, self._listen, self._check_time = settings, listen, check_time
         self._shown = redacted(url)
@@ -88,12 +93,26 @@ class Attempt:
             if path is not None:
                 return self._from_disk(Path(path))
             with Session(self._settings, self._pool) as session:
-                return self._from_server(session)
+                return self._rightly_from_server(session)
         except Failed:
             state = self._part.state
             if state is None or not state.may_resume(self._wanted, state.url):
                 self._part.discard()
             raise
+        finally:
+            if self._watch is not None:
+                self._watch.close()
+
+    def _rightly_from_server(self, session: Session) -> Delivered:
+        try:
+            return self._from_server(session)
+        except HashMismatch as failure:
+            if not self._is_mixed:
+                raise
+            # Which address sent the wrong bytes is not known: this one shows what it has, from the first byte.
+            self._listen(SourceFailed(self._wanted.name, place_of(self._url), failure.brief))
+            self._digest, self._is_mixed = sha256(), False
+            return self._from_server(session)
 
     def _from_server(self, session: Session) -> Delivered:
         kept = self._kept()
@@ -104,11 +123,15 @@ class Attempt:
             kept = 0
         answer, verdict = self._ask(session, kept)
         with answer:
+            if verdict == "from-zero":
+                self._is_mixed = False
             if verdict == "complete":
                 return self._verified(answer.url)
             total = answer.length
             if verdict == "append":
                 total = self._whole_size(answer, kept)
+                if self._is_mixed and self._part.state:
+                    self._part.note(self._part.state._replace(is_mixed=True))
             self._check_head(answer, total)
             if verdict == "from-zero":
                 self._digest = sha256()
@@ -127,6 +150,7 @@ class Attempt:
         if part.alone or self._settings.connections == 1:
             part.end_map()
         part.read_again(self._digest.update)
+        self._is_mixed = part.size_bytes > 0 and (part.state.is_mixed or part.state.url != self._shown)
         return part.size_bytes
 
     def _is_whole(self, kept: int) -> bool:
@@ -188,6 +212,8 @@ class Attempt:
         size = wanted.size_bytes if total is None else total
         part.require_space(size)
         self._listen(Started(wanted.name, size, part.kept_bytes, place_of(url)))
+        if size is not None and self._rivals and not part.alone:
+            self._watch = self._rivals.watch(self._url, size, part.kept_bytes)
         if isinstance(body, Answer) and session and total is not None and self._may_split(body):
             self._pour_widely(body, total, session)
             return
@@ -241,6 +267,8 @@ class Attempt:
     def _advanced(self, have_bytes: int) -> None:
         self._listen(Advanced(self._wanted.name, have_bytes))
         self._check_time()
+        if self._watch is not None:
+            self._watch.saw(have_bytes)
         if self._wanted.inspector is not None and have_bytes >= self._next_look:
             self._next_look = 2 * have_bytes if have_bytes < BEGINNING_BYTES else self._wanted.limit + 1
             self._inspect(lambda inspector: inspector.beginning(self._part.beginning(BEGINNING_BYTES)))
@@ -268,7 +296,7 @@ class Attempt:
             basis = self._wanted.basis if self._wanted.sha256 else "prefix"
             raise HashMismatch(url, self._wanted.name, expected, received, basis)
         self._inspect(self._inspect_whole)
-        return Delivered(Sha256(received), url)
+        return Delivered(Sha256(received), url, self._is_mixed)
 
     def _from_disk(self, path: Path) -> Delivered:
         try:

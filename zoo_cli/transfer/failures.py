@@ -118,6 +118,27 @@ class Stalled(Failed):
         return f"sent almost nothing for {self.seconds:g} s"
 
 
+class Overtaken(Failed):
+    """It brings the file, and another address of it is much faster; what came is kept."""
+
+    code = "overtaken"
+
+    url: str
+    by: str  # the other address
+    bytes_per_second: int
+    by_bytes_per_second: int
+
+    @property
+    def again(self) -> bool:
+        """It is still good for the file."""
+        return True
+
+    @property
+    def brief(self) -> str:
+        """What happened in a few words."""
+        return f"brings {self.bytes_per_second / 1e6:.2g} MB/s, the next address {self.by_bytes_per_second / 1e6:.2g}"
+
+
 class CutShort(Failed):
     """The connection ended before the body did."""
 

@@ -58,6 +58,7 @@ class Received:
     evidence: Evidence
     already_here: bool
     from_cache: bool = False  # the store had it: no byte came over the network
+    is_mixed: bool = False  # other addresses than `url` have sent some of it
 
 
 def fetch(
@@ -142,7 +143,9 @@ class Delivery:
                 delivered = self._into_store(store, digest, part)
                 received = self._from_store(store, digest, part, replace) if delivered is not None else None
                 if received is not None and delivered:
-                    received = dataclass_replace(received, url=delivered.url, from_cache=False)
+                    received = dataclass_replace(
+                        received, url=delivered.url, from_cache=False, is_mixed=delivered.is_mixed
+                    )
             if received is not None:
                 return received
         return self._directly(part, replace)
@@ -203,13 +206,21 @@ class Delivery:
                 self._store.adopt(part, delivered.sha256, sync=self._settings.sync)
                 self._store.note(delivered.sha256, self._wanted.name, delivered.url)
         self._publish(part, replace)
-        return Received(part.destination, size, delivered.sha256, delivered.url, evidence_of(self._wanted), False)
+        evidence = evidence_of(self._wanted)
+        is_mixed = delivered.is_mixed
+        return Received(part.destination, size, delivered.sha256, delivered.url, evidence, False, is_mixed=is_mixed)
 
     def _run(self, part: Part, urls: tuple[str, ...], listen: Listener, *, once: bool = False) -> Delivered:
         settings = self._settings._replace(retries=0) if once else self._settings
 
+        rivals = None
+        if len(urls) > 1 and self._wanted.digest is not None:  # who has one address pays nothing for this
+            from zoo_cli.transfer.rivals import Rivals
+
+            rivals = Rivals(urls, settings, self._pool)
+
         def deliver(url: str, limits: Settings) -> Delivered:
-            return Attempt(self._wanted, url, part, limits, listen, rounds.check_time, self._pool).run()
+            return Attempt(self._wanted, url, part, limits, listen, rounds.check_time, self._pool, rivals).run()
 
         rounds = Rounds(self._wanted.name, urls, settings, deliver, listen, lambda: part.kept_bytes)
         return rounds.run()

@@ -1,9 +1,10 @@
 """What is known of hosts: who failed a short while ago, and how fast each was.
 
-Edge: a small file and the clock. A host is put off for ten minutes after it could not be reached, stalled, was in
-trouble or sent wrong bytes, and taken back as soon as it delivers. What a host brought is remembered, the newer the
-more it counts: after a day half of it is forgotten, after a week almost all. Rates order addresses only where the user
-said `fastest`; else the order is the user's. The file only saves time; no more than that hangs on what is in it.
+Edge: a small file and the clock. A host is put off for ten minutes after it could not be reached, stalled, was left for
+a much faster one, was in trouble or sent wrong bytes, and taken back as soon as it delivers. What a host brought is
+remembered, the newer the more it counts: after a day half of it is forgotten, after a week almost all. Rates order
+addresses only where the user said `fastest`; else the order is the user's. The file only saves time; no more than that
+hangs on what is in it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zoo_cli.atomic import write_whole
 from zoo_cli.directories import state_directory
 from zoo_cli.transfer.addresses import local_path, place_of
-from zoo_cli.transfer.failures import Failed, HashMismatch, HttpFailed, NotTheFile, Stalled, Unreachable
+from zoo_cli.transfer.failures import Failed, HashMismatch, HttpFailed, NotTheFile, Overtaken, Stalled, Unreachable
 from zoo_cli.transfer.sources import UNMEASURED
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Health:
     def failed(self, url: str, failure: Failed) -> None:
         """An address failed; whether that says something about its host is decided here."""
         trouble = isinstance(failure, HttpFailed) and (failure.status >= 500 or failure.status == 429)
-        if trouble or isinstance(failure, (Unreachable, Stalled, HashMismatch, NotTheFile)):
+        if trouble or isinstance(failure, (Unreachable, Stalled, Overtaken, HashMismatch, NotTheFile)):
             self._change(url, failed=time.time(), why=failure.brief[:_LONGEST_WHY], is_off=True)
 
     def worked(self, url: str) -> None:

@@ -204,6 +204,13 @@ class Part:
         """Drops the kept bytes and records what the new ones are; in this order, so a kill between mixes nothing."""
         try:
             self.restart()
+            self.note(state)
+        except OSError as exc:
+            raise self.unusable(exc) from exc
+
+    def note(self, state: State) -> None:
+        """Records what is known of the bytes."""
+        try:
             self.state = state
             fresh = self._state_path.with_name(self._state_path.name + ".new")
             fresh.unlink(missing_ok=True)

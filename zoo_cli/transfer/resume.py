@@ -28,6 +28,7 @@ class State(NamedTuple):
     last_modified: str | None = None
     size_bytes: int | None = None
     digest: str | None = None  # what the whole must have: full digest, or a prefix
+    is_mixed: bool = False  # another address has brought some of them
 
     def to_json(self) -> bytes:
         """The state as a document."""
@@ -56,7 +57,8 @@ def read_state(data: bytes) -> State | None:
     except (ValueError, TypeError, RecursionError):
         return None
     texts = (state.etag, state.last_modified, state.digest)
-    good = isinstance(state.url, str) and all(text is None or isinstance(text, str) for text in texts)
+    good = isinstance(state.url, str) and isinstance(state.is_mixed, bool)
+    good &= all(text is None or isinstance(text, str) for text in texts)
     size = state.size_bytes
     good_size = size is None or (isinstance(size, int) and not isinstance(size, bool) and size >= 0)
     headers = (state.etag or "") + (state.last_modified or "")

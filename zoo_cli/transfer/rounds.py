@@ -10,9 +10,17 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from zoo_cli.transfer.addresses import local_path, parse_address, place_of
+from zoo_cli.transfer.addresses import local_path, parse_address, place_of, redacted
 from zoo_cli.transfer.events import Listener, Noted, SourceFailed, nothing
-from zoo_cli.transfer.failures import AllSourcesFailed, BadAddress, Failed, HashMismatch, HttpFailed, TookTooLong
+from zoo_cli.transfer.failures import (
+    AllSourcesFailed,
+    BadAddress,
+    Failed,
+    HashMismatch,
+    HttpFailed,
+    Overtaken,
+    TookTooLong,
+)
 from zoo_cli.transfer.settings import RETRY_AFTER_CAP_SECONDS
 
 if TYPE_CHECKING:
@@ -74,12 +82,17 @@ class Rounds(Generic[T]):
             if turn:
                 self._pause(turn, live)
             dropped: set[str] = set()
-            for url in live:
+            waiting = list(live)
+            while waiting:
+                url = waiting.pop(0)
                 found = self._from(url, health)
                 if found is not None:
                     return found
+                failure = self._failures[url]
                 if health:
-                    health.failed(url, self._failures[url])
+                    health.failed(url, failure)
+                if isinstance(failure, Overtaken):
+                    waiting = self._instead(url, failure.by, waiting)
                 dropped |= self._dropped(url)
             live = tuple(url for url in live if url not in dropped)
             if not live:
@@ -98,15 +111,28 @@ class Rounds(Generic[T]):
                 self._failures[url] = failure
                 self._pending = SourceFailed(self._name, place_of(url), failure.brief)
                 self.check_time()
-                moved = self._have_bytes() - before >= PROGRESS_BYTES
-                if not (moved and failure.again and self._attempts < _MAX_ATTEMPTS):
+                came = self._have_bytes() - before
+                if isinstance(failure, Overtaken):
+                    self._measured(health, url, came, began, is_long=True)
+                    return None
+                if not (came >= PROGRESS_BYTES and failure.again and self._attempts < _MAX_ATTEMPTS):
                     return None
             else:
                 if health:
                     health.worked(url)
-                    if self._settings.throttle is None:
-                        health.brought(url, self._have_bytes() - before, time.monotonic() - began)
+                self._measured(health, url, self._have_bytes() - before, began)
                 return found
+
+    def _measured(self, health: Health | None, url: str, came: int, began: float, *, is_long: bool = False) -> None:
+        """What came tells of the host's rate, if it is enough, or was watched for long enough."""
+        if health and self._settings.throttle is None:
+            how = {"least_bytes": 1} if is_long else {}
+            health.brought(url, came, time.monotonic() - began, **how)
+
+    def _instead(self, url: str, by: str, waiting: Sequence[str]) -> list[str]:
+        """Those still to be tried, after one was overtaken: first who overtook it, last itself, slow as it is."""
+        faster = [each for each in self._urls if redacted(each) == by]
+        return list(dict.fromkeys((*faster, *waiting, url)))
 
     def _tell_pending(self) -> None:
         """Tells a failure when another attempt follows it; the last one is the error itself."""

@@ -60,6 +60,8 @@ class Settings(NamedTuple):
         connect_seconds: To look up a name, connect and agree on TLS.
         stall_seconds: Without a byte, or below `min_bytes_per_second` on average for so long: the address failed.
         min_bytes_per_second: The slowest transfer that is still waited for.
+        rival_seconds: How long the rate of an address is watched. Where the rest would take five times as long, another
+            address is asked whether it is much faster (see `rivals`).
         total_seconds: For the whole file with all its addresses; None is no limit.
         retries: Rounds through the addresses after the first one.
         wait_seconds: Before the second round; doubles with each. Retry-After goes first, up to 60 s.
@@ -77,6 +79,7 @@ class Settings(NamedTuple):
     connect_seconds: float = 10.0
     stall_seconds: float = 30.0
     min_bytes_per_second: int = 1000
+    rival_seconds: float = 3.0
     total_seconds: float | None = None
     retries: int = 3
     wait_seconds: float = 0.5

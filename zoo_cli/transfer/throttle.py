@@ -17,6 +17,7 @@ class Throttle:
         self.bytes_per_second = bytes_per_second
         self._lock = threading.Lock()
         self._free_at = time.monotonic()
+        self._held_at = 0.0
 
     def took(self, count: int) -> None:
         """So many bytes were received; returns when the rate allows the next ones."""
@@ -24,8 +25,14 @@ class Throttle:
             now = time.monotonic()
             self._free_at = max(self._free_at, now - 0.1) + count / self.bytes_per_second
             wait = self._free_at - now
+            if wait > 0:
+                self._held_at = now
         if wait > 0:
             time.sleep(wait)
+
+    def held_since(self, when: float) -> bool:
+        """Whether anybody had to wait after that time of the monotonic clock."""
+        return self._held_at >= when
 
     @property
     def piece_bytes(self) -> int:

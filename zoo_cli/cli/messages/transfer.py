@@ -29,6 +29,7 @@ from zoo_cli.transfer.failures import (
     NoSpace,
     NotTheFile,
     OfflineRefused,
+    Overtaken,
     PasswordKept,
     RedirectRefused,
     SizeMismatch,
@@ -146,6 +147,19 @@ def stalled(error: Stalled) -> Message:
         f"{place_of(error.url)} sent almost nothing for {error.seconds:g} s",
         (f"address   {error.url}", f"received  {human_bytes(error.received_bytes)} in the last connection"),
         (_again(), _other_address(error.url)),
+    )
+
+
+@describe.register
+def overtaken(error: Overtaken) -> Message:
+    """Another address was much faster, and then had nothing."""
+    return Message(
+        f"{place_of(error.url)} was left for {place_of(error.by)}, which brought much more",
+        (
+            f"address  {error.url}: {human_bytes(error.bytes_per_second)}/s",
+            f"instead  {error.by}: {human_bytes(error.by_bytes_per_second)}/s",
+        ),
+        (_again(),),
     )
 
 

@@ -78,3 +78,14 @@ def test_a_wheel_judged_for_an_environment(tmp_path: Path) -> None:
 
 def test_what_is_not_there(tmp_path: Path) -> None:
     assert zoo(tmp_path, "inspect", "gone.whl").code == 2
+
+
+def test_a_directory_of_wheels_and_one_of_nothing(tmp_path: Path) -> None:
+    (tmp_path / "wheels").mkdir()
+    told = zoo(tmp_path, "inspect", "wheels")
+    assert told.code == 4
+    assert "wheels holds no Python" in told.err and "zoo inspect -h" in told.err and "check-env" not in told.err
+    for name in ("one", "two"):
+        write_wheel(tmp_path / "wheels", name, "1.0")
+    found = zoo(tmp_path, "inspect", "wheels", "--json").document["found"]
+    assert [each["name"] for each in found] == ["one", "two"]

@@ -65,6 +65,33 @@ def test_without_o_the_name_of_the_address_is_taken(zoo: Zoo, server: Server, tm
     assert (tmp_path / "a.pth").read_bytes() == BODY
 
 
+def test_a_directory_that_is_there_gets_the_file_under_its_own_name(zoo: Zoo, server: Server, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    assert zoo(server.url("/a.pth"), "-o", "models").out == "models/a.pth\n"
+    assert (tmp_path / "models" / "a.pth").read_bytes() == BODY
+    (tmp_path / "full" / "a.pth").mkdir(parents=True)
+    ran = zoo(server.url("/a.pth"), "-o", "full")
+    assert (ran.code, "full/a.pth: it is a directory" in ran.err) == (1, True), ran.err
+    ran = zoo(server.url("/"), "-o", "models")
+    assert (ran.code, "it has no file name" in ran.err) == (2, True), ran.err
+
+
+def test_the_way_out_is_another_address_of_the_file(zoo: Zoo, server: Server) -> None:
+    ran = zoo(server.url("/none.pth"), "-o", "a.pth")
+    assert ran.code == 5
+    assert (
+        f"From another address of the same file:  zoo fetch {server.url('/none.pth')} -o a.pth --mirror URL" in ran.err
+    )
+
+
+def test_urls_and_a_list_are_not_for_one_command(zoo: Zoo, server: Server, tmp_path: Path) -> None:
+    (tmp_path / "list.tsv").write_text(f"{server.url('/a.pth')}\n")
+    assert "not both" in zoo(server.url("/a.pth"), "--from", "list.tsv").err
+    ran = zoo("--from", "list.tsv", "-o", "there")
+    assert (ran.code, ran.out) == (0, "there/a.pth\n")
+    assert ran.err.endswith("1 file.\n")
+
+
 def test_one_json_document(zoo: Zoo, server: Server) -> None:
     ran = zoo(server.url("/a.pth"), "-o", "a.pth", "--json")
     document = json.loads(ran.out)
@@ -131,7 +158,6 @@ def test_an_existing_file_is_replaced_only_when_asked(zoo: Zoo, server: Server, 
         (("SERVER/away",), 5, "error[redirect-refused]"),
         (("SERVER/a.pth", "--offline"), 5, "error[offline]"),
         (("http://169.254.169.254/x",), 5, "error[address-refused]"),
-        (("SERVER/a.pth", "-o", "."), 1, "it is a directory"),
         (("none/x.pth",), 5, "No such file or directory"),
     ],
 )

@@ -78,10 +78,12 @@ def test_known_mirrors_of_the_address_are_the_way_out(tmp_path: Path, monkeypatc
 
     wheel = "https://download.pytorch.org/whl/cu121/torch-2.1.2%2Bcu121-cp310-cp310-linux_x86_64.whl"
     assert way(wheel) == "zoo mirror use sjtu-pytorch"
-    assert way("https://host.example/a.pth") == way(wheel.replace("pytorch.org", "pytorch.org.evil.example"))
+    assert way("https://me:pw@host.example/a.pth") == "zoo mirror add https://host.example=http://HOST"
+    elsewhere = wheel.replace("pytorch.org", "pytorch.org.evil.example")
+    assert way(elsewhere) == "zoo mirror add https://download.pytorch.org.evil.example=http://HOST"
     assert run(["mirror", "use", "hf-mirror"]) == 0
     assert way(wheel) == "zoo mirror use hf-mirror sjtu-pytorch"  # what was chosen before stays
     assert run(["mirror", "use", "sjtu-pytorch"]) == 0
-    assert "ZOO_MIRRORS" in str(way(wheel))
+    assert way(wheel) == "zoo mirror add https://download.pytorch.org=http://HOST"
     monkeypatch.setenv("ZOO_MIRRORS", str(tmp_path / "broken.yaml"))
-    assert "ZOO_MIRRORS" in str(way(wheel))  # a second error hides none
+    assert way(wheel) == "zoo mirror add https://download.pytorch.org=http://HOST"  # a second error hides none

@@ -142,3 +142,12 @@ def test_what_is_known_is_shown(mine: Path, server: Server, capsys: pytest.Captu
         assert run(["mirror", *words]) == 0
         told = capsys.readouterr().out
         assert "/s, " in told and " s ago" in told and "zoo mirror add" in told
+
+
+def test_a_host_without_a_mirror_is_told(mine: Path, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    address = server.url("/lab")
+    assert run(["mirror", "use", address]) == 2
+    told = capsys.readouterr().err
+    assert f"error[bad-mirror]: {address} cannot be used as a mirror" in told and "it has no mirror.json" in told
+    assert "zoo mirror sync MODEL --to DIR && zoo mirror serve DIR" in told
+    assert not mine.exists()

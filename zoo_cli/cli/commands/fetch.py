@@ -10,6 +10,7 @@ import click
 
 from zoo_cli.cli.options import FiniteRange, common_options, parse_size, pass_console
 from zoo_cli.cli.sources import users_mirrors
+from zoo_cli.machine.files import is_there
 from zoo_cli.transfer.addresses import file_name_of, local_path
 from zoo_cli.transfer.events import nothing
 from zoo_cli.transfer.failures import BadAddress
@@ -39,7 +40,12 @@ if TYPE_CHECKING:
     "Exit codes: zoo help exit-codes.",
 )
 @click.argument("urls", nargs=-1, metavar="[URL...]")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file; with several, the directory.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The file, or a directory for it; with several, the directory.",
+)
 @click.option("--sha256", "sha256_text", metavar="HEX", help="The full digest the file must have.")
 @click.option("--mirror", "others", multiple=True, metavar="URL", help="Another address of the same file; repeatable.")
 @click.option("--size", "size_bytes", type=click.IntRange(min=0), metavar="BYTES", help="The size it must have.")
@@ -83,7 +89,9 @@ def command(
     if list_file is None and len(urls) == 1:
         _one(console, (urls[0], *others), output, sha256_text, size_bytes, settings, events, force)
         return
-    if bool(urls) == (list_file is not None):
+    if urls and list_file is not None:
+        raise click.UsageError("Name URLs, or a list with --from, not both.")
+    if not urls and list_file is None:
         raise click.UsageError("Name one or more URLs, or a list with --from.")
     if sha256_text or others or size_bytes is not None:
         raise click.UsageError("--sha256, --size and --mirror are of one file. For several: zoo fetch --from LIST.tsv")
@@ -112,18 +120,20 @@ def _one(
     force: bool,
 ) -> None:
     name = file_name_of(urls[0])
-    if not name and output is None:
+    into = output is not None and is_there(f"{output}/.")  # a directory: under its own name there
+    if not name and (output is None or into):
         raise BadAddress(urls[0][:300], "it has no file name; choose one with -o FILE")
+    place = (output / name if into else output) if output else Path(name)
     digest = parse_sha256(sha256_text) if sha256_text else None
     wanted = wanted_file(name or str(output), urls, digest, users_mirrors(console), size_bytes)
     store = users_store() if digest else None  # without a digest nobody could ask for the file again
     with _progress(console) as progress:
         listen = _listener(console, progress, events)
-        received = fetch(wanted, output or Path(name), settings, listen, store=store, replace=force)
+        received = fetch(wanted, place, settings, listen, store=store, replace=force)
     if console.json:
-        console.document({"ok": True, "command": "fetch", **_document(received, output or Path(name))})
+        console.document({"ok": True, "command": "fetch", **_document(received, place)})
     elif not events:
-        console.data(str(output or Path(name)))
+        console.data(str(place))
 
 
 def wanted_file(
@@ -197,7 +207,8 @@ def _many(console: Console, work: list[Job], settings: Settings, jobs: int, even
     if console.json:
         console.document({"ok": not failed, "command": "fetch", "files": files})
     else:
-        console.say(f"{len(files) - failed} of {len(files)} files are here." if failed else f"{len(files)} files.")
+        several = f"{len(files)} file{'' if len(files) == 1 else 's'}"
+        console.say(f"{len(files) - failed} of {several} are here." if failed else f"{several}.")
     return worst
 
 

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 def command(console: Console, places: tuple[Path, ...], python: str | None) -> None:
     """Tell what wheels, compiled files and environments hold: processors, libraries, glibc, CUDA code.
 
-    PLACE is a wheel, a compiled library (.so, .pyd, .dylib), an environment or its interpreter. Nothing is imported or
-    run. The exit code is 6 when something in a wheel forbids an install.
+    PLACE is a wheel, a directory of wheels, a compiled library (.so, .pyd, .dylib), an environment or its interpreter.
+    Nothing is imported or run. The exit code is 6 when something in a wheel forbids an install.
     """
-    documents = [_look_at(console, place, python) for place in places]
+    documents = [_look_at(console, each, python) for place in places for each in _wheels_in(place) or [place]]
     is_sound = all(document["ok"] for document in documents)
     if console.json:
         console.document({"ok": is_sound, "command": "inspect", "found": documents})
@@ -46,14 +46,21 @@ def command(console: Console, places: tuple[Path, ...], python: str | None) -> N
         raise click.exceptions.Exit(ExitCode.INTEGRITY)
 
 
+def _wheels_in(place: Path) -> list[Path]:
+    """The wheels of a directory that holds some."""
+    from zoo_cli.machine.files import names_in
+
+    return [place / name for name in names_in(place) if name.endswith(".whl")]
+
+
 def _look_at(console: Console, place: Path, python: str | None) -> dict[str, object]:
     """The document of one place."""
-    from zoo_cli.machine.files import names_in
+    from zoo_cli.machine.files import is_there
     from zoo_cli.packages.extensions import read_library
 
     if place.suffix == ".whl":
         return _wheel(console, place, python)
-    if names_in(place, 1) or re.match(r"(python|pypy)[\d.]*t?(\.exe)?$", place.name):
+    if is_there(f"{place}/.") or re.match(r"(python|pypy)[\d.]*t?(\.exe)?$", place.name):
         return _environment(console, place)
     return inspect_view.file_document(str(place), read_library(place))
 
@@ -74,10 +81,15 @@ def _wheel(console: Console, path: Path, python: str | None) -> dict[str, object
 
 
 def _environment(console: Console, directory: Path) -> dict[str, object]:
+    from zoo_cli.machine.interpreter import NoInterpreter
     from zoo_cli.packages.compiled import refusals
     from zoo_cli.packages.extensions import read_evidence, read_torch_code
 
-    place, projects = _place(console, str(directory))
+    try:
+        place, projects = _place(console, str(directory))
+    except NoInterpreter as error:
+        error.origin = "PLACE"
+        raise
     evidence = read_evidence(place.python, projects)
     refused = refusals(place, projects, evidence)
     return inspect_view.environment_document(place.python, read_torch_code(place.python), evidence, refused)

@@ -161,11 +161,12 @@ def _own_rules(console: Console, place: str, order: Order) -> tuple[Rule, ...]:
         BadMirror: There is none.
         Failed: It cannot be reached.
     """
-    from zoo_cli.mirror.manifest import MAX_BYTES, NAME, read_manifest
+    from zoo_cli.mirror.manifest import MAX_BYTES, NAME, BadMirror, read_manifest
     from zoo_cli.mirror.sync import load
     from zoo_cli.mirror.tree import DirectoryTree
     from zoo_cli.transfer.addresses import local_path
     from zoo_cli.transfer.documents import read_document
+    from zoo_cli.transfer.failures import HttpFailed
     from zoo_cli.transfer.settings import Settings
 
     path = local_path(place)
@@ -173,7 +174,13 @@ def _own_rules(console: Console, place: str, order: Order) -> tuple[Rule, ...]:
         root, manifest = Path(path).absolute().as_uri(), load(DirectoryTree(Path(path)), must_exist=True)
     else:
         root, quick = place.rstrip("/"), Settings(offline=console.offline, retries=1, connect_seconds=5)
-        manifest = read_manifest(read_document((f"{root}/{NAME}",), MAX_BYTES, quick).body, root)
+        try:
+            document = read_document((f"{root}/{NAME}",), MAX_BYTES, quick)
+        except HttpFailed as exc:
+            if exc.status not in (404, 410):
+                raise
+            raise BadMirror(root, f"it has no {NAME}") from exc
+        manifest = read_manifest(document.body, root)
     console.say(f"{root}/ has {len(manifest.files)} files, facts of {printable(manifest.index_date)}")
     source, today = f"{_USED}{root}/", console.today()
     pypi = Rule("https://pypi.org/simple", (f"{root}/simple",), ("package-index",), order, source, today)

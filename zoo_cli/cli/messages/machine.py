@@ -102,6 +102,11 @@ _NO_INTERPRETER = {
 @describe.register
 def _(error: NoInterpreter) -> Message:
     facts = [f"named by {error.origin}"]
+    if error.origin == "PLACE":  # of zoo inspect, which takes other things, too
+        can = WayOut(
+            "What can be inspected: a wheel, a directory of wheels, a library, an environment", "zoo inspect -h"
+        )
+        return Message(_NO_INTERPRETER[error.reason].format(given=error.given[:200]), (error.detail,), (can,))
     if error.detail:
         facts.append(f"it said: {error.detail}" if error.reason in ("not-python", "failed") else error.detail)
     ways = []

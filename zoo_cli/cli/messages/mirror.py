@@ -15,6 +15,8 @@ from zoo_cli.mirror.tree import MirrorBusy, MirrorUnusable
 @describe.register
 def _(error: BadMirror) -> Message:
     make = WayOut("Make one there", shlex.join(["zoo", "mirror", "sync", "MODEL", "--to", error.place]))
+    if error.place.startswith("http"):
+        make = WayOut("Make one in a directory, and serve it", "zoo mirror sync MODEL --to DIR && zoo mirror serve DIR")
     return Message(f"{error.place} cannot be used as a mirror", (f"reason  {error.problem}",), (make,))
 
 

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from pathlib import PurePath
+from urllib.parse import urlsplit
 
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.cli.text import human_bytes
@@ -70,7 +71,10 @@ def _other_address(url: str) -> WayOut:
         mirrors = Mirrors()
     found = [each for each in mirrors.known if each.name not in mirrors.used and _applies(each.rule, url)]
     if not found:
-        return WayOut("From another host: add a rule to a file and name it", "export ZOO_MIRRORS=$HOME/mirrors.yaml")
+        if sys.argv[1:2] == ["fetch"]:
+            return WayOut("From another address of the same file", same_command("--mirror", "URL"))
+        origin = "://".join(urlsplit(redacted(url))[:2])
+        return WayOut("From another host that has it", shlex.join(["zoo", "mirror", "add", f"{origin}=http://HOST"]))
     regions = ", ".join(dict.fromkeys(each.region for each in found))
     names = dict.fromkeys((*mirrors.used, *(each.name for each in found)))
     return WayOut(f"From a known mirror ({regions}) that may have it", shlex.join(["zoo", "mirror", "use", *names]))

@@ -8,6 +8,7 @@ or at a cloud's metadata service (server-side request forgery).
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Literal, NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
@@ -21,6 +22,7 @@ _PORTS = {"http": 80, "https": 443}
 # Metadata services outside the link-local ranges: Alibaba, Azure, AWS over IPv6.
 _METADATA = frozenset({"100.100.100.200", "168.63.129.16", "fd00:ec2::254"})
 _NAT64 = IPv6Network("64:ff9b::/96")
+_CONTROL = re.compile("[\0-\x20\x7f]")
 _SECRET_QUERY = re.compile(r"(?i)(token|signature|sig|secret|password|credential|key)=[^&#]*")
 
 
@@ -50,13 +52,14 @@ class Address(NamedTuple):
         return f"{self.scheme}://{self.authority}{self.target}"
 
 
+@lru_cache(maxsize=128)  # a transfer reads its address in several places
 def parse_address(text: str) -> Address:
     """Reads an http or https address.
 
     Raises:
         BadAddress: Another scheme, no host, a port out of range, control characters, or longer than 8,000 letters.
     """
-    if len(text) > _MAX_LENGTH or any(ord(char) <= 32 or ord(char) == 127 for char in text.strip()):
+    if len(text) > _MAX_LENGTH or _CONTROL.search(text.strip()):
         raise BadAddress(redacted(text[:200]), "it has blanks or control characters, or is too long")
     try:
         parts = urlsplit(text.strip())
@@ -149,6 +152,7 @@ def local_path(text: str) -> str | None:
     return None if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text) else text
 
 
+@lru_cache(maxsize=128)
 def redacted(url: str) -> str:
     """The address without user name, password and the values of query fields that look secret."""
     bare = re.sub(r"(?<=//)[^/?#@\s]*@", "", url)

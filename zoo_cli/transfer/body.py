@@ -2,7 +2,7 @@
 
 Edge: a thread and the clock. Reading and writing happen here, hashing in a second thread over a ring of buffers, so
 a verified transfer takes the longer of the two and not their sum (`benchmarks/bench_transfer.py`). The ring bounds
-memory to a few megabytes whatever the size of the file. A small body is hashed in line.
+memory to a few megabytes whatever the size of the file. A small body is gathered, hashed in line and written once.
 """
 
 from __future__ import annotations
@@ -98,6 +98,42 @@ class Hashing:
             self._thread.join()
         elif self._first is not None:
             self._digest.update(self._first)
+
+
+class _Buffer(threading.local):
+    """A block for each thread, used again: of fresh memory the system makes zeros first."""
+
+    block: memoryview | None = None
+
+
+_buffer = _Buffer()
+
+
+def gather(
+    body: Readable, part: Part, digest: Digest, size_bytes: int, check_first: Callable[[memoryview], None]
+) -> None:
+    """Takes a small body from its beginning into an empty part in one piece, or what comes of it in a moment.
+
+    Args:
+        body: Where the bytes come from.
+        part: Where they go; what came is kept on failure too.
+        digest: Takes them.
+        size_bytes: Of the body, at most `BLOCK_BYTES`.
+        check_first: As `pour`.
+    """
+    if _buffer.block is None:
+        _buffer.block = memoryview(bytearray(BLOCK_BYTES))
+    view, until = _buffer.block[:size_bytes], time.monotonic() + _FLUSH_SECONDS
+    count = body.read_into(view) if size_bytes else 0
+    check_first(view[:count])
+    try:
+        got = count
+        while got and count < size_bytes and time.monotonic() < until:
+            got = body.read_into(view[count:])
+            count += got
+    finally:
+        digest.update(view[:count])
+        part.write(view[:count])
 
 
 def pour(

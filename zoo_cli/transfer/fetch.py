@@ -1,24 +1,25 @@
 """The engine: one wanted file from the first address that delivers it to its final name.
 
-Edge: the destination. Order of things: a right file that is there already costs no bytes; the part file is locked; a
-file the store has is linked or copied; else addresses are tried in rounds and kept bytes gone on from (`rounds`,
+Edge: the destination. Order of things: a right file that is there already costs no bytes; the part file is locked,
+unless links to the store have worked in that directory and the next one will do; a file the store has is linked or
+copied; else addresses are tried in rounds and kept bytes gone on from (`rounds`,
 `attempt`), into the store when the digest is known; size and digest are checked before the final name exists. What one
 address does wrong is an event; only when all failed is it an error.
 """
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass
-from dataclasses import replace as dataclass_replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from zoo_cli.transfer.addresses import place_of
 from zoo_cli.transfer.attempt import Attempt, Delivered
 from zoo_cli.transfer.events import CACHE, Event, Finished, Listener, Noted, Started, nothing
 from zoo_cli.transfer.failures import DestinationExists, DestinationUnusable, Failed, LocalFileFailed, NoSpace
-from zoo_cli.transfer.part import Part, sweep
+from zoo_cli.transfer.part import Part, part_path, sweep, sync_directory
 from zoo_cli.transfer.rounds import Rounds
 from zoo_cli.transfer.settings import Settings
 from zoo_cli.transfer.sources import Wanted
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from zoo_cli.transfer.hashes import Evidence, Sha256
     from zoo_cli.transfer.pool import Pool
     from zoo_cli.transfer.remote import RemoteFile
-    from zoo_cli.transfer.store import Store
+    from zoo_cli.transfer.store import Store, Stored
 
 __all__ = ["Document", "Received", "RemoteFile", "Settings", "Wanted", "fetch", "read_document"]
 
@@ -93,17 +94,20 @@ def fetch(
         Refused: `wanted.inspector` does not let the file through; it does not get its final name.
     """
     destination, settings = Path(destination).absolute(), settings or Settings()
-    _prepare(destination, make_directory)
-    here = _already_here(wanted, destination, replace, store)
+    here = None
+    if _prepare(destination, make_directory):
+        here = _already_here(wanted, destination, replace, store)
+    delivery = Delivery(wanted, settings, listen, store, pool)
+    if here is None and not replace:
+        linked = delivery.as_link(destination)
+        if linked is not None:
+            return delivery.tell(linked)
     if here is None:
         waiting = Noted(f"another process is fetching {wanted.name}: waiting for it")
         with Part(destination, lambda: listen(waiting), settings.total_seconds) as part:
             here = _already_here(wanted, destination, replace, store, part.finished_meanwhile)
             if here is None:
-                received = Delivery(wanted, settings, listen, store, pool).into(part, replace=replace)
-                source = CACHE if received.from_cache else place_of(received.url)
-                listen(Finished(wanted.name, received.size_bytes, received.evidence, source, already_here=False))
-                return received
+                return delivery.tell(delivery.into(part, replace=replace))
     sweep(destination)
     _look_into(wanted, destination)
     listen(Finished(wanted.name, here.size_bytes, here.evidence, place_of(here.url), already_here=True))
@@ -129,6 +133,37 @@ class Delivery:
     ) -> None:
         self._wanted, self._settings, self._listen = wanted, settings, listen
         self._store, self._pool = store, pool
+        self._delivered: Delivered | None = None  # into the store, over the network
+
+    def tell(self, received: Received) -> Received:
+        """Says that the file has its final name."""
+        source = CACHE if received.from_cache else place_of(received.url)
+        self._listen(Finished(self._wanted.name, received.size_bytes, received.evidence, source, already_here=False))
+        return received
+
+    def as_link(self, destination: Path) -> Received | None:
+        """Gives the file its final name as a link to the store, where that is how it is done.
+
+        Returns:
+            None: there is none yet; a part file beside the destination is needed.
+
+        Raises:
+            Failed, AllSourcesFailed, TookTooLong, DestinationUnusable, NoSpace: As `fetch`.
+        """
+        store, digest = self._store, self._wanted.sha256
+        if store is None or digest is None or not store.may_link(destination) or _is_begun(destination):
+            return None
+        stored = store.look(digest) or self._into_store(store, digest, destination)
+        if stored is None or not stored.is_sealed or self._wanted.size_bytes not in (None, stored.about.st_size):
+            return None
+        if self._delivered is None:
+            sweep(stored.path)
+            _look_into(self._wanted, stored.path)
+        if not store.link(stored, destination):
+            return None
+        if self._settings.sync and self._settings.sync_names:
+            sync_directory(destination.parent)
+        return self._as_stored(store, stored, digest, destination)
 
     def into(self, part: Part, *, replace: bool) -> Received:
         """Completes the part under its final name.
@@ -138,27 +173,24 @@ class Delivery:
         """
         store, digest = self._store, self._wanted.sha256
         if store is not None and digest is not None:
-            received = self._from_store(store, digest, part, replace)
+            received = self._from_store(store, digest, part, store.look(digest), replace)
             if received is None:
-                delivered = self._into_store(store, digest, part)
-                received = self._from_store(store, digest, part, replace) if delivered is not None else None
-                if received is not None and delivered:
-                    received = dataclass_replace(
-                        received, url=delivered.url, from_cache=False, is_mixed=delivered.is_mixed
-                    )
+                stored = self._into_store(store, digest, part.destination)
+                received = self._from_store(store, digest, part, stored, replace)
             if received is not None:
                 return received
         return self._directly(part, replace)
 
-    def _from_store(self, store: Store, digest: Sha256, part: Part, replace: bool) -> Received | None:
+    def _from_store(
+        self, store: Store, digest: Sha256, part: Part, stored: Stored | None, replace: bool
+    ) -> Received | None:
         """The file as the store has it, linked or copied; None when it has none that is right."""
-        stored = store.look(digest)
         if stored is None or self._wanted.size_bytes not in (None, stored.about.st_size):
             return None
-        sweep(stored.path)
-        _look_into(self._wanted, stored.path)
-        sync = self._settings.sync
-        if not (stored.is_sealed and store.place(stored, part, replace=replace, sync=sync)):
+        if self._delivered is None:  # else both were done a moment ago
+            sweep(stored.path)
+            _look_into(self._wanted, stored.path)
+        if not (stored.is_sealed and store.place(stored, part, replace=replace, settings=self._settings)):
             try:
                 self._run(part, (str(stored.path),), lambda event: self._listen(_from_cache(event)), once=True)
             except LocalFileFailed:
@@ -168,33 +200,43 @@ class Delivery:
                 return None
             self._publish(part, replace)
             store.seal(stored, digest)
-        store.touch(stored)
-        evidence = evidence_of(self._wanted)
-        return Received(part.destination, stored.about.st_size, digest, str(stored.path), evidence, False, True)
+        return self._as_stored(store, stored, digest, part.destination)
 
-    def _into_store(self, store: Store, digest: Sha256, part: Part) -> Delivered | Literal[False] | None:
-        """Fetches into the store; False: another process did meanwhile; None: the store cannot take the file."""
+    def _as_stored(self, store: Store, stored: Stored, digest: Sha256, destination: Path) -> Received:
+        """What to say of a file that has its final name and is in the store."""
+        size, evidence = stored.about.st_size, evidence_of(self._wanted)
+        if self._delivered is not None:
+            url, is_mixed = self._delivered.url, self._delivered.is_mixed
+            return Received(destination, size, digest, url, evidence, already_here=False, is_mixed=is_mixed)
+        store.touch(stored)
+        return Received(destination, size, digest, str(stored.path), evidence, already_here=False, from_cache=True)
+
+    def _into_store(self, store: Store, digest: Sha256, destination: Path) -> Stored | None:
+        """Fetches into the store, unless another process does meanwhile; None: the store cannot take the file."""
         wanted = self._wanted
         waiting = Noted(f"another process is fetching {wanted.name}: waiting for it")
         try:
             target = store.prepare(digest)
             with Part(target, lambda: self._listen(waiting), self._settings.total_seconds) as kept:
-                if store.look(digest) is not None:
-                    return False
+                stored = store.look(digest)
+                if stored is not None:
+                    return stored
                 try:
                     delivered = self._run(kept, wanted.urls, self._listen)
                 except NoSpace as exc:
                     kept.restart()
-                    if target.parent.stat().st_dev == part.destination.parent.stat().st_dev:
-                        raise NoSpace(str(part.destination), exc.needed_bytes, exc.free_bytes) from exc
+                    if target.parent.stat().st_dev == destination.parent.stat().st_dev:
+                        raise NoSpace(str(destination), exc.needed_bytes, exc.free_bytes) from exc
                     raise DestinationUnusable(str(target), "there is no room for it") from exc
                 store.note(digest, wanted.name, delivered.url)  # first: who finds the file stored writes none
-                store.publish(kept, digest, sync=self._settings.sync)
-                return delivered
+                stored = store.publish(kept, digest, sync=self._settings.sync)
+                self._delivered = delivered
+                return stored
         except DestinationUnusable as exc:
             self._listen(Noted(f"{wanted.name} is not kept in the cache: {exc.reason}"))
         except OSError as exc:
             self._listen(Noted(f"{wanted.name} is not kept in the cache: {exc.strerror or exc}"))
+        self._store = None  # it is not asked again for this file
         return None
 
     def _directly(self, part: Part, replace: bool) -> Received:
@@ -226,9 +268,10 @@ class Delivery:
         return rounds.run()
 
     def _publish(self, part: Part, replace: bool) -> None:
-        if not part.publish(replace=replace, sync=self._settings.sync):
+        sync, names = self._settings.sync, self._settings.sync_names
+        if not part.publish(replace=replace, sync=sync, sync_name=names):
             _already_here(self._wanted, part.destination, replace=False)  # what appeared meanwhile is another file
-            part.publish(replace=True, sync=self._settings.sync)  # or the same one, or a dangling link
+            part.publish(replace=True, sync=sync, sync_name=names)  # or the same one, or a dangling link
 
 
 def _from_cache(event: Event) -> Event:
@@ -242,16 +285,23 @@ def evidence_of(wanted: Wanted) -> Evidence:
     return "prefix" if wanted.prefix else "none"
 
 
-def _prepare(destination: Path, make_directory: bool) -> None:
+def _prepare(destination: Path, make_directory: bool) -> bool:
+    """Sees to the directory; whether something is at the destination."""
     try:
-        if make_directory:
-            destination.parent.mkdir(parents=True, exist_ok=True)
         if destination.is_dir():
             raise DestinationUnusable(str(destination), "it is a directory")
         if not destination.parent.is_dir():
-            raise DestinationUnusable(str(destination), "its directory does not exist")
+            if not make_directory:
+                raise DestinationUnusable(str(destination), "its directory does not exist")
+            destination.parent.mkdir(parents=True, exist_ok=True)
+        return os.path.lexists(destination)
     except (OSError, ValueError) as exc:
         raise _unusable(destination, exc) from exc
+
+
+def _is_begun(destination: Path) -> bool:
+    """Whether a part file lies beside the destination."""
+    return os.path.lexists(part_path(destination))
 
 
 def _already_here(

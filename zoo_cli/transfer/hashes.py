@@ -47,6 +47,11 @@ def parse_sha256(text: str) -> Sha256:
     return Sha256(found[1].lower())
 
 
+def is_full(digest: str | None) -> bool:
+    """Whether a digest, or the first digits of one, is a full SHA-256: proof of what bytes are."""
+    return digest is not None and len(digest) == 64
+
+
 def prefix_in_name(file_name: str) -> str | None:
     """The first eight hex digits of the SHA-256 that a checkpoint's publisher put into its name, if they are there.
 

@@ -6,7 +6,8 @@ holds it writes; who waited finds either the finished file or the kept bytes. Li
 that is not a plain file of ours is thrown away.
 
 A kill -9 between any two of its operations leaves what the next process goes on from or sweeps away
-(`tests/transfer/test_every_kill.py` kills before each of them).
+(`tests/transfer/test_every_kill.py` kills before each of them). A small body that comes at once and has a full digest
+is written whole and needs no record: the digest tells whether it is all there.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from zoo_cli import filelock
 from zoo_cli.transfer.failures import DestinationUnusable, NoSpace
+from zoo_cli.transfer.hashes import is_full
 from zoo_cli.transfer.mapped import Mapped
 from zoo_cli.transfer.ranges import MAX_MAP_BYTES, Range, prefix, read_map
 from zoo_cli.transfer.resume import MAX_STATE_BYTES, State, read_state
@@ -36,8 +38,10 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 20
 _SMALL_BYTES = 32 << 20  # a file whose bytes the disk is asked for early
 _MARGIN_BYTES = 1 << 20  # left on the disk for the state file and others
-NOTE_ENDING = ".note"  # see `store.Store.note`
-COMPANIONS = (".json", ".json.new", ".map", ".map.new", "-link", NOTE_ENDING)  # what may stand beside a part file
+COMPANIONS = (".json", ".json.new", ".map", ".map.new", "-link")  # what may stand beside a part file
+_FLAGS = (
+    os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+)
 
 
 def part_path(destination: Path) -> Path:
@@ -65,11 +69,10 @@ def is_free(path: Path) -> bool:
 
 def sweep(destination: Path) -> None:
     """Removes what a process that was killed left beside a finished file; bytes kept for another one stay."""
-    part = part_path(destination)
-    beside = (part, *(part.with_name(part.name + ending) for ending in COMPANIONS))
-    if any(os.path.lexists(path) for path in beside):
-        with suppress(DestinationUnusable), Part(destination, lambda: None, wait_seconds=0.0):
-            pass  # closing an empty part removes everything that belongs to it
+    part = str(part_path(destination))
+    if any(os.path.lexists(part + ending) for ending in ("", *COMPANIONS)):
+        with suppress(DestinationUnusable), Part(destination, lambda: None, wait_seconds=0.0) as found:
+            found.may_have_companions = True
 
 
 class Part:
@@ -81,6 +84,7 @@ class Part:
         ranges: Bytes after a hole, that several connections brought; see `split`.
         alone: Several connections brought wrong bytes: the next try is one stream.
         finished_meanwhile: Another process completed the destination while this one waited.
+        may_have_companions: Whether something may stand beside the part file; nothing does when it was made just now.
     """
 
     def __init__(self, destination: Path, waiting: Callable[[], None], wait_seconds: float | None = None) -> None:
@@ -96,18 +100,17 @@ class Part:
         """
         self.destination = destination
         self.path = part_path(destination)
-        self._state_path = self.path.with_name(self.path.name + ".json")
-        self._map_path = self.path.with_name(self.path.name + ".map")
-        self.finished_meanwhile = False
-        self.alone = False
+        self._name = str(self.path)
+        self.finished_meanwhile = self.may_have_companions = False
+        self.alone = self._is_recorded = self._has_bytes = self._is_published = False
         self.ranges: tuple[Range, ...] = ()
         self._fd = -1
         try:
             self._acquire(waiting, wait_seconds)
             self._writeback = Writeback(self._fd)
-            self.size_bytes = os.fstat(self._fd).st_size
             self.state = self._read_state() if self.size_bytes else None
-            self._read_map()
+            if self.may_have_companions:
+                self._read_map()
         except OSError as exc:
             self.close()
             raise self.unusable(exc) from exc
@@ -127,22 +130,27 @@ class Part:
         while True:
             self._fd = self._open()
             filelock.take(self._fd, wait_seconds, waiting)
-            if self._same(self.path):
-                if os.fstat(self._fd).st_nlink == 1:
+            about = os.fstat(self._fd)
+            if self._same(self._name, about):
+                if about.st_nlink == 1:
+                    self.size_bytes = about.st_size
                     return
-                self.path.unlink()  # it is another file too, perhaps a finished one: never write to that
-            self.finished_meanwhile = self.finished_meanwhile or self._same(self.destination)
+                os.unlink(self._name)  # it is another file too, perhaps a finished one: never write to that
+            self.finished_meanwhile = self.finished_meanwhile or self._same(self.destination, about)
             os.close(self._fd)
             self._fd = -1
 
     def _open(self) -> int:
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+        with suppress(FileExistsError):
+            # The part file goes last: nothing stands beside where none was.
+            return os.open(self._name, _FLAGS | os.O_EXCL, 0o666)
+        self.may_have_companions = True
         try:
-            fd = os.open(self.path, flags | getattr(os, "O_BINARY", 0), 0o666)
+            fd = os.open(self._name, _FLAGS, 0o666)
         except OSError as exc:
             if exc.errno != errno.ELOOP:
                 raise
-            self.path.unlink()  # a link somebody laid there; what it points to stays
+            os.unlink(self._name)  # a link somebody laid there; what it points to stays
             return self._open()
         about = os.fstat(fd)
         foreign = hasattr(os, "getuid") and about.st_uid != os.getuid()
@@ -152,28 +160,31 @@ class Part:
                     filelock.take(fd)  # who is at work is not disturbed, and not waited for: it may be for ever
             finally:
                 os.close(fd)
-            self.path.unlink()
+            os.unlink(self._name)
             return self._open()
+        self._has_bytes = about.st_size > 0
         return fd
 
-    def _same(self, path: Path) -> bool:
+    @staticmethod
+    def _same(path: str | Path, ours: os.stat_result) -> bool:
         try:
-            there, ours = path.lstat(), os.fstat(self._fd)
+            there = os.lstat(path)
         except FileNotFoundError:
             return False
         return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
 
     def _read_state(self) -> State | None:
         try:
-            fd = os.open(self._state_path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            fd = os.open(self._name + ".json", os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
         except OSError:
             return None
+        self._is_recorded = True
         with os.fdopen(fd, "rb") as file:
             return read_state(file.read(MAX_STATE_BYTES))
 
     def _read_map(self) -> None:
         try:
-            fd = os.open(self._map_path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            fd = os.open(self._name + ".map", os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
         except OSError:
             return
         with os.fdopen(fd, "rb") as file:
@@ -187,7 +198,9 @@ class Part:
     def begin_map(self, have: tuple[Range, ...]) -> Mapped:
         """The part as a file that several threads write into; from now on its map tells what is there."""
         try:
-            return Mapped(self._fd, self._map_path, have, self.wrote, self.unusable)
+            self._record()
+            self.may_have_companions = self._has_bytes = True
+            return Mapped(self._fd, self.path.with_name(self.path.name + ".map"), have, self.wrote, self.unusable)
         except OSError as exc:
             raise self.unusable(exc) from exc
 
@@ -195,30 +208,36 @@ class Part:
         """Back to bytes in order: what follows a hole is dropped."""
         try:
             self.ranges = ()
-            os.ftruncate(self._fd, self.size_bytes)
-            self._map_path.unlink(missing_ok=True)
+            if self.may_have_companions:
+                os.ftruncate(self._fd, self.size_bytes)
+                _unlink(self._name + ".map")
         except OSError as exc:
             raise self.unusable(exc) from exc
 
     def start(self, state: State) -> None:
-        """Drops the kept bytes and records what the new ones are; in this order, so a kill between mixes nothing."""
-        try:
-            self.restart()
-            self.note(state)
-        except OSError as exc:
-            raise self.unusable(exc) from exc
+        """Drops the kept bytes and says what the new ones are; it is recorded before the first of them is written."""
+        self.restart()
+        self.state = state
 
     def note(self, state: State) -> None:
         """Records what is known of the bytes."""
+        self.state, self._is_recorded = state, False
         try:
-            self.state = state
-            fresh = self._state_path.with_name(self._state_path.name + ".new")
-            fresh.unlink(missing_ok=True)
-            with fresh.open("xb") as file:  # never through a link
-                file.write(state.to_json())
-            fresh.replace(self._state_path)
+            self._record()
         except OSError as exc:
             raise self.unusable(exc) from exc
+
+    def _record(self) -> None:
+        """Writes down what the bytes are, unless that is done."""
+        if self._is_recorded or self.state is None:
+            return
+        self.may_have_companions = True
+        fresh = self._name + ".json.new"
+        _unlink(fresh)
+        with open(fresh, "xb") as file:  # never through a link
+            file.write(self.state.to_json())
+        os.replace(fresh, self._name + ".json")
+        self._is_recorded = True
 
     def require_space(self, size_bytes: int | None) -> None:
         """Whether the rest of a file of this size fits on the disk.
@@ -235,8 +254,12 @@ class Part:
     def write(self, view: memoryview) -> None:
         """Appends all of the view."""
         try:
-            os.lseek(self._fd, self.size_bytes, os.SEEK_SET)
             total = self.state.size_bytes if self.state else None
+            if self.size_bytes or not self.is_whole(len(view)):
+                self._record()
+            if self._has_bytes:
+                os.lseek(self._fd, self.size_bytes, os.SEEK_SET)
+            self._has_bytes = True
             while view:
                 count = os.write(self._fd, view)
                 self._writeback.wrote(count, early=total is not None and total <= _SMALL_BYTES)
@@ -244,6 +267,15 @@ class Part:
                 view = view[count:]
         except OSError as exc:
             raise self.unusable(exc) from exc
+
+    def is_whole(self, size_bytes: int) -> bool:
+        """Whether so many bytes are all of a file whose full digest is known: nobody needs to be told what they are."""
+        state = self.state
+        return state is not None and is_full(state.digest) and state.size_bytes == size_bytes
+
+    def filled(self, size_bytes: int) -> None:
+        """The file has so many bytes now, which came another way."""
+        self.size_bytes, self._has_bytes = size_bytes, True
 
     def wrote(self, count: int) -> None:
         """So many bytes were written through a map."""
@@ -261,17 +293,24 @@ class Part:
         self._remove_companions()
 
     def _remove_companions(self) -> None:
-        for ending in COMPANIONS:
-            with suppress(FileNotFoundError):
-                self.path.with_name(self.path.name + ending).unlink()
+        if self.may_have_companions:
+            for ending in COMPANIONS:
+                _unlink(self._name + ending)
+        self.may_have_companions = self._is_recorded = False
 
     def restart(self) -> None:
         """Drops the kept bytes, of which nothing is known."""
         try:
             self._forget()
-            os.ftruncate(self._fd, 0)
+            self._empty()
         except OSError as exc:
             raise self.unusable(exc) from exc
+
+    def _empty(self) -> None:
+        if self._has_bytes:
+            os.ftruncate(self._fd, 0)
+            os.lseek(self._fd, 0, os.SEEK_SET)
+        self._has_bytes = False
 
     def sync(self) -> None:
         """Waits until the disk has every byte."""
@@ -284,24 +323,30 @@ class Part:
     def publish_link(self, source: Path, *, replace: bool, sync: bool = True) -> bool:
         """Gives the final name to a hard link of another file; what the part has is dropped.
 
+        Args:
+            source: The other file.
+            replace: Whether what is there may be replaced.
+            sync: Whether the disk must have the name.
+
         Returns:
             False when there can be no link here, or something is there that may not be replaced; nothing was done.
         """
-        link = self.path.with_name(self.path.name + "-link")  # only who has the lock makes it
+        link = self._name + "-link"  # only who has the lock makes it
+        self.may_have_companions = True
         try:
-            link.unlink(missing_ok=True)
+            _unlink(link)
             os.link(source, link, follow_symlinks=False)
             if replace:
-                link.replace(self.destination)
+                os.replace(link, self.destination)
             else:
                 os.link(link, self.destination, follow_symlinks=False)
         except OSError:
             return False
         finally:
-            link.unlink(missing_ok=True)
+            _unlink(link)
         self.restart()
         if sync:
-            self._sync_directory()
+            sync_directory(self.destination.parent)
         return True
 
     def beginning(self, count: int) -> bytes:
@@ -313,12 +358,13 @@ class Part:
         """The kept bytes as a file of their own to close, whatever lies under the name meanwhile."""
         return os.fdopen(os.dup(self._fd), "rb")
 
-    def publish(self, *, replace: bool, sync: bool = True) -> bool:
-        """Gives the bytes their final name, durably; the only place where that name appears.
+    def publish(self, *, replace: bool, sync: bool = True, sync_name: bool = True) -> bool:
+        """Gives the bytes their final name; the only place where that name appears.
 
         Args:
             replace: Whether what is there may be replaced.
             sync: Whether the disk must have the bytes before.
+            sync_name: Whether the disk must have the name, too, when it has the bytes.
 
         Returns:
             False when something is there that may not be replaced; then nothing was done.
@@ -329,9 +375,10 @@ class Part:
             self._writeback.close()
             if not self._rename(replace):
                 return False
+            self._is_published = True
             self._remove_companions()
-            if sync:
-                self._sync_directory()
+            if sync and sync_name:
+                sync_directory(self.destination.parent)
         except OSError as exc:
             raise self.unusable(exc) from exc
         return True
@@ -340,30 +387,22 @@ class Part:
         """A rename would replace silently what appeared a moment ago; a link does not."""
         if not replace:
             try:
-                os.link(self.path, self.destination)
+                os.link(self._name, self.destination)
             except FileExistsError:
                 return False
             except OSError:  # a file system without hard links
                 if os.path.lexists(self.destination):
                     return False
             else:
-                self.path.unlink()
+                os.unlink(self._name)
                 return True
-        self.path.replace(self.destination)
+        os.replace(self._name, self.destination)
         return True
-
-    def _sync_directory(self) -> None:
-        with suppress(OSError):  # not every file system knows it
-            fd = os.open(self.destination.parent, os.O_RDONLY)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
 
     def discard(self) -> None:
         """Removes part and state: the bytes are wrong or cannot be gone on from."""
         with suppress(OSError):
-            os.ftruncate(self._fd, 0)
+            self._empty()
             self._forget()
 
     def close(self) -> None:
@@ -372,9 +411,10 @@ class Part:
             return
         self._writeback.close()
         with suppress(OSError):
-            if os.fstat(self._fd).st_size == 0 and self._same(self.path):
+            about = None if self._is_published else os.fstat(self._fd)
+            if about is not None and about.st_size == 0 and self._same(self._name, about):
                 self._remove_companions()
-                self.path.unlink()
+                os.unlink(self._name)
         os.close(self._fd)
         self._fd = -1
 
@@ -399,3 +439,18 @@ class Part:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def sync_directory(path: str | Path) -> None:
+    """Waits until the disk has the names in a directory; not every file system knows it."""
+    with suppress(OSError):
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _unlink(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)

@@ -69,6 +69,8 @@ class Settings(NamedTuple):
         ca_bundle: PEM file with more authorities to trust; None reads ZOO_CA_BUNDLE. Verification cannot be off.
         proxies: None reads them from the environment.
         sync: Wait until the disk has a file before it gets its final name.
+        sync_names: With `sync`, wait until the disk has that name, too; a batch waits once for each directory, at its
+            end.
         connections: The most to one host at a time, for one file or for all of a batch; of one file further ones are
             added only where they help (see `split`).
         headers: Fields for mirrors that ask for a key; None reads the user's mirrors file.
@@ -87,6 +89,7 @@ class Settings(NamedTuple):
     ca_bundle: str | None = None
     proxies: Proxies | None = None
     sync: bool = True
+    sync_names: bool = True
     connections: int = 24
     throttle: Throttle | None = None
     health: Health | None = None

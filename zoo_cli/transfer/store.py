@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from zoo_cli.transfer.part import Part
+    from zoo_cli.transfer.settings import Settings
 
 Linking = Literal["auto", "copy"]
 """How files leave the store. auto: shared blocks, else a hard link, else a copy. copy: shared blocks, else a copy."""
@@ -63,6 +64,7 @@ class Store:
     def __init__(self, root: Path, linking: Linking = "auto") -> None:
         self.root = root
         self.linking = linking
+        self._linked: set[Path] = set()  # directories that took a hard link of ours in this run
 
     def path_of(self, sha256: Sha256) -> Path:
         """Where a file of that digest is, or would be."""
@@ -109,6 +111,8 @@ class Store:
             OSError: They cannot be made.
         """
         path = self.path_of(sha256)
+        if path.parent.is_dir():
+            return path
         for folder in (self.root, path.parent.parent, path.parent):
             if not folder.is_dir():
                 folder.mkdir(parents=True, exist_ok=True)
@@ -116,17 +120,37 @@ class Store:
                     folder.chmod(stat.S_IMODE(self.root.stat().st_mode))
         return path
 
-    def place(self, stored: Stored, part: Part, *, replace: bool, sync: bool) -> bool:
+    def place(self, stored: Stored, part: Part, *, replace: bool, settings: Settings) -> bool:
         """Gives the destination of a part a sealed file without copying its bytes.
 
         Returns:
             False: neither shared blocks nor a hard link are possible there; nothing was done.
         """
         if _share_blocks(stored.path, part):
-            done = part.publish(replace=replace, sync=sync)
+            done = part.publish(replace=replace, sync=settings.sync, sync_name=settings.sync_names)
         else:
+            sync = settings.sync and settings.sync_names
             done = self.linking == "auto" and part.publish_link(stored.path, replace=replace, sync=sync)
+            if done:
+                self._linked.add(part.destination.parent)
         return done
+
+    def may_link(self, destination: Path) -> bool:
+        """Whether a hard link is how a file gets there, as far as this run has seen; then `link` needs no part file."""
+        return destination.parent in self._linked
+
+    @staticmethod
+    def link(stored: Stored, destination: Path) -> bool:
+        """Gives a sealed file its final name by a hard link, which replaces nothing.
+
+        Returns:
+            False: it cannot, or something is there.
+        """
+        try:
+            os.link(stored.path, destination, follow_symlinks=False)
+        except OSError:
+            return False
+        return True
 
     def adopt(self, part: Part, sha256: Sha256, *, sync: bool) -> None:
         """Stores the verified bytes of a part that is about to get its final name elsewhere.
@@ -150,31 +174,33 @@ class Store:
                     return
                 kept.restart()
                 part.read_again(kept.write)
-            kept.publish(replace=False, sync=sync)
+            kept.publish(replace=False, sync=sync, sync_name=False)
             self._seal_opened(kept.fd, sha256, sync=sync)
 
-    def publish(self, part: Part, sha256: Sha256, *, sync: bool) -> None:
-        """Gives a verified part, whose destination is in the store, its name there."""
-        part.publish(replace=True, sync=sync)
+    def publish(self, part: Part, sha256: Sha256, *, sync: bool) -> Stored:
+        """Gives a verified part, whose destination is in the store, its name there.
+
+        The disk has the bytes before (`sync`). It gets the name when it likes: a crash of the machine that takes the
+        name leaves the part file, which is whole, or another name of the same file.
+        """
+        part.publish(replace=True, sync=sync, sync_name=False)
         self._seal_opened(part.fd, sha256, sync=sync)
+        about = os.fstat(part.fd)
+        return Stored(part.destination, about, is_sealed(about, sha256))
 
     def note(self, sha256: Sha256, name: str, url: str) -> None:
         """Remembers what a file was called and where it came from, for people who list the cache."""
         import json
 
-        from zoo_cli.transfer.part import NOTE_ENDING, part_path
-
         path = self.path_of(sha256).with_suffix(".json")
-        if path.exists():
-            return
         body = json.dumps({"name": name, "url": url, "stored": int(time.time())}, ensure_ascii=False)
-        part = part_path(self.path_of(sha256))
-        fresh = part.with_name(part.name + NOTE_ENDING)
-        with suppress(OSError):  # a name that `part.sweep` knows, should this process be killed
-            fresh.unlink(missing_ok=True)
-            with fresh.open("xb") as file:
-                file.write(body.encode("utf-8"))
-            fresh.replace(path)
+        with suppress(OSError):  # one write: a kill leaves an empty note, which is written again, or a whole one
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+            try:
+                if not os.fstat(fd).st_size:
+                    os.write(fd, body.encode("utf-8"))
+            finally:
+                os.close(fd)
 
     def noted(self, sha256: Sha256) -> dict[str, object]:
         """What `note` remembered; empty when it is not there or damaged."""
@@ -290,7 +316,7 @@ def _share_blocks(source: Path, part: Part) -> bool:
         return False
     finally:
         os.close(fd)
-    part.size_bytes = os.fstat(part.fd).st_size
+    part.filled(os.fstat(part.fd).st_size)
     return True
 
 

@@ -136,7 +136,7 @@ EDGES = {
     "transfer/throttle.py": "the clock",
     "transfer/mirrors.py": "mirrors files and the environment",
     "transfer/projectrules.py": "the working directory, and what was accepted in the state directory",
-    "transfer/parallel.py": "threads: several transfers at once",
+    "transfer/parallel.py": "threads: several transfers at once; the clock: how busy they are",
     "transfer/sizes.py": "network and local files: sizes alone",
     "transfer/part.py": "the part file, its lock and the clock",
     "transfer/mapped.py": "the part file and its map",

@@ -3,7 +3,8 @@
     python -m tests.transfer.killed_child URL DIGEST CACHE
 
 Reads lines `start AT DESTINATION` (answers the process id; AT counts from 1, 0 is never) and `wait PID` (answers how it
-ended). A fetch that comes to its operation says `reached`, one that ends without says `ended`, when AT is not 0.
+ended). `after AT DESTINATION FILE` fetches FILE into that directory first, so that the one that counts is the second
+file of a run. A fetch that comes to its operation says `reached`, one that ends without says `ended`, when AT is not 0.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 
 from tests.transfer.conftest import QUICK
@@ -65,7 +67,7 @@ class Countdown:
 WRITE = os.write
 
 
-def start(at: int, destination: Path, url: str, digest: str, cache: Path) -> None:
+def start(at: int, destination: Path, url: str, digest: str, cache: Path, first: Path | None = None) -> None:
     told, tell = os.pipe()
     pid = os.fork()
     if pid:
@@ -77,10 +79,14 @@ def start(at: int, destination: Path, url: str, digest: str, cache: Path) -> Non
     code = 1
     try:
         os.read(told, 1)  # what it says comes after its number
+        settings = Settings(connect_seconds=5, stall_seconds=5, proxies=QUICK.proxies, wait_seconds=0.01)
+        store = Store(cache)
+        if first:
+            known = parse_sha256(sha256(first.read_bytes()).hexdigest())
+            fetch(Wanted("first", (str(first),), sha256=known), destination.parent / "first", settings, store=store)
         if at:
             Countdown(at, str(cache.parent)).watch()
-        settings = Settings(connect_seconds=5, stall_seconds=5, proxies=QUICK.proxies, wait_seconds=0.01)
-        fetch(Wanted("a.pth", (url,), sha256=parse_sha256(digest)), destination, settings, store=Store(cache))
+        fetch(Wanted("a.pth", (url,), sha256=parse_sha256(digest)), destination, settings, store=store)
         if at:
             say("ended")
         code = 0
@@ -91,9 +97,9 @@ def start(at: int, destination: Path, url: str, digest: str, cache: Path) -> Non
 def main(url: str, digest: str, cache: Path) -> None:
     for line in sys.stdin:
         word, _, rest = line.strip().partition(" ")
-        if word == "start":
-            at, _, destination = rest.partition(" ")
-            start(int(at), Path(destination), url, digest, cache)
+        if word in ("start", "after"):
+            at, destination, *first = rest.split()
+            start(int(at), Path(destination), url, digest, cache, *(Path(each) for each in first))
         else:
             say(str(os.waitstatus_to_exitcode(os.waitpid(int(rest), 0)[1])))
 

@@ -28,6 +28,7 @@ from zoo_cli.transfer.store import Store
 KIB = 1 << 10
 BODY = random.Random(9).randbytes(2048 * KIB)
 DIGEST = Sha256(hashlib.sha256(BODY).hexdigest())
+SMALL = random.Random(10).randbytes(300 * KIB)  # comes in one piece
 HAVE = ((0, 256 * KIB), (768 * KIB, 1536 * KIB))
 MISSING_BYTES = len(BODY) - (256 + 768) * KIB
 
@@ -44,10 +45,10 @@ def nothing_follows(exchange: Exchange) -> None:
 class Fetches:
     """Fetches in processes of their own, of one file with one store."""
 
-    def __init__(self, server: Server, folder: Path) -> None:
-        self.folder, self.server, self.url = folder, server, server.url("/a.pth")
-        self.store = Store(folder / "cache")
-        argv = [sys.executable, "-m", "tests.transfer.killed_child", self.url, DIGEST, str(self.store.root)]
+    def __init__(self, server: Server, folder: Path, body: bytes) -> None:
+        self.folder, self.server, self.url, self.body = folder, server, server.url("/a.pth"), body
+        self.store, self.digest = Store(folder / "cache"), Sha256(hashlib.sha256(body).hexdigest())
+        argv = [sys.executable, "-m", "tests.transfer.killed_child", self.url, self.digest, str(self.store.root)]
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
     def say(self, text: str) -> None:
@@ -59,36 +60,38 @@ class Fetches:
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
-    def start(self, at: int, place: str) -> str:
-        self.say(f"start {at} {self.folder / place}")
+    def start(self, at: int, place: str, after: Path | None = None) -> str:
+        self.say(f"start {at} {self.folder / place}" if after is None else f"after {at} {self.folder / place} {after}")
         return self.hear()
 
     def wait(self, pid: str) -> int:
         self.say(f"wait {pid}")
         return int(self.hear())
 
-    def finish(self, place: str) -> None:
+    def finish(self, place: str, after: Path | None = None) -> None:
         """Fetches undisturbed and looks at everything that must hold then."""
-        assert self.wait(self.start(0, place)) == 0
-        assert (self.folder / place).read_bytes() == BODY
-        nothing_but((self.folder / place).parent, Path(place).name)
-        kept = self.store.path_of(DIGEST)
-        nothing_but(kept.parent, DIGEST, f"{DIGEST}.json")
-        stored = self.store.look(DIGEST)
+        assert self.wait(self.start(0, place, after)) == 0
+        assert (self.folder / place).read_bytes() == self.body
+        nothing_but((self.folder / place).parent, Path(place).name, *(["first"] if after else []))
+        kept = self.store.path_of(self.digest)
+        nothing_but(kept.parent, self.digest, f"{self.digest}.json")
+        stored = self.store.look(self.digest)
         assert stored is not None and stored.is_sealed
+        assert self.store.noted(self.digest)["name"] == "a.pth"
 
     def requested_bytes(self) -> int:
         """How much all requests since the last question asked for."""
         found = 0
         for each in self.server.requests:
             first, _, last = (each.range or "bytes=0-")[6:].partition("-")
-            found += max(0, (int(last) + 1 if last else len(BODY)) - int(first))
+            found += max(0, (int(last) + 1 if last else len(self.body)) - int(first))
         self.server.requests.clear()
         return found
 
     def forget(self) -> None:
         for each in self.folder.iterdir():
-            shutil.rmtree(each)
+            if each.is_dir():
+                shutil.rmtree(each)
 
     def leave_pieces(self) -> None:
         """What a fetch over several connections leaves in the store when it is killed."""
@@ -102,10 +105,10 @@ class Fetches:
 
 
 @contextmanager
-def fetches(tmp_path: Path) -> Iterator[Fetches]:
-    with Server({"/a.pth": BODY}) as server:
+def fetches(tmp_path: Path, body: bytes = BODY) -> Iterator[Fetches]:
+    with Server({"/a.pth": body}) as server:
         server.always("/a.pth", nothing_follows)
-        found = Fetches(server, tmp_path)
+        found = Fetches(server, tmp_path, body)
         try:
             yield found
         finally:
@@ -128,6 +131,31 @@ def test_a_kill_before_each_operation_of_a_plain_fetch(tmp_path: Path) -> None:
             if said == "ended":
                 break
     assert at > 20
+
+
+@pytest.mark.parametrize("comes_second", [False, True], ids=["alone", "second of a run"])
+def test_a_kill_before_each_operation_of_a_small_fetch(tmp_path: Path, comes_second: bool) -> None:
+    """It has no record beside it, and the second of a run is linked without a part file at its destination."""
+    after = tmp_path / "another"
+    after.write_bytes(b"another")
+    first = after if comes_second else None
+    with fetches(tmp_path, SMALL) as them:
+        for at in range(1, 500):
+            victim = them.start(at, "one/a.pth", first)
+            said = them.hear()
+            assert them.wait(victim) == (-signal.SIGKILL if said == "reached" else 0)
+            place, stored = tmp_path / "one" / "a.pth", them.store.look(them.digest)
+            assert not place.exists() or place.read_bytes() == SMALL  # never half under the final name
+            assert stored is None or stored.path.read_bytes() == SMALL
+            part = part_path(them.store.path_of(them.digest))
+            is_whole = stored is not None or (part.exists() and part.stat().st_size == len(SMALL))
+            them.server.requests.clear()
+            them.finish("one/a.pth", first)
+            assert them.requested_bytes() == (0 if is_whole else len(SMALL)), f"killed before operation {at}"
+            them.forget()
+            if said == "ended":
+                break
+    assert 10 < at < (15 if comes_second else 40)
 
 
 def test_a_kill_before_each_operation_of_a_fetch_in_pieces(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ from tests.transfer.conftest import BODY, DIGEST, QUICK, Heard, nothing_but, wan
 from zoo_cli.cli.app import run
 from zoo_cli.transfer.cache import Item, give_up, read_items, to_give_up
 from zoo_cli.transfer.events import CACHE, Finished, Noted
-from zoo_cli.transfer.failures import HttpFailed
+from zoo_cli.transfer.failures import DestinationExists, HttpFailed
 from zoo_cli.transfer.fetch import Received, fetch
-from zoo_cli.transfer.part import Part
+from zoo_cli.transfer.part import Part, part_path
 from zoo_cli.transfer.store import BadLinking, Store, users_store
 
 DURABLE = QUICK._replace(sync=True)
@@ -99,6 +99,38 @@ def test_an_edited_file_breaks_the_seal_and_is_fetched_again(server: Server, sto
     again = get(server, store, tmp_path / "b.pth")
     assert not again.from_cache and again.path.read_bytes() == BODY and kept.read_bytes() == BODY
     assert len(server.requests) == 2
+
+
+def test_a_link_in_a_directory_that_took_one_leaves_nothing_of_an_earlier_run(
+    server: Server, store: Store, tmp_path: Path
+) -> None:
+    get(server, store, tmp_path / "x" / "a.pth")
+    part_path(tmp_path / "x" / "b.pth").write_bytes(b"what a killed process had")
+    again = get(server, store, tmp_path / "x" / "b.pth")
+    assert again.from_cache and again.path.read_bytes() == BODY
+    other = get(server, store, tmp_path / "x" / "c.pth")
+    assert other.from_cache and other.path.read_bytes() == BODY and len(server.requests) == 1
+    nothing_but(tmp_path / "x", "a.pth", "b.pth", "c.pth")
+
+
+def test_what_is_there_is_not_replaced_by_a_link(server: Server, store: Store, tmp_path: Path) -> None:
+    get(server, store, tmp_path / "a.pth")
+    (tmp_path / "b.pth").write_bytes(b"mine")
+    with pytest.raises(DestinationExists):
+        get(server, store, tmp_path / "b.pth")
+    (tmp_path / "c.pth").symlink_to(tmp_path / "nowhere")
+    assert get(server, store, tmp_path / "c.pth").path.read_bytes() == BODY
+    assert (tmp_path / "b.pth").read_bytes() == b"mine" and not (tmp_path / "nowhere").exists()
+
+
+def test_an_empty_note_is_written_again(store: Store) -> None:
+    """A kill between making it and writing it leaves one."""
+    note = store.prepare(DIGEST).with_suffix(".json")
+    note.touch()
+    store.note(DIGEST, "a.pth", "https://host/a.pth")
+    assert store.noted(DIGEST)["name"] == "a.pth"
+    store.note(DIGEST, "b.pth", "https://host/b.pth")
+    assert store.noted(DIGEST)["name"] == "a.pth"
 
 
 def test_what_a_crash_leaves_unsealed_is_read_before_it_is_used(server: Server, store: Store, tmp_path: Path) -> None:

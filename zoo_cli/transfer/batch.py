@@ -13,6 +13,7 @@ from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.transfer.events import Listener, nothing
 from zoo_cli.transfer.fetch import Received, fetch
 from zoo_cli.transfer.parallel import Shared, together
+from zoo_cli.transfer.part import sync_directory
 from zoo_cli.transfer.pool import Pool
 from zoo_cli.transfer.settings import Settings
 
@@ -64,6 +65,8 @@ def fetch_many(
 ) -> Iterator[Outcome]:
     """Fetches every file, several at once; gives the outcomes as they come.
 
+    The disk has a file before it gets its name (`Settings.sync`), and the names when the last outcome was given.
+
     Args:
         jobs: The files.
         settings: Limits of each file; the defaults when None.
@@ -82,14 +85,23 @@ def fetch_many(
 def _outcomes(
     jobs: Sequence[Job], settings: Settings, listen: Shared, store: Store | None, at_once: int, replace: bool
 ) -> Iterator[Outcome]:
+    limits, named = settings._replace(sync_names=False), set[str]()
     with Pool(settings.connections) as pool:
 
         def one(job: Job) -> Received:
             kept = store if job.wanted.sha256 else None
-            return fetch(job.wanted, job.destination, settings, listen, store=kept, replace=replace, pool=pool)
+            return fetch(job.wanted, job.destination, limits, listen, store=kept, replace=replace, pool=pool)
 
-        for job, result in together(jobs, one, at_once, listen):
-            yield Outcome(job, None, result) if isinstance(result, ZooError) else Outcome(job, result, None)
+        try:
+            for job, result in together(jobs, one, at_once, listen):
+                if isinstance(result, ZooError):
+                    yield Outcome(job, None, result)
+                else:
+                    named.add(str(result.path.parent))
+                    yield Outcome(job, result, None)
+        finally:
+            for directory in named if settings.sync and settings.sync_names else ():
+                sync_directory(directory)
 
 
 def _require_places(jobs: Sequence[Job]) -> None:

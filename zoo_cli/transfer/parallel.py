@@ -1,14 +1,18 @@
 """Several pieces of work at once: an error of one is what comes of it, and all stop when somebody stops.
 
-Edge: threads. Events of all threads reach the listener one at a time. When the consumer gives up (Ctrl-C), what waits
-is dropped and what runs ends at its next event: transfers tell one for every piece they receive.
+Edge: threads and the clock. Events of all threads reach the listener one at a time. When the consumer gives up
+(Ctrl-C), what waits is dropped and what runs ends at its next event: transfers tell one for every piece they receive.
+
+Threads that all have bytes to take stand in each other's way, threads that wait for a server or the disk do not. So
+few begin, and more join them while this process leaves a processor idle.
 """
 
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import TYPE_CHECKING, TypeVar
+import time
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from zoo_cli.errors import ZooError
 from zoo_cli.transfer.events import Listener, nothing
@@ -20,6 +24,10 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_FIRST_THREADS = 4
+_LOOK_SECONDS = 0.02  # so long a look at how busy the process is takes
+_BUSY = 0.7  # of one processor: Python runs in one thread at a time
 
 
 class Stopped(Exception):
@@ -57,23 +65,92 @@ def together(
     Args:
         items: What is to be worked on.
         work: Called once for each, in one of the threads; with one item or one job in the caller's own.
-        jobs: How many at once.
+        jobs: How many at once, at most.
         shared: The listener that `work` uses; stopped when the iterator is closed early.
         in_order: Give the results in the order of the items.
     """
     if jobs <= 1 or len(items) <= 1:
         yield from ((item, _guarded(work, item)) for item in items)
         return
-    pool, is_done = ThreadPoolExecutor(min(jobs, len(items))), False
+    crew, is_done = _Crew(items, work, min(jobs, len(items))), False
     try:
-        futures = {pool.submit(_guarded, work, item): item for item in items}
-        for future in futures if in_order else as_completed(futures):
-            yield futures[future], future.result()
+        early: dict[int, Result | ZooError] = {}
+        for wanted in range(len(items)):
+            number, result = crew.next_done() if wanted not in early else (wanted, early.pop(wanted))
+            while in_order and number != wanted:
+                early[number] = result
+                number, result = crew.next_done()
+            yield items[number], result
         is_done = True
     finally:
         if shared and not is_done:
             shared.stop()
-        pool.shutdown(wait=True, cancel_futures=True)
+        crew.stop()
+
+
+class _Crew(Generic[Item, Result]):
+    """Threads that work on items, more of them while they leave a processor idle."""
+
+    def __init__(self, items: Sequence[Item], work: Callable[[Item], Result], most: int) -> None:
+        self._items, self._work, self._most = items, work, most
+        self._numbers, self._lock = iter(range(len(items))), threading.Lock()
+        self._done: SimpleQueue[tuple[int, Result | ZooError | _Broken]] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._add(_FIRST_THREADS)
+
+    def _add(self, count: int) -> None:
+        for _ in range(min(count, self._most - len(self._threads))):
+            self._threads.append(threading.Thread(target=self._run))
+            self._threads[-1].start()
+        self._since, self._used = time.monotonic(), time.process_time()
+
+    def _run(self) -> None:
+        while (number := self._take()) is not None:
+            try:
+                self._done.put((number, _guarded(self._work, self._items[number])))
+            except BaseException as error:  # goes on in the thread that waits for the result
+                self._done.put((number, _Broken(error)))
+
+    def _take(self) -> int | None:
+        with self._lock:
+            return next(self._numbers, None)
+
+    def next_done(self) -> tuple[int, Result | ZooError]:
+        """The number of an item that is done and its result; an exception of its work is raised here."""
+        while True:
+            grows = len(self._threads) < self._most
+            try:
+                number, result = self._done.get(timeout=_LOOK_SECONDS if grows else None)
+            except Empty:
+                self._look()
+                continue
+            if grows:
+                self._look()
+            if isinstance(result, _Broken):
+                raise result.error
+            return number, result
+
+    def _look(self) -> None:
+        """Doubles the threads if this process did not use what Python can use of a processor."""
+        elapsed = time.monotonic() - self._since
+        if elapsed < _LOOK_SECONDS:
+            return
+        is_busy = time.process_time() - self._used >= _BUSY * elapsed
+        self._add(0 if is_busy else len(self._threads))
+
+    def stop(self) -> None:
+        """Drops what waits, and returns when what runs has ended."""
+        with self._lock:
+            self._numbers = iter(range(0))
+        for thread in self._threads:
+            thread.join()
+
+
+class _Broken:
+    """An exception on its way to another thread."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
 
 
 def _guarded(work: Callable[[Item], Result], item: Item) -> Result | ZooError:

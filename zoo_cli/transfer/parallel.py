@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -94,22 +95,21 @@ class _Crew(Generic[Item, Result]):
     def __init__(self, items: Sequence[Item], work: Callable[[Item], Result], most: int) -> None:
         self._items, self._work, self._most = items, work, most
         self._numbers, self._lock = iter(range(len(items))), threading.Lock()
-        self._done: SimpleQueue[tuple[int, Result | ZooError | _Broken]] = SimpleQueue()
-        self._threads: list[threading.Thread] = []
+        self._done: SimpleQueue[tuple[int, Result | ZooError] | int] = SimpleQueue()
+        self._pool, self._workers = ThreadPoolExecutor(most), list[Future[None]]()
         self._add(_FIRST_THREADS)
 
     def _add(self, count: int) -> None:
-        for _ in range(min(count, self._most - len(self._threads))):
-            self._threads.append(threading.Thread(target=self._run))
-            self._threads[-1].start()
+        for _ in range(min(count, self._most - len(self._workers))):
+            self._workers.append(self._pool.submit(self._run, len(self._workers)))
         self._since, self._used = time.monotonic(), time.process_time()
 
-    def _run(self) -> None:
-        while (number := self._take()) is not None:
-            try:
+    def _run(self, worker: int) -> None:
+        try:
+            while (number := self._take()) is not None:
                 self._done.put((number, _guarded(self._work, self._items[number])))
-            except BaseException as error:  # goes on in the thread that waits for the result
-                self._done.put((number, _Broken(error)))
+        finally:
+            self._done.put(worker)
 
     def _take(self) -> int | None:
         with self._lock:
@@ -118,17 +118,17 @@ class _Crew(Generic[Item, Result]):
     def next_done(self) -> tuple[int, Result | ZooError]:
         """The number of an item that is done and its result; an exception of its work is raised here."""
         while True:
-            grows = len(self._threads) < self._most
+            grows = len(self._workers) < self._most
             try:
-                number, result = self._done.get(timeout=_LOOK_SECONDS if grows else None)
+                found = self._done.get(timeout=_LOOK_SECONDS if grows else None)
             except Empty:
                 self._look()
                 continue
             if grows:
                 self._look()
-            if isinstance(result, _Broken):
-                raise result.error
-            return number, result
+            if not isinstance(found, int):
+                return found
+            self._workers[found].result()
 
     def _look(self) -> None:
         """Doubles the threads if this process did not use what Python can use of a processor."""
@@ -136,21 +136,13 @@ class _Crew(Generic[Item, Result]):
         if elapsed < _LOOK_SECONDS:
             return
         is_busy = time.process_time() - self._used >= _BUSY * elapsed
-        self._add(0 if is_busy else len(self._threads))
+        self._add(0 if is_busy else len(self._workers))
 
     def stop(self) -> None:
         """Drops what waits, and returns when what runs has ended."""
         with self._lock:
             self._numbers = iter(range(0))
-        for thread in self._threads:
-            thread.join()
-
-
-class _Broken:
-    """An exception on its way to another thread."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
+        self._pool.shutdown(wait=True)
 
 
 def _guarded(work: Callable[[Item], Result], item: Item) -> Result | ZooError:

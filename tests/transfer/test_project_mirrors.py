@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.server import Server
 from zoo_cli.cli.app import run
-from zoo_cli.transfer.mirrors import load_mirrors
+from zoo_cli.transfer.mirrors import bundled_file, load_mirrors
 
 UPSTREAM = "https://download.openmmlab.com"
 URL = f"{UPSTREAM}/a.pth"
@@ -125,6 +128,115 @@ def test_ones_own_file_is_no_project(project: Path, tmp_path: Path) -> None:
     write(own, "http://mine")
     os.chdir(own)
     assert load_mirrors().unaccepted == "" and addresses() == ("http://mine/a.pth",)
+
+
+def below(project: Path, *names: str) -> Path:
+    """A directory in the project, which becomes the working directory."""
+    place = project.joinpath(*names)
+    place.mkdir(parents=True, exist_ok=True)
+    os.chdir(place)
+    return place
+
+
+@pytest.mark.parametrize("mark", [".git", "pyproject.toml"])
+def test_a_directory_of_a_project_has_its_file(
+    project: Path, server: Server, capsys: pytest.CaptureFixture[str], mark: str
+) -> None:
+    path = write(project, "http://lab.example")
+    below(project, "configs", "mine")
+    assert addresses() == (URL,) and not load_mirrors().unaccepted  # nothing says that this is one project
+    (project / mark).touch()
+    assert load_mirrors().unaccepted == str(path)
+    assert run(["fetch", server.url("/a.pth")]) == 0 and f"{path} is not used" in capsys.readouterr().err
+    assert run(["mirror", "use", "--project"]) == 0 and capsys.readouterr().out == f"{path}\n"
+    assert addresses() == ("http://lab.example/a.pth",)
+    os.chdir(project)
+    assert addresses() == ("http://lab.example/a.pth",)
+    write(below(project, "configs"), "http://nearer.example")  # another file, which nobody has seen
+    assert addresses() == (URL,) and load_mirrors().unaccepted == str(project / "configs" / "mirrors.yaml")
+
+
+@pytest.mark.parametrize("mark", [".git", "pyproject.toml"])
+def test_what_is_above_the_root_is_not_the_projects(project: Path, tmp_path: Path, mark: str) -> None:
+    write(project, "http://evil.example")
+    (project / ".git").mkdir()
+    inner = below(project, "inner", "source")
+    assert load_mirrors().unaccepted
+    (inner.parent / mark).touch()
+    assert not load_mirrors().unaccepted
+
+
+def test_what_is_above_the_home_directory_is_nobodys(
+    project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write(project, "http://evil.example")
+    (project / ".git").mkdir()
+    home = below(project, "home")
+    below(project, "home", "work")
+    assert load_mirrors().unaccepted
+    monkeypatch.setenv("HOME", str(home))
+    assert not load_mirrors().unaccepted
+    (home / ".git").mkdir()
+    assert not load_mirrors().unaccepted
+    path = write(home, "http://mine.example")
+    assert load_mirrors().unaccepted == str(path)
+
+
+def test_what_is_on_another_file_system_is_nobodys(project: Path) -> None:
+    write(project, "http://evil.example")
+    (project / ".git").mkdir()
+    (project / "disk").mkdir()
+    look = [sys.executable, "-m", "zoo_cli", "mirror", "list", "--json"]
+    mounted = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs none disk && cd disk && exec "$@"', "sh"]
+    if subprocess.run([*mounted, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here")
+    found = [
+        json.loads(subprocess.run([*words, *look], check=True, capture_output=True, cwd=project / "disk" / up).stdout)
+        for words, up in (((), ""), (mounted, ".."))
+    ]
+    assert [each["project_not_used"] for each in found] == [str(project / "mirrors.yaml"), None]
+
+
+def test_a_working_directory_that_is_gone_has_no_project(project: Path) -> None:
+    below(project, "gone").rmdir()
+    assert addresses() == (URL,)
+
+
+def test_the_file_that_comes_with_zoo_is_nobodys_project(project: Path) -> None:
+    path, bundled = project / "mirrors.yaml", bundled_file().read_bytes()
+    for data in (bundled, bundled + b"# of another release\n"):
+        path.write_bytes(data)
+        assert not load_mirrors().unaccepted
+    path.write_bytes(
+        bundled.partition(b"\n")[0] + f"\nversion: 1\nmirrors: [{{from: '{UPSTREAM}', to: /srv}}]\n".encode()
+    )
+    assert load_mirrors().unaccepted == str(path)  # somebody's, made of it
+
+
+def test_the_way_out_of_a_wrong_file_is_by_where_it_came_from(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(*words: str) -> str:
+        assert run([*words]) == 2
+        return capsys.readouterr().err
+
+    path = project / "mirrors.yaml"
+    path.write_text("version: 1\nuses: []\n")
+    assert ":  zoo mirror use --project\n" in told("mirror", "use", "--project")
+    own = tmp_path / "CONFIG" / "zoo" / "mirrors.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("version: 1\nuses: []\n")
+    assert f":  mv {own} {own}.off\n" in told("mirror", "list")
+    monkeypatch.setenv("ZOO_MIRRORS", str(path))
+    assert ":  unset ZOO_MIRRORS\n" in told("mirror", "list")
+    monkeypatch.delenv("ZOO_MIRRORS")
+    own.unlink()
+    path.write_text("version: 1\n")
+    assert run(["mirror", "use", "--project"]) == 0
+    path.write_text("version: 1\nuses: []\n")
+    state = tmp_path / "STATE" / "zoo" / "projects.json"  # accepted by a release that knew that key
+    state.write_text(json.dumps({str(path): hashlib.sha256(path.read_bytes()).hexdigest()}))
+    assert f":  zoo mirror remove {path}\n" in told("mirror", "list")
 
 
 @pytest.mark.parametrize("words", [["--project"], ["--project", "tuna-pypi"]])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MAX_FILE_BYTES = 256 * 1024
 COMPILED_FILE = Path(__file__).parent.parent / "mirrors.tsv"  # of mirrors.yaml as it comes with zoo
+ROOT_MARKS = (".git", "pyproject.toml")  # of the root of a project
 WRITTEN_BY_ZOO = "# Written by `zoo mirror`; it writes this file anew each time.\n"
 
 
@@ -42,7 +43,7 @@ class UnknownMirror(ZooError):
 
 
 class NoProject(ZooError):
-    """There is no mirrors file of a project in the working directory, or ZOO_MIRRORS names another that counts."""
+    """There is no mirrors file of a project around the working directory, or ZOO_MIRRORS names another that counts."""
 
     code = "no-project-mirrors"
     exit_code = ExitCode.USAGE
@@ -126,18 +127,50 @@ def _project_rules(environ: Mapping[str, str]) -> tuple[Mirrors, str]:
     from zoo_cli.transfer.projectrules import is_accepted
 
     if not is_accepted(project, environ):
-        return Mirrors(), str(project.path)
+        return Mirrors(), "" if _is_zoos_own(project.data) else str(project.path)
     return read_project(project), ""
 
 
-def project_file(environ: Mapping[str, str], directory: Path = Path()) -> Project | None:
-    """The mirrors file of the project in the working directory; None when ZOO_MIRRORS names the one that counts."""
-    if environ.get("ZOO_MIRRORS") or not (directory / "mirrors.yaml").is_file():
+def project_file(environ: Mapping[str, str]) -> Project | None:
+    """The mirrors file of the project that the working directory is in; None when ZOO_MIRRORS names what counts."""
+    path = None if environ.get("ZOO_MIRRORS") else _nearest(environ)
+    if path is None:
         return None
     from zoo_cli.transfer.projectrules import find_project
 
     anyway = (bundled_file(), config_directory(environ) / "mirrors.yaml")
-    return find_project(directory, anyway, MAX_FILE_BYTES)
+    return find_project(path, anyway, MAX_FILE_BYTES)
+
+
+def _nearest(environ: Mapping[str, str]) -> Path | None:
+    """The nearest mirrors.yaml from the working directory upward, no higher than the root of the project.
+
+    Never above the home directory and never on another file system. Where no root is found there is no project, and
+    only the working directory is looked at.
+    """
+    try:
+        directory = Path.cwd()
+        device, found = directory.stat().st_dev, list[Path]()
+        home = Path(environ.get("HOME") or "~").expanduser()
+        for place in (directory, *directory.parents):
+            if place.stat().st_dev != device:
+                break
+            path = place / "mirrors.yaml"
+            found += [path] if path.is_file() else []
+            if any((place / mark).exists() for mark in ROOT_MARKS):
+                return found[0] if found else None
+            if home.exists() and place.samefile(home):
+                break
+        return found[0] if found and found[0].parent == directory else None
+    except OSError:  # the working directory was removed, or may not be looked into
+        return None
+
+
+def _is_zoos_own(data: bytes) -> bool:
+    """Whether it is the file that comes with zoo, of this release or another: nobody wrote it for a project."""
+    bundled = _bytes_of(bundled_file())
+    first_line = bundled.partition(b"\n")[0] + b"\n"
+    return data == bundled or (data.startswith(first_line) and b"\nhosts:" in data)
 
 
 def read_project(project: Project) -> Mirrors:

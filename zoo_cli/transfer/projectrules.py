@@ -1,6 +1,6 @@
-"""The mirrors file of the project in the working directory: it counts only as its user accepted it.
+"""The mirrors file of the project that the working directory is in: it counts only as its user accepted it.
 
-Edge: the working directory, and a small file in the state directory. A project is what somebody cloned or unpacked, so
+Edge: that file, and a small one in the state directory. A project is what somebody cloned or unpacked, so
 its `mirrors.yaml` adds no source by being there. Consent is to one path and one content; who changes the file (a pull,
 a checkout) takes it back. A file that was not accepted is hashed and not parsed, and mentioned once.
 """
@@ -19,24 +19,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-NAME = "mirrors.yaml"
 _MAX_BYTES = 64 * 1024
 _MOST = 500  # projects that are remembered
 _MENTIONED = "mentioned "
 
 
 class Project(NamedTuple):
-    """A mirrors file in the working directory."""
+    """A mirrors file of a project."""
 
     path: Path  # real, so that a link is another file when it leads elsewhere
     data: bytes
     digest: str
 
 
-def find_project(directory: Path, others: Sequence[Path], limit_bytes: int) -> Project | None:
-    """The project's file; None when there is none, it is too large to be one, or is one of those that count anyway."""
-    path = directory / NAME
-    if not path.is_file() or any(other.exists() and path.samefile(other) for other in others):
+def find_project(path: Path, others: Sequence[Path], limit_bytes: int) -> Project | None:
+    """The file at `path`; None when it cannot be read, is too large to be one, or is one of those that count anyway."""
+    if any(other.exists() and path.samefile(other) for other in others):
         return None
     try:
         real = path.resolve()
@@ -59,6 +57,12 @@ def accept(project: Project, environ: Mapping[str, str] | None = None) -> None:
         OSError: The state directory cannot be written.
     """
     _write({**_read(environ), str(project.path): project.digest}, environ)
+
+
+def was_accepted(path: Path, environ: Mapping[str, str] | None = None) -> bool:
+    """Whether its user accepted a file at this path, as it is now or as it was."""
+    found = _read(environ).get(str(path))
+    return found is not None and not found.startswith(_MENTIONED)
 
 
 def forget(path: Path, environ: Mapping[str, str] | None = None) -> bool:

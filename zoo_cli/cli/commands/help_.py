@@ -114,7 +114,7 @@ def _mirrors() -> list[str]:
         "    kinds: [wheels, checkpoints]",
         "",
         "Mirrors that others vouch for: zoo mirror list, zoo mirror use NAME, or --region cn: the fastest first.",
-        "A project's mirrors.yaml in the working directory counts after zoo mirror use --project, as it is then.",
+        "A project's mirrors.yaml (here, or above up to .git or pyproject.toml) counts after zoo mirror use --project.",
         "",
         "A mirror can deny or delay a file, never change it: digests decide. More: docs/mirrors.md",
     ]

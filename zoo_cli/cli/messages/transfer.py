@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from urllib.parse import urlsplit
 
 from zoo_cli.cli.messages import Message, WayOut, describe
@@ -47,9 +47,12 @@ from zoo_cli.transfer.mirrors import (
     MirrorsUnwritable,
     NoProject,
     UnknownMirror,
+    bundled_file,
+    config_directory,
     load_mirrors,
 )
 from zoo_cli.transfer.mirrorsfile import BadMirrors
+from zoo_cli.transfer.projectrules import was_accepted
 from zoo_cli.transfer.sources import Mirrors, Rule, kind_of
 from zoo_cli.transfer.store import BadLinking
 
@@ -433,8 +436,23 @@ def bad_mirrors(error: BadMirrors) -> Message:
     return Message(
         f"cannot use the mirrors file {place}: {what}",
         (),
-        (WayOut("The form of the file", "zoo help mirrors"), WayOut("Without your own file", "unset ZOO_MIRRORS")),
+        (WayOut("The form of the file", "zoo help mirrors"), *_without_mirrors_file(error.file)),
     )
+
+
+def _without_mirrors_file(file: str) -> tuple[WayOut, ...]:
+    """How to go on without it: by where it came from."""
+    named = os.environ.get("ZOO_MIRRORS")
+    if named and Path(named) == Path(file):
+        return (WayOut("Without this file", "unset ZOO_MIRRORS"),)
+    if Path(file) == config_directory(os.environ) / "mirrors.yaml":
+        return (WayOut("Without your own file", shlex.join(["mv", file, f"{file}.off"])),)
+    if Path(file) == bundled_file():
+        command = f"{sys.executable} -m pip install --force-reinstall --no-deps zoo-cli"
+        return (WayOut("It came with zoo: install zoo again", command),)
+    if was_accepted(Path(file)):
+        return (WayOut("Without the project's file", shlex.join(["zoo", "mirror", "remove", file])),)
+    return (WayOut("It does not count as long as it is so. After a correction", "zoo mirror use --project"),)
 
 
 @describe.register
@@ -464,7 +482,8 @@ def no_project(error: NoProject) -> Message:
         return Message(why, (), (WayOut("With the project's file", f"env -u ZOO_MIRRORS {same_command()}"),))
     look = shlex.join(["ls", "-l", str(PurePath(error.directory) / "mirrors.yaml")])
     ways = (WayOut("What such a file looks like", "zoo help mirrors"), WayOut("See whether it is there", look))
-    return Message(f"there is no mirrors.yaml in {error.directory}", (), ways)
+    facts = ("looked for there, and above it up to the root of the project: a directory with .git or pyproject.toml",)
+    return Message(f"there is no mirrors.yaml in {error.directory}", facts, ways)
 
 
 @describe.register

@@ -14,9 +14,10 @@ from tests.support.modelsdb import document, model, result, write_index
 from tests.support.pickles import lookup, pickle
 from tests.support.server import Page, Server
 from tests.support.wheels import write_wheel
-from zoo_cli.cli.text import harmless, harmless_json, printable
+from zoo_cli.cli.text import harmless, harmless_json
 from zoo_cli.mirror.manifest import Held
 from zoo_cli.mirror.pages import make_pages
+from zoo_cli.plaintext import printable
 
 EVIL = "\x1b[2J\x1b]0;x\x07\x9b31m\u202e\u2066\u200b\r\n::set-env name=A::b\n##vso[task.setvariable v=A]b\n##[error]x"
 # What a line of zoo's own may hold beside printable letters, and nothing else.

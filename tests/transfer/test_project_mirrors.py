@@ -222,13 +222,13 @@ def test_the_way_out_of_a_wrong_file_is_by_where_it_came_from(
 
     path = project / "mirrors.yaml"
     path.write_text("version: 1\nuses: []\n")
-    assert ":  zoo mirror use --project\n" in told("mirror", "use", "--project")
+    assert " zoo mirror use --project\n" in told("mirror", "use", "--project")
     own = tmp_path / "CONFIG" / "zoo" / "mirrors.yaml"
     own.parent.mkdir(parents=True)
     own.write_text("version: 1\nuses: []\n")
-    assert f":  mv {own} {own}.off\n" in told("mirror", "list")
+    assert f" mv {own} {own}.off\n" in told("mirror", "list")
     monkeypatch.setenv("ZOO_MIRRORS", str(path))
-    assert ":  unset ZOO_MIRRORS\n" in told("mirror", "list")
+    assert " unset ZOO_MIRRORS\n" in told("mirror", "list")
     monkeypatch.delenv("ZOO_MIRRORS")
     own.unlink()
     path.write_text("version: 1\n")
@@ -236,7 +236,7 @@ def test_the_way_out_of_a_wrong_file_is_by_where_it_came_from(
     path.write_text("version: 1\nuses: []\n")
     state = tmp_path / "STATE" / "zoo" / "projects.json"  # accepted by a release that knew that key
     state.write_text(json.dumps({str(path): hashlib.sha256(path.read_bytes()).hexdigest()}))
-    assert f":  zoo mirror remove {path}\n" in told("mirror", "list")
+    assert f" zoo mirror remove {path}\n" in told("mirror", "list")
 
 
 @pytest.mark.parametrize("words", [["--project"], ["--project", "tuna-pypi"]])

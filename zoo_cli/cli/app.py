@@ -11,8 +11,9 @@ import click
 
 from zoo_cli import __version__
 from zoo_cli.cli.console import Console, OutputLost, drop_output
-from zoo_cli.cli.text import columns, printable
+from zoo_cli.cli.text import columns
 from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from zoo_cli.cli.text import columns, pad, printable, width
+from zoo_cli.cli.text import columns, pad, width
 from zoo_cli.models.writer import write_value
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
-from zoo_cli.cli.text import columns, harmless, harmless_json, printable
+from zoo_cli.cli.text import columns, harmless, harmless_json
 from zoo_cli.errors import ZooError
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

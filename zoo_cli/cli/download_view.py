@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_cli.catalog.models import Model
-from zoo_cli.cli.text import human_bytes, printable
+from zoo_cli.cli.text import human_bytes
 from zoo_cli.models.config_findings import imports_of
 from zoo_cli.models.download import addresses_of
 from zoo_cli.models.flatten import wheel_of
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from zoo_cli.cli.messages.decisions import fact, no_solution
 from zoo_cli.cli.plan_view import because, machine_line, pin_document
-from zoo_cli.cli.text import printable
 from zoo_cli.packages.explain import NoSolution
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

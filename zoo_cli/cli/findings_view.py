@@ -6,7 +6,8 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from zoo_cli.cli.source_view import source_words
-from zoo_cli.cli.text import human_bytes, printable
+from zoo_cli.cli.text import human_bytes
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

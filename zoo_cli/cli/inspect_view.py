@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_cli.cli.findings_view import sentence
 from zoo_cli.cli.source_view import source_document, source_words
-from zoo_cli.cli.text import columns, human_bytes, printable
+from zoo_cli.cli.text import columns, human_bytes
 from zoo_cli.machine.facts import DirectUrl
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

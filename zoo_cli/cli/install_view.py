@@ -7,8 +7,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from zoo_cli.cli import plan_view
-from zoo_cli.cli.text import printable
 from zoo_cli.packages.offers import unsuited
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from zoo_cli.cli.console import Console

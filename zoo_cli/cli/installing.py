@@ -11,13 +11,13 @@ import click
 from zoo_cli.cli import install_view
 from zoo_cli.cli.change import changing
 from zoo_cli.cli.planning import names_in, project_of
-from zoo_cli.cli.text import printable
 from zoo_cli.packages import install as flow
 from zoo_cli.packages.arrivals import WheelUnfit
 from zoo_cli.packages.executor import StepFailed
 from zoo_cli.packages.explain import NoSolution
 from zoo_cli.packages.journal import journal_of
 from zoo_cli.packages.wheelless import NoWheel, may_be_missing, require_wheels
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

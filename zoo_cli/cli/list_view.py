@@ -10,8 +10,9 @@ import shlex
 from typing import TYPE_CHECKING
 
 from zoo_cli.catalog.listing import FACTS, NUMBERS, RESULT_FACTS, TIME_FACTS, known_column
-from zoo_cli.cli.text import human_bytes, pad, printable, width
+from zoo_cli.cli.text import human_bytes, pad, width
 from zoo_cli.cli.width import terminal_cells
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

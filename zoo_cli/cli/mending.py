@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.cli.findings_view import command_of
-from zoo_cli.cli.text import printable
 from zoo_cli.packages.findings import FAIL
 from zoo_cli.packages.mend import merge
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from zoo_cli.cli.text import human_bytes, printable
+from zoo_cli.cli.text import human_bytes
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from zoo_cli.transfer.health import Health, Seen

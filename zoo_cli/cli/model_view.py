@@ -9,8 +9,9 @@ import shlex
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from zoo_cli.cli.text import columns, human_bytes, printable
+from zoo_cli.cli.text import columns, human_bytes
 from zoo_cli.models.levels import level_of
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from zoo_cli.cli.console import Console
-from zoo_cli.cli.text import printable
+from zoo_cli.plaintext import printable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -9,7 +9,8 @@ import shlex
 from typing import TYPE_CHECKING
 
 from zoo_cli.cli.source_view import source_document, source_words
-from zoo_cli.cli.text import columns, printable
+from zoo_cli.cli.text import columns
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

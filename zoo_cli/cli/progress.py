@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
-from zoo_cli.cli.text import human_bytes, printable
+from zoo_cli.cli.text import human_bytes
+from zoo_cli.plaintext import printable
 from zoo_cli.transfer.events import CACHE, Advanced, Event, Finished, Noted, SourceFailed, Started
 
 if TYPE_CHECKING:

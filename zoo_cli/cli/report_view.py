@@ -8,7 +8,7 @@ from zoo_cli import __version__
 from zoo_cli.cli import findings_view
 from zoo_cli.cli.redact import redacted
 from zoo_cli.cli.source_view import source_words
-from zoo_cli.cli.text import printable
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

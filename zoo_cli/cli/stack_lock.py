@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from zoo_cli.cli import install_view
 from zoo_cli.cli.planning import Choices, Planner
 from zoo_cli.cli.target import Target, find_target
-from zoo_cli.cli.text import printable
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     import sqlite3

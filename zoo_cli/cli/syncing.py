@@ -9,7 +9,7 @@ import click
 
 from zoo_cli.cli.change import changing, settle, step_documents, step_lines
 from zoo_cli.cli.target import find_target
-from zoo_cli.cli.text import printable
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     import sqlite3

@@ -10,8 +10,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from zoo_cli.plaintext import printable as printable  # one function for all that is shown and logged
-from zoo_cli.plaintext import without_passwords
+from zoo_cli.plaintext import printable, without_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

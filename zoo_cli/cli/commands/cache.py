@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo_cli.cli.options import FiniteRange, common_options, parse_size, pass_console
-from zoo_cli.cli.text import human_bytes, printable
+from zoo_cli.cli.text import human_bytes
 from zoo_cli.directories import cache_path
 from zoo_cli.errors import ExitCode
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from zoo_cli.cli.console import Console

@@ -11,8 +11,9 @@ import click
 
 from zoo_cli.cli import findings_view
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.text import columns, printable
+from zoo_cli.cli.text import columns
 from zoo_cli.errors import ExitCode
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -178,7 +178,7 @@ def show(
 
 
 def _harmless(text: str) -> str:
-    from zoo_cli.cli.text import printable
+    from zoo_cli.plaintext import printable
 
     return printable(text, 1_000_000)
 

@@ -54,7 +54,8 @@ def command(
 
 
 def _tell(console: Console, converted: Converted, shown: Path) -> None:
-    from zoo_cli.cli.text import human_bytes, printable
+    from zoo_cli.cli.text import human_bytes
+    from zoo_cli.plaintext import printable
 
     if console.json:
         console.document({

@@ -66,8 +66,8 @@ def _document(console: Console, one: NamedConfig, other: NamedConfig, found: lis
 
 def _show(console: Console, one: NamedConfig, other: NamedConfig, found: list[Difference]) -> None:
     from zoo_cli.cli.config_view import counted, difference_lines, one_line
-    from zoo_cli.cli.text import printable
     from zoo_cli.cli.width import terminal_cells
+    from zoo_cli.plaintext import printable
 
     console.say(printable(f"a: {one.name}  {one.origin}"))
     console.say(printable(f"b: {other.name}  {other.origin}"))

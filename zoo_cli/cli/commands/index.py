@@ -17,8 +17,8 @@ from zoo_cli.cli.commands.index_update import status_command, update_command
 from zoo_cli.cli.commands.index_verify import verify_command
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.releases import index_directory, parse_release, sources_of
-from zoo_cli.cli.text import printable
 from zoo_cli.errors import ExitCode
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from zoo_cli.cli.console import Console

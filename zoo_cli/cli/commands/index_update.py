@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.text import printable
 from zoo_cli.errors import ExitCode
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from zoo_cli.catalog.current import Current

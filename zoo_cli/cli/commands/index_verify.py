@@ -9,8 +9,8 @@ import click
 
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.releases import index_directory, parse_release, sources_of
-from zoo_cli.cli.text import printable
 from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from zoo_cli.cli.console import Console

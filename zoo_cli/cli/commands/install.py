@@ -15,7 +15,7 @@ from zoo_cli.cli.freshness import heed_expiry, stale_option
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.planning import Choices, Planner, planning_options, typed
 from zoo_cli.cli.target import Target, find_target
-from zoo_cli.cli.text import printable
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     import sqlite3

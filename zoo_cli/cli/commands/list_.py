@@ -21,7 +21,7 @@ from zoo_cli.cli.list_view import (
     why_empty,
 )
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.text import printable
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     import sqlite3

@@ -11,9 +11,9 @@ from zoo_cli.cli.commands.mirror_serve import serve_command
 from zoo_cli.cli.commands.mirror_sync import sync_command, verify_command
 from zoo_cli.cli.options import common_options, pass_console
 from zoo_cli.cli.sources import users_mirrors
-from zoo_cli.cli.text import printable
 from zoo_cli.directories import state_directory
 from zoo_cli.errors import ExitCode
+from zoo_cli.plaintext import printable
 from zoo_cli.transfer.health import users_health
 from zoo_cli.transfer.mirrors import (
     MirrorsUnwritable,

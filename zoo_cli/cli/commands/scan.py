@@ -74,7 +74,8 @@ def _scanned(console: Console, target: str, policy: Policy) -> list[Scanned]:
 
 
 def _tell(console: Console, scanned: Scanned, lines: list[str]) -> None:
-    from zoo_cli.cli.text import human_bytes, printable
+    from zoo_cli.cli.text import human_bytes
+    from zoo_cli.plaintext import printable
 
     console.say(f"{printable(scanned.name)}:")
     for line in lines:

@@ -8,7 +8,7 @@ import click
 
 from zoo_cli.cli.change import environment_options, read_target, step_documents, step_lines, tell_lost
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.text import printable
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from pathlib import Path

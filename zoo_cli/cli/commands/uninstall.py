@@ -8,8 +8,8 @@ import click
 
 from zoo_cli.cli.change import changing, environment_options, read_target, settle
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.text import printable
 from zoo_cli.errors import ExitCode
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from pathlib import Path

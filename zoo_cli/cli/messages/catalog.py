@@ -15,7 +15,8 @@ from zoo_cli.catalog.scope import UnknownPackage
 from zoo_cli.catalog.search import LONGEST, BadSearch, SearchUnavailable
 from zoo_cli.catalog.words import words_of
 from zoo_cli.cli.messages import Message, WayOut, describe
-from zoo_cli.cli.text import printable, width
+from zoo_cli.cli.text import width
+from zoo_cli.plaintext import printable
 
 _WORDS_KEPT = 3  # of a name that was not found, for a search
 

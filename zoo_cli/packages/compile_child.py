@@ -26,6 +26,7 @@ def read() -> bytes | None:
 def write(content: bytes) -> None:
     """A frame on stdout."""
     sys.stdout.buffer.write(struct.pack("<I", len(content)) + content)
+    sys.stdout.buffer.flush()
 
 
 class Compiler(importlib.abc.SourceLoader):

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -80,7 +81,7 @@ def check_ops(
     mark = f"zoo-{secrets.token_hex(8)} "
     code = files("zoo_cli.packages").joinpath("ops_child.py").read_text(encoding="utf-8")
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as neutral:
+    with tempfile.TemporaryDirectory() as neutral, bytecode.compiled_ahead() if bytecode else nullcontext():
         words = (mark, "gpu" if expects_gpu else "any", *projects)
         output, ending = _run((python, "-I", "-c", code, *words), neutral, timeout)
     report = OpsReport(read_checks(output, mark, ending), time.monotonic() - started)

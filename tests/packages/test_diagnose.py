@@ -151,6 +151,13 @@ def test_a_wall_that_no_metadata_states() -> None:
     assert "pkg_resources" in sentence(finding)
 
 
+def test_a_library_that_an_import_needs_and_no_metadata_asks_for() -> None:
+    there = {**GOOD, "mmsegmentation": "1.2.2", "regex": "2026.9.1"}
+    finding = one(findings(machine("gpu=none", "2.1.2+cpu", None, **there)), "wall")
+    assert (finding.status, finding.subject) == (FAIL, "ftfy")
+    assert fix(finding, None) == "uv pip install --python python ftfy"
+
+
 def test_numpy_2_with_an_old_torch() -> None:
     found = findings(machine("gpu=none", "2.1.2+cpu", None, **{**GOOD, "numpy": "2.1.3"}))
     assert one([f for f in found if f.subject == "numpy"], "wall").status == FAIL

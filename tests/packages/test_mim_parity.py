@@ -26,7 +26,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         for name, versions in FRAMEWORKS.items():
             files = {f"{IMPORTS.get(name, name)}/__init__.py": "import mmcv.ops\n"}
             made.site.publish(*(write_wheel(root / "made", name, each, files=files) for each in versions))
-        made.site.publish(write_wheel(root / "made", "ordinary", "1.5"))
+        made.site.publish(*(write_wheel(root / "made", each, "1.5") for each in ("ordinary", "ftfy", "regex")))
         yield made
 
 

@@ -78,7 +78,7 @@ def plan_lines(plan: Plan) -> list[str]:
     rows += [
         (
             bound.project,
-            bound.range,
+            bound.range or "any",
             "PyPI",
             "wall",
             f"for {bound.by}" + (f"; replaces {bound.was}" if bound.was else ""),

@@ -215,7 +215,8 @@ def _walls(machine: Machine, python: Interpreter, matrix: Matrix) -> Iterator[Fi
     for wall, project in standing:
         for needed, span in wall.needs.items():
             here = versions.get(needed)
-            is_missing = here is None and needed == "setuptools" and wall.severity == "breaks"
+            must_be_there = needed == "setuptools" or not span
+            is_missing = here is None and must_be_there and wall.severity == "breaks"
             if not is_missing and (here is None or parse_range(span).admits(here)):
                 continue
             values = (

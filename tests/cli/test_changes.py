@@ -171,6 +171,14 @@ with journal(python).change(("zoo", "install", "tiny"), lambda: NOW):
     refused = zoo(tmp_path, "uninstall", "needy", "--python", python)
     assert (refused.code, "error[unfinished-change]" in refused.err) == (4, True)
     assert f"zoo undo --python {python}" in refused.err
+    checked = zoo(tmp_path, "check-env", "--python", python)
+    assert (checked.code, "FAIL  environment" in checked.out) == (4, True), checked.out
+    assert f"fix: zoo undo --python {python}" in checked.out
+    assert (
+        f"was cut off; bring back what was before it: zoo undo --python {python}"
+        in zoo(tmp_path, "history", "--python", python).err
+    )
+    assert zoo(tmp_path, "history", "--python", python, "--json").document["cut_off"]["typed"][-1] == "tiny"
     mended = zoo(tmp_path, "undo", "--python", python)
     assert mended.code == 0, mended.err
     assert content(python.parent.parent) == before

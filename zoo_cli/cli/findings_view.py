@@ -36,6 +36,7 @@ _SENTENCES = {
     "driver-problem": "{problem}",
     "disk": "{bytes} free for the cache",
     "not-installed": "not installed",
+    "cut-off": "a change was cut off, so what is installed may be half of it: {command}, begun {started}",
     "installed": "{version}{cuda}",
     "driver-too-old": "{version} is built for CUDA {cuda}; driver {driver} is older than {floor}",
     "gpu-not-covered": "{version} has code for {targets}, none for {gpu} ({target})",

@@ -5,17 +5,19 @@ Flow: the compiled extensions of the target are read as files (ELF), never impor
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo_cli import __version__
+from zoo_cli.machine.files import is_there
 from zoo_cli.packages.diagnose import diagnose
 from zoo_cli.packages.findings import FAIL, Finding
 from zoo_cli.packages.installed import providing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from zoo_cli.catalog.entries import Matrix, Project
     from zoo_cli.machine.facts import Machine
@@ -68,7 +70,25 @@ def check_environment(machine: Machine, index: Index, wanted: tuple[str, ...], e
 
     `environ` tells where pip and uv keep what they built.
     """
-    return Checkup(machine, _findings(machine, index, environ), _fits(machine, index, wanted))
+    findings = (*_findings(machine, index, environ), *_cut_off(machine))
+    return Checkup(machine, findings, _fits(machine, index, wanted))
+
+
+def _cut_off(machine: Machine) -> Iterator[Finding]:
+    """A change of the environment that zoo began and nobody ended: all that is installed may be half of it."""
+    python = machine.python
+    if python is None or machine.is_described:
+        return
+    homes = (Path(home) for home in (python.prefix, python.site_packages) if home)
+    if not any(is_there(home / ".zoo" / "open.json") for home in homes):  # else the journal is not imported
+        return
+    from zoo_cli.packages.journal import JournalFailed, journal_of
+
+    with suppress(JournalFailed):  # an environment of others, which cannot be locked: theirs to look after
+        if change := journal_of(python).unfinished():
+            values = (("command", " ".join(change.command)), ("started", change.started))
+            command = ("zoo", "undo", "--python", "PYTHON")
+            yield Finding(FAIL, "Installed", "environment", "cut-off", values, command=command)
 
 
 def _findings(machine: Machine, index: Index, environ: Mapping[str, str]) -> tuple[Finding, ...]:

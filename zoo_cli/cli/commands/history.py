@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -29,7 +30,7 @@ def command(console: Console, python: str | None, environment: Path | None) -> N
     assert target.machine.python is not None
     journal = journal_of(target.machine.python)
     changes, kept = journal.changes(), frozenset(journal.kept())
-    standing = frozenset(in_effect(changes))
+    standing, cut_off = frozenset(in_effect(changes)), journal.unfinished()
     if console.json:
         documents = [
             {
@@ -39,9 +40,15 @@ def command(console: Console, python: str | None, environment: Path | None) -> N
             }
             for each in reversed(changes)
         ]  # fmt: skip
-        console.document({"ok": True, "command": "history", "python": journal.python, "changes": documents})
+        begun = {"typed": cut_off.command, "started": cut_off.started} if cut_off else None
+        facts = {"python": journal.python, "changes": documents, "cut_off": begun}
+        console.document({"ok": True, "command": "history", **facts})
         return
-    if not changes:
+    if cut_off:
+        typed = printable(" ".join(cut_off.command))
+        undo = f"zoo undo --python {shlex.quote(journal.python)}"
+        console.warn(f"'{typed}' of {cut_off.started} was cut off; bring back what was before it: {undo}")
+    if not changes and not cut_off:
         console.say(f"zoo changed nothing in {printable(str(journal.prefix))}.")
     rows: list[tuple[str, ...]] = [
         (str(each.number), each.started, _state(each, standing, kept), " ".join(each.command))

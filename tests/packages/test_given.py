@@ -76,6 +76,19 @@ install_requires =
         ({"pyproject.toml": '[project]\nname="A.b"\nversion="1.0.0rc1"'}, ("a-b", "1.0.0rc1", ())),
         ({"pyproject.toml": DYNAMIC, "x/__init__.py": "__version__ = '2'"}, ("x", "2", ("mmdet>=3",))),
         ({"setup.cfg": SETUP_CFG, "setup.py": ""}, ("y", "4", ("mmcv",))),
+        (
+            {"setup.py": "setup(name='p', version='1', install_requires=['mmdet>=3', 'six'])"},
+            ("p", "1", ("mmdet>=3", "six")),
+        ),
+        (
+            {
+                "setup.py": "setup(name='p', version='1', install_requires=parse_requirements('requirements/run.txt'))",
+                "requirements/run.txt": "# needs\nmmdet>=3  # or newer\n-r more.txt\n\nsix\n",
+            },
+            ("p", "1", ("mmdet>=3", "six")),
+        ),
+        ({"setup.py": "setup(name='p', version='1', install_requires=parse_requirements('../x'))"}, ("p", "1", None)),
+        ({"setup.py": "setup(name='p', version='1', install_requires=['mmdet', *more])"}, ("p", "1", None)),
         ({"setup.py": "", "PKG-INFO": "Name: z\nVersion: 5\nRequires-Dist: torch>=2\n"}, ("z", "5", ("torch>=2",))),
     ],
 )
@@ -213,6 +226,9 @@ def test_a_source_that_needs_nothing_of_the_index(tmp_path: Path) -> None:
     done = zoo(tmp_path, "./own", "--machine", "python=3.10,gpu=none", "--dry-run")
     assert done.returncode == 2
     assert "error[bad-source]" in done.stderr
+    assert "Name beside it what it needs:  zoo install mmdet -e ./folder" in done.stderr
+    beside = pins(tmp_path, str(tmp_path / "own"), "mmengine")
+    assert (beside["research"]["kind"], beside["mmengine"]["reason"]) == ("build", "asked")
 
 
 def test_code_runs_only_when_it_was_allowed(tmp_path: Path) -> None:

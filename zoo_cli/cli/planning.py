@@ -181,13 +181,13 @@ def _with_sources(known: dict[str, Project], given: Sequence[Given]) -> dict[str
     return known_with(given, known)
 
 
-def _source_words(given: Sequence[Given], known: Mapping[str, Project]) -> list[str]:
-    """What the sources that were given ask for."""
+def _source_words(given: Sequence[Given], known: Mapping[str, Project], words: Sequence[str]) -> list[str]:
+    """What the sources that were given ask for, beside what the words do."""
     if not given:
         return []
     from zoo_cli.packages.given import words_of
 
-    return words_of(given, known)
+    return words_of(given, known, are_alone=not words)
 
 
 class Planner:
@@ -235,7 +235,8 @@ class Planner:
 
         choices = self._choices
         self._listed = self._read_requirements()
-        words = [*choices.packages, *self._listed.words, *_source_words(given, self.known)]
+        words = [*choices.packages, *self._listed.words]
+        words += _source_words(given, self.known, words)
         built = [word for word in (*choices.build, *choices.build_stock) if project_of(word) in self.known]
         words += [word for word in built if project_of(word) != normalise(word)]
         if choices.torch:

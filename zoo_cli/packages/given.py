@@ -14,7 +14,7 @@ import sys
 import tempfile
 from dataclasses import dataclass, replace
 from email.parser import HeaderParser
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
@@ -129,8 +129,24 @@ def _from_setup_py(folder: Path) -> _Told:
     for node in _nodes(_text(folder / "setup.py")):
         if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "setup":
             plain = {each.arg: each.value.value for each in node.keywords if isinstance(each.value, ast.Constant)}
-            return plain.get("name"), plain.get("version"), None
+            listed = [each.value for each in node.keywords if each.arg == "install_requires"]
+            return plain.get("name"), plain.get("version"), _listed(listed[0], folder) if listed else None
     return None, None, None
+
+
+def _listed(node: ast.expr, folder: Path) -> list[str] | None:
+    """Requirements in a setup.py: a plain list, or `parse_requirements("FILE")`, as in all of OpenMMLab's."""
+    if isinstance(node, (ast.List, ast.Tuple)):
+        texts = [each.value for each in node.elts if isinstance(each, ast.Constant)]
+        return [each for each in texts if isinstance(each, str)] if len(texts) == len(node.elts) else None
+    if not isinstance(node, ast.Call) or getattr(node.func, "id", "") != "parse_requirements" or len(node.args) != 1:
+        return None
+    (file,) = node.args
+    parts = PurePosixPath(file.value).parts if isinstance(file, ast.Constant) and isinstance(file.value, str) else ()
+    if not parts or parts[0] == "/" or ".." in parts:
+        return None
+    lines = (line.partition(" #")[0].strip() for line in _text(folder.joinpath(*parts)).splitlines())
+    return [line for line in lines if line and not line.startswith(("#", "-"))] or None
 
 
 def _from_version_file(folder: Path, name: str) -> object:
@@ -156,8 +172,13 @@ def _nodes(text: str) -> Iterator[ast.AST]:
         return
 
 
-def words_of(given: Sequence[Given], projects: Mapping[str, Project]) -> list[str]:
+def words_of(given: Sequence[Given], projects: Mapping[str, Project], *, are_alone: bool = True) -> list[str]:
     """Requirements that given sources mean for the solver: themselves, and what they say they need of the index.
+
+    Args:
+        given: the sources.
+        projects: those of the index.
+        are_alone: nothing else was asked for that gives the solver something to choose.
 
     Raises:
         BadSource: one that is no project of the index needs none either, as far as it says.
@@ -168,9 +189,9 @@ def words_of(given: Sequence[Given], projects: Mapping[str, Project]) -> list[st
             words.append(f"{each.project}=={each.version}")
             continue
         needed = list(_needed(each, projects))
-        if not needed:
-            reason = f"nothing that {each.project} says it needs is chosen by zoo; an ordinary installer can install it"
-            raise BadSource(each.source.shown, reason)
+        if not needed and are_alone:
+            reason = f"nothing that {each.project} says it needs is chosen by zoo"
+            raise BadSource(each.source.shown, reason, "zoo install mmdet -e ./folder")
         names = {other.project for other in given}
         words += [f"{name}{span}" for name, span in needed if name not in names]
     return words

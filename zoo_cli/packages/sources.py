@@ -40,6 +40,7 @@ class BadSource(ZooError):
 
     place: str
     reason: str
+    example: str = ""  # a command that would do, where it is another one than usual
 
 
 @dataclass(frozen=True, slots=True)

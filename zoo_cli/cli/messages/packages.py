@@ -152,6 +152,8 @@ def _(error: CannotBuild) -> Message:
 @describe.register
 def _(error: BadSource) -> Message:
     ways = (WayOut("A folder, an sdist or a commit", "zoo install ./folder x-1.0.tar.gz git+https://HOST/PROJECT@REF"),)
+    if error.example:
+        ways = (WayOut("Name beside it what it needs", error.example),)
     return Message(f"cannot build from {error.place}", (error.reason,), ways)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from zoo_cli import __version__
+from zoo_cli import __version__, filelock
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.models.config_errors import ConfigError
 from zoo_cli.models.config_findings import imports_of
@@ -67,8 +67,12 @@ def staging(cache: Path | None, words: Sequence[str]) -> Iterator[Path]:
             yield Path(temporary)
         return
     folder = cache / "bundling" / sha256("\0".join(words).encode(errors="replace")).hexdigest()[:16]
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = folder.with_name(f".{folder.name}.lock")  # `zoo cache prune` leaves a folder whose lock is held
+    with filelock.hold(lock, wait_seconds=None):
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.unlink(missing_ok=True)
     with suppress(OSError):
         folder.parent.rmdir()
 

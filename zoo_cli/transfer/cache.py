@@ -24,10 +24,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-Kind = Literal["file", "named", "built", "configs", "unfinished", "refused", "inspected", "bytecode", "other"]
+Kind = Literal[
+    "file", "named", "built", "configs", "unfinished", "refused", "inspected", "bytecode", "remembered", "other"
+]
 State = Literal["ok", "damaged", "unreadable"]
 
 _NAMED = ("wheels", "sdists", "releases")  # files under names of their own
+_TREES: dict[str, Kind] = {  # each directory in them is one thing
+    "built": "built",
+    "building": "unfinished",
+    "bundling": "unfinished",
+    "configs": "configs",
+    "git": "other",
+}
+_RECORDS: dict[str, Kind] = {  # small files
+    "inspected": "inspected",
+    "bytecode": "bytecode",
+    "interpreters": "remembered",
+    "extensions": "remembered",
+    "fits": "remembered",
+}
+_FILES: dict[str, Kind] = {"nvidia.json": "remembered", "index-*.db": "other", "index-*.db.stamp": "other"}
+_QUARANTINE = "quarantine"
+PLACES = frozenset((FOLDER, *_NAMED, *_TREES, *_RECORDS, *_FILES, _QUARANTINE))
+"""Everything that has a place in a cache directory, by its first name there."""
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _UNFINISHED = re.compile(r"\..*\.zoo-(?:part(?:-link|\.[a-z.]+)?|new)\Z")
 _COMPANION = re.compile(r"(.*\.zoo-part)(?:-link|\.[a-z.]+)\Z")
@@ -41,8 +61,8 @@ class Item:
 
     `kind`: file (in the store), named (a wheel or archive under its own name, not linked with the store), built (a
     wheel compiled here), configs (config files of one release), unfinished (kept bytes of a transfer, a build that was
-    cut off), refused (in quarantine, with the reason beside it), inspected (what was found in a
-    wheel), bytecode (compiled modules of a stack), other.
+    cut off), refused (in quarantine, with the reason beside it), inspected (what was found in a wheel), bytecode
+    (compiled modules of a stack), remembered (what interpreters, drivers and environments said), other.
     """
 
     kind: Kind
@@ -75,17 +95,16 @@ def read_items(root: Path) -> list[Item]:
             found = Item("named", path.relative_to(root).as_posix(), (path,), about.st_size, _used(about))
             named.setdefault((about.st_dev, about.st_ino), []).append(found)
     items = [*_unfinished(root), *_stored(root, named), *(each for group in named.values() for each in group)]
-    items += [_folder("built", path) for path in (root / "built").glob("[!.]*")]
-    items += [_folder("unfinished", path) for path in (root / "building").glob("[!.]*")]
-    items += [_folder("other", path) for path in (root / "git").glob("[!.]*")]
-    items += [_folder("configs", path) for path in (root / "configs").glob("[!.]*")]
+    for folder, kind in _TREES.items():
+        items += [_folder(kind, path) for path in (root / folder).glob("[!.]*")]
     items += [
         Item("refused", path.name, (path, path.with_suffix(".json")), about.st_size, _used(about))
-        for path, about in _plain(sorted((root / "quarantine").glob("*.refused")))
+        for path, about in _plain(sorted((root / _QUARANTINE).glob("*.refused")))
     ]
-    items += _small("inspected", root.glob("inspected/[0-9a-f]*"))
-    items += _small("bytecode", root.glob("bytecode/[0-9a-f]*"))
-    items += _small("other", root.glob("index-*.db"))
+    for folder, kind in _RECORDS.items():
+        items += _small(kind, (root / folder).glob("[0-9a-f]*"))
+    for name, kind in _FILES.items():
+        items += _small(kind, root.glob(name))
     return sorted(items, key=lambda each: (each.kind, each.name, each.paths))
 
 

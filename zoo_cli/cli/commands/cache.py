@@ -26,7 +26,8 @@ _KINDS = {
     "refused": "refused files in quarantine",
     "inspected": "what was found in wheels",
     "bytecode": "compiled modules of stacks",
-    "other": "compiled indexes",
+    "remembered": "what interpreters, drivers and environments said",
+    "other": "compiled indexes, checkouts",
 }
 
 

@@ -65,6 +65,16 @@ def test_every_command_is_in_the_readme() -> None:
             assert f"zoo {name}" in README
 
 
+def test_an_example_of_a_help_is_one_line() -> None:
+    """However narrow the terminal: it is there to be pasted."""
+    shown = on_terminal("zoo mirror sync --help", columns=60).splitlines()
+    start = shown.index("  Examples:")
+    assert shown[start + 1 : start + 3] == [
+        "    zoo mirror sync mmdet --filter 'box_AP>=50' --to /srv/mirror",
+        "    zoo mirror sync --wheels mmdet --machine gpu=A100,driver=535.183.01,python=3.10 --to s3://bucket/zoo",
+    ]
+
+
 def test_every_environment_variable_is_told_and_read() -> None:
     told = {word for names, _text in ENVIRONMENT for word in re.findall(r"ZOO_[A-Z_]+", names)}
     source = "".join(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -72,6 +74,29 @@ def test_generations_and_companies(tmp_path: Path, words: tuple[str, ...], expec
     assert ran.code == 0, ran.err + ran.out
     pins = {pin["name"]: pin["version"] for pin in ran.document["plan"]}
     assert all(pins[name].startswith(version) for name, version in expected.items()), pins
+
+
+def test_an_old_python_is_served_by_pip_in_print_too(tmp_path: Path) -> None:
+    """uv does not take Python 3.7, and zoo does not use it there."""
+    ran = zoo(tmp_path, "install", "mmdet", "--dry-run", "--machine", "gpu=none,python=3.7,os=linux")
+    assert "python3.7 -m venv env" in ran.err and "env/bin/python -m pip install" in ran.err
+    assert "uv pip" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "way"),
+    [
+        (("mmdet>=3", "mmdet<3", "mmpose"), "zoo install mmdet mmpose --machine"),
+        (("mmdet", "--torch", "99"), "zoo install mmdet --machine"),
+        (("mmdet == 99", "mmdet3d"), "zoo install mmdet mmdet3d --machine"),
+    ],
+)
+def test_any_version_is_a_command_without_the_range(tmp_path: Path, words: tuple[str, ...], way: str) -> None:
+    ran = zoo(tmp_path, "install", *words, "--dry-run", "--machine", "gpu=none,python=3.10,os=linux")
+    told = re.search(r"With any version of \w+:\s+(zoo .*)", ran.err)
+    assert told is not None, ran.err
+    assert told[1].startswith(way)
+    assert zoo(tmp_path, *shlex.split(told[1])[1:]).code == 0
 
 
 def by_hand(place: Place, shown: str, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:

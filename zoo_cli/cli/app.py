@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,7 @@ class Root(click.Group):
             return None
         module = importlib.import_module(f"zoo_cli.cli.commands.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
+        _set_out_examples(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -108,6 +110,16 @@ class Root(click.Group):
             result: object = super().invoke(ctx)
             ctx.ensure_object(Console).finish()
         return result
+
+
+def _set_out_examples(command: click.Command) -> None:
+    """Each example of a help on a line of its own, so that it can be pasted; click would break them anywhere."""
+    head, _, rest = (command.epilog or "").partition(": ")
+    if head in ("Example", "Examples"):
+        lines = re.split(r" {4}|; (?=zoo )|\. (?=[A-Z])", rest.rstrip("."))
+        command.epilog = "\n  ".join(("\b", *lines)).replace("\b\n  ", f"\b\n{head}:\n  ", 1)
+    for each in getattr(command, "commands", {}).values():
+        _set_out_examples(each)
 
 
 @contextmanager

@@ -72,12 +72,13 @@ def _tell_conda(console: Console, plan: Plan) -> None:
 
 def _commands(plan: Plan, target: Target, only: tuple[str, ...] | None, mirrors: Mirrors | None) -> list[Step]:
     """What makes the environment, where it is not there, and what fills it; for a shell in an empty directory."""
-    from zoo_cli.packages.executor import Installer, Step, find_uv, preferred_kind
+    from zoo_cli.packages.executor import Installer, Step, find_uv, is_too_old_for_uv, preferred_kind
     from zoo_cli.packages.install import commands
 
     directory = str(target.environment or "env")
     python = target.executable or f"{directory}/bin/python"
-    is_uv = preferred_kind() != "pip" and find_uv()
+    version = target.machine.python.version if target.machine.python else ""
+    is_uv = preferred_kind() != "pip" and not is_too_old_for_uv(version) and find_uv()
     installer = Installer("uv", ("uv",), python) if is_uv else Installer("pip", (python, "-m", "pip"), python)
 
     def mirrored(url: str) -> str:

@@ -55,7 +55,8 @@ def machine_line(machine: Machine) -> str:
 
 def because(reason: Because) -> str:
     """Why a pin is there, in a few words."""
-    return _BECAUSE[reason.code].format(reason.about)
+    text = _BECAUSE[reason.code].format(reason.about)
+    return text.replace("needs it", "need it") if reason.code == "needed" and ", " in reason.about else text
 
 
 def _action(pin: Pin) -> str:

@@ -256,7 +256,7 @@ def find_installer(python: str, *, version: str = "", prefer: str | None = None)
         UnknownChoice: ZOO_INSTALLER is something else.
     """
     prefer = prefer or preferred_kind()
-    is_old = re.match(r"3\.[0-7](\.|\Z)", version) is not None
+    is_old = is_too_old_for_uv(version)
     if prefer != "pip" and not is_old and (uv := find_uv()):
         return Installer("uv", (uv,), python)
     if prefer == "uv":
@@ -271,6 +271,11 @@ def find_installer(python: str, *, version: str = "", prefer: str | None = None)
             first = Step((python, "-I", "-c", _MEND_PIP), {}, "mend the target's pip, which does not run")
         return Installer("pip", pip, python, (first,))
     raise NoInstaller(python, "no uv, and the target has neither pip nor ensurepip")
+
+
+def is_too_old_for_uv(version: str) -> bool:
+    """Whether uv does not serve a Python of that version."""
+    return re.match(r"3\.[0-7](\.|\Z)", version) is not None
 
 
 def find_uv() -> str | None:

@@ -102,10 +102,17 @@ def _by_hand(error: NoSolution) -> Iterator[WayOut]:
 
 
 def _any_version(error: NoSolution, reason: Reason) -> WayOut:
+    """The command without any range of a project, also one that was given twice or by --torch."""
     project = reason.get("project")
-    typed = (project + reason.get("range")).replace(" ", "")
-    words = _typed(error)
-    kept = [project if word.replace(" ", "").lower() == typed else word for word in words]
+    kept: list[str] = []
+    words = iter(_typed(error))
+    for word in words:
+        if word == f"--{project}":
+            next(words, None)
+        elif re.match(rf"{re.escape(project)}\s*[<>=!~]", word.replace("_", "-"), re.IGNORECASE):
+            kept += [project] if project not in kept else []
+        elif not word.startswith(f"--{project}="):
+            kept.append(word)
     return WayOut(f"With any version of {project}", shlex.join(kept))
 
 

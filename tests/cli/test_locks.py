@@ -217,3 +217,4 @@ def test_a_package_without_wheels_is_named_with_a_way_out(tmp_path: Path) -> Non
 def test_what_is_compiled_here_cannot_be_locked(tmp_path: Path) -> None:
     ran = zoo(tmp_path, "lock", "mmdet", "--torch", "2.13", "--build", "mmcv", "--machine", "python=3.11,os=linux")
     assert (ran.code, "error[cannot-lock]" in ran.err, "zoo build mmcv==2.1.0" in ran.err) == (2, True, True), ran.err
+    assert "--python env/bin/python" in ran.err  # what it needs is known once it is built

@@ -107,8 +107,12 @@ WHEEL = {"name": "mmcv-2.1.0-py3-none-any.whl", "url": "https://host/mmcv-2.1.0-
             "not consistent with package name",
         ),
         (broken(wheels=[{**WHEEL, "name": "../../x.whl", "hashes": {"sha256": SHA}}]), "../../x.whl"),
-        (broken(wheels=None, vcs={"type": "git", "url": "u", "commit-id": "c"}), "no release"),
-        (broken(version=None), "no release"),
+        (broken(wheels=None, vcs={"type": "git", "url": "u", "commit-id": "c"}), "no commit of git"),
+        (broken(wheels=None, vcs={"type": "git", "url": "u", "commit-id": "-" + "c" * 39}), "no commit of git"),
+        (broken(wheels=None, vcs={"type": "hg", "url": "u", "commit-id": "c" * 40}), "comes from hg"),
+        (broken(wheels=None, archive={"url": "https://h/x.zip", "hashes": {"sha256": SHA}}), "no .tar.gz"),
+        (broken(wheels=None, archive={"path": "x.tar.gz", "hashes": {"md5": "0" * 32}}), "no .tar.gz with a SHA-256"),
+        (broken(version=None), "has no version"),
         ({**broken(), "tool": {"zoo": {"targets": {"torch": ["new"]}}}}, "no code target"),
     ],
 )
@@ -147,7 +151,8 @@ def test_what_is_there_stays() -> None:
 def test_the_best_wheel_is_taken() -> None:
     tags = ("py3-none-any", "cp311-cp311-manylinux_2_17_x86_64", "cp312-cp312-manylinux_2_17_x86_64")
     lock = replace(LOCK, packages=(package("tiny", "1.0", *tags),))
-    assert "cp311" in decide_sync(lock, MACHINE, "pylock.toml").arrivals[0].wheel.name
+    wheel = decide_sync(lock, MACHINE, "pylock.toml").arrivals[0].wheel
+    assert wheel and "cp311" in wheel.name
 
 
 @pytest.mark.parametrize(

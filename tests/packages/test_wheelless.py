@@ -193,8 +193,9 @@ def test_a_lock_with_an_archive_runs_no_code(world: World, archives: Archives) -
         "test",
     )
     ran = world.sync(world.home / "pylock.toml")
-    assert ran.code == 3, ran.err
-    assert "old" in ran.err
+    assert ran.code == 2, ran.err
+    assert "error[runs-code]" in ran.err
+    assert "old 1.0 (its sdist)" in ran.err
     assert (archives.ran, world.installed()) == ([], {})
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
 from zoo_cli.cli import install_view
+from zoo_cli.cli.building import consent_to_code, wheel_builder
 from zoo_cli.cli.change import changing
-from zoo_cli.cli.planning import names_in, project_of
+from zoo_cli.cli.planning import names_in
 from zoo_cli.packages import install as flow
 from zoo_cli.packages.arrivals import WheelUnfit
 from zoo_cli.packages.executor import StepFailed
@@ -21,13 +21,12 @@ from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from zoo_cli.cli.console import Console
     from zoo_cli.cli.planning import Choices, Planner
     from zoo_cli.cli.target import Target
     from zoo_cli.packages.offers import Offers
-    from zoo_cli.packages.plan import Pin, Plan
+    from zoo_cli.packages.plan import Plan
     from zoo_cli.transfer.sources import Mirrors
 
 
@@ -76,7 +75,8 @@ def _carry_out(
     if plan.is_done:
         install_view.tell_done(console, plan, target)
         return None
-    _consent_to_code(console, given)
+    shown = [each.source.shown for each in given.planner.given.values()]
+    consent_to_code(console, shown, given.words, allowed=given.allow_code)
     _consent(console, plan, given)
     try:
         _act(console, plan, target, given)
@@ -171,18 +171,6 @@ def _confirmed(
                 raise gone from None
 
 
-def _consent_to_code(console: Console, given: Circumstances) -> None:
-    """Asks before the code of sources that were given runs, unless that was allowed; --yes does not allow it."""
-    shown = tuple(printable(each.source.shown) for each in given.planner.given.values())
-    if not shown or given.allow_code:
-        return
-    if not console.can_ask:
-        raise flow.RunsCode(shown, given.words)
-    if not console.ask(f"Building runs the code of {' and '.join(shown)} on this computer. Go on?"):
-        console.say("Nothing changed.")
-        raise click.exceptions.Exit(1)
-
-
 def _consent(console: Console, plan: Plan, given: Circumstances) -> None:
     """Asks before something installed is replaced, unless that was allowed by name, with --upgrade or with --yes."""
     words, yes = given.words, given.yes
@@ -213,11 +201,9 @@ def _act(console: Console, plan: Plan, target: Target, given: Circumstances) -> 
     Raises:
         ZooError: `WheelUnfit` before anything is changed; and of `arrive` and `execute`.
     """
-    from zoo_cli.cli.building import build_request
-    from zoo_cli.cli.progress import BuildProgress, Progress
+    from zoo_cli.cli.progress import Progress
     from zoo_cli.directories import cache_directory, state_directory
     from zoo_cli.packages.arrivals import Judge, arrive
-    from zoo_cli.packages.builder import build_wheel
     from zoo_cli.packages.directurl import direct_url_of
     from zoo_cli.packages.supply import Supply
     from zoo_cli.transfer.store import users_store
@@ -228,22 +214,12 @@ def _act(console: Console, plan: Plan, target: Target, given: Circumstances) -> 
     assert here is not None
     flow.check_target(here, given.words)
     started, settings = console.clock(), given.planner.settings
-    stock = frozenset(map(project_of, given.choices.build_stock))
     judge = Judge(target.machine, given.planner.matrix(target.machine), given.planner.known)
     with Progress(console) as progress:
         supply = Supply(users_store(), Seen(state_directory()), given.mirrors, settings, progress)
         arrived = arrive(plan, supply, judge)
         with target.made(console, keep_failed=given.no_rollback) as python:
             journal = journal_of(here, python)
-
-            def build(pin: Pin) -> Path:
-                found = given.planner.given.get(pin.project)
-                source, catalog = found.source if found else None, given.planner.catalog
-                request = build_request(
-                    catalog, pin.project, pin.version, python, target.machine, console.environ, source
-                )
-                request = replace(request, stock=pin.project in stock)
-                return build_wheel(request, settings, partial(judge.finding, plan), BuildProgress(progress)).path
 
             work = flow.Work(
                 python=python,
@@ -257,7 +233,7 @@ def _act(console: Console, plan: Plan, target: Target, given: Circumstances) -> 
                 tell=progress.step,
                 say=progress.hear,
                 clock=console.clock,
-                build=build,
+                build=wheel_builder(console, given.planner, target, python, plan, judge, progress),
                 sites=journal.sites,
                 sources={name: direct_url_of(each.source) for name, each in given.planner.given.items()},
                 only=given.planner.only,

@@ -153,6 +153,33 @@ def typed(name: str, choices: Choices, flags: Sequence[str] = ()) -> tuple[str, 
     return (*words, *flags)
 
 
+def with_sources(console: Console, choices: Choices, editable: Sequence[str]) -> tuple[Choices, tuple[Given, ...]]:
+    """The choices without the sources among their words, and those, looked into: `./folder`, `git+URL@ref` ...
+
+    Raises:
+        ZooError: `BadSource`, `StepFailed` of git, of the transfer.
+    """
+    from zoo_cli.packages.sources import is_place
+
+    places = [(word, False) for word in choices.packages if is_place(word)] + [(word, True) for word in editable]
+    if not places:
+        return choices, ()
+    from zoo_cli.cli.building import find_sources
+    from zoo_cli.directories import cache_directory
+    from zoo_cli.packages.given import read_given
+
+    packages = tuple(word for word in choices.packages if not is_place(word))
+    checkouts = cache_directory() / "git"
+    return replace(choices, packages=packages), tuple(
+        read_given(each, checkouts) for each in find_sources(console, places, checkouts)
+    )
+
+
+def source_words(sources: Sequence[Given]) -> list[str]:
+    """The given sources as they were typed, with what pins them."""
+    return [word for each in sources for word in (("-e",) if each.source.is_editable else ()) + (each.source.shown,)]
+
+
 def names_in(text: str) -> frozenset[str]:
     """The projects that a comma-separated list names."""
     return frozenset(normalise(word.strip()) for word in text.split(",") if word.strip())
@@ -172,7 +199,7 @@ def _variant(cuda: str | None) -> str | None:
     return cuda_to_variant(cuda)
 
 
-def _with_sources(known: dict[str, Project], given: Sequence[Given]) -> dict[str, Project]:
+def _known_with(known: dict[str, Project], given: Sequence[Given]) -> dict[str, Project]:
     """The projects of the index and of the sources that were given; their reader is imported for sources only."""
     if not given:
         return known
@@ -181,7 +208,7 @@ def _with_sources(known: dict[str, Project], given: Sequence[Given]) -> dict[str
     return known_with(given, known)
 
 
-def _source_words(given: Sequence[Given], known: Mapping[str, Project], words: Sequence[str]) -> list[str]:
+def _asked_by(given: Sequence[Given], known: Mapping[str, Project], words: Sequence[str]) -> list[str]:
     """What the sources that were given ask for, beside what the words do."""
     if not given:
         return []
@@ -216,7 +243,8 @@ class Planner:
         self.refused: list[tuple[Refused, Finding]] = []  # wheels that were looked into and cannot work
         self.settings = Settings(offline=console.offline, health=users_health(console.environ))
         self.given = {each.project: each for each in given}
-        self.known = _with_sources(projects(catalog), given)
+        self.stock = frozenset(map(project_of, choices.build_stock))
+        self.known = _known_with(projects(catalog), given)
         publishers = providers(catalog)
         ops = [name for name, project in self.known.items() if project.kind == "ops"]
         others = [each.id for each in publishers.values() if each.kind != "official"]
@@ -236,7 +264,7 @@ class Planner:
         choices = self._choices
         self._listed = self._read_requirements()
         words = [*choices.packages, *self._listed.words]
-        words += _source_words(given, self.known, words)
+        words += _asked_by(given, self.known, words)
         built = [word for word in (*choices.build, *choices.build_stock) if project_of(word) in self.known]
         words += [word for word in built if project_of(word) != normalise(word)]
         if choices.torch:

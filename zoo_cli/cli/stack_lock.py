@@ -12,11 +12,17 @@ from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from zoo_cli.cli.console import Console
+    from zoo_cli.cli.progress import Progress
     from zoo_cli.machine.facts import Machine
+    from zoo_cli.packages.findlinks import Link
+    from zoo_cli.packages.given import Given
     from zoo_cli.packages.lockfile import Lock
-    from zoo_cli.packages.plan import Plan
+    from zoo_cli.packages.locking import Building
+    from zoo_cli.packages.plan import Pin, Plan
     from zoo_cli.packages.supply import Supply
     from zoo_cli.transfer.sources import Mirrors
 
@@ -44,13 +50,14 @@ def plan_stack(
     *,
     python: str | None = None,
     described: str | None = None,
+    sources: Sequence[Given] = (),
 ) -> PlannedStack:
     """Plans and shows a stack for an interpreter or a described machine.
 
     Raises:
         ZooError: A page cannot be read, a choice cannot be; `NoSolution`.
     """
-    planner = Planner(console, catalog, choices)
+    planner = Planner(console, catalog, choices, sources)
     target = find_target(catalog, console, python=python, described=described)
     machine = target.machine
     if machine.python:  # as a new environment would be
@@ -61,9 +68,18 @@ def plan_stack(
 
 
 def lock_stack(
-    console: Console, catalog: sqlite3.Connection, stack: PlannedStack, mirrors: Mirrors
+    console: Console,
+    catalog: sqlite3.Connection,
+    stack: PlannedStack,
+    mirrors: Mirrors,
+    *,
+    builds: bool = False,
+    allow_code: bool = False,
 ) -> tuple[Lock, Supply]:
     """The lock of a planned stack, and the supply that knows its wheels.
+
+    With `builds` what is built has a place in it, as its source; `allow_code` lets the code of given sources run where
+    only it knows what they need.
 
     Raises:
         CannotLock, NoWheel, NoInstaller, ZooError: See `packages.locking.make_lock`.
@@ -82,8 +98,34 @@ def lock_stack(
         supply = Supply(users_store(), Seen(state_directory()), mirrors, stack.planner.settings, progress)
         toolkits = read_matrix(catalog, stack.machine.platform).toolkits
         try:
-            return make_lock(stack.plan, stack.machine, supply, toolkits, say, stack.planner.local_places), supply
+            building = _building(console, stack, progress, allow_code=allow_code) if builds else None
+            places = stack.planner.local_places
+            return make_lock(stack.plan, stack.machine, supply, toolkits, say, places, building), supply
         except NoWheel as lacking:
             lacking.words, lacking.builds = stack.words, False
             lacking.archives = lacking.archives or stack.planner.archives(lacking.needed, mirrors, "")
             raise
+
+
+def _building(console: Console, stack: PlannedStack, progress: Progress, *, allow_code: bool) -> Building:
+    """How what is built gets into a lock: it is built for the target when its files do not say what it needs."""
+    from zoo_cli.cli.building import consent_to_code, wheel_builder
+    from zoo_cli.packages.arrivals import Judge
+    from zoo_cli.packages.builder import find_sdist
+    from zoo_cli.packages.indexes import user_index
+    from zoo_cli.packages.locking import Building, CannotLock
+
+    planner, target = stack.planner, stack.target
+
+    def build(pin: Pin) -> Path:
+        if not target.executable:
+            raise CannotLock(pin.project, pin.version, "machine")
+        shown = [planner.given[pin.project].source.shown] if pin.project in planner.given else []
+        consent_to_code(console, shown, stack.words, allowed=allow_code)
+        judge = Judge(target.machine, planner.matrix(target.machine), planner.known)
+        return wheel_builder(console, planner, target, target.executable, stack.plan, judge, progress)(pin)
+
+    def sdist(pin: Pin) -> Link:
+        return find_sdist(pin.project, pin.version, user_index(), planner.settings)
+
+    return Building(planner.given, sdist, build)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from zoo_cli.cli.building import consent_to_code
 from zoo_cli.cli.change import changing, settle, step_documents, step_lines
+from zoo_cli.cli.source_view import source_words
 from zoo_cli.cli.target import find_target
 from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Collection, Mapping, Sequence
-    from pathlib import Path
 
     from zoo_cli.catalog.entries import Project
     from zoo_cli.cli.console import Console
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from zoo_cli.cli.target import Target
     from zoo_cli.machine.facts import Interpreter
     from zoo_cli.packages.arrivals import Judge
+    from zoo_cli.packages.given import Given
     from zoo_cli.packages.lockfile import Lock, LockedFile
     from zoo_cli.packages.sync import Arrival, Sync
 
@@ -45,6 +49,7 @@ class Applying:
     dry_run: bool
     yes: bool
     no_rollback: bool
+    allow_code: bool = False
     shown: str = ""
 
 
@@ -78,6 +83,7 @@ def apply_lock(
             decided = _decided(lock, target, how)
             _show(console, decided)
             if decided.arrivals or decided.leaving:
+                consent_to_code(console, _code_of(decided), how.words, allowed=how.allow_code)
                 _consent(console, decided, how)
                 _apply(console, catalog, decided, lock.variant, target, how, fetcher)
         models = bring_models(lock)
@@ -85,7 +91,7 @@ def apply_lock(
 
 
 def _show(console: Console, decided: Sync) -> None:
-    for line in [] if console.json else step_lines(_steps(decided)):
+    for line in [] if console.json else step_lines(_steps(decided), decided.sources):
         console.say(printable(line))
 
 
@@ -127,9 +133,13 @@ def _apply(
     judge = Judge(target.machine, read_matrix(catalog, target.machine.platform), known)
     expected = journal.distributions()
     with Progress(console) as progress:
+        fetch = fetcher(progress)
         work = Work(
             begin=lambda: changing(console, journal, how.words, expected=expected, rollback=not how.no_rollback),
-            fetch=fetcher(progress),
+            sites=journal.sites,
+            find=partial(_find, fetch),
+            build=_builder(console, catalog, target, judge, progress),
+            fetch=fetch,
             inspect=lambda files: _inspect(judge, variant, files),
             check=lambda names: _check(known, here, names, how.words),
             tell=progress.step,
@@ -148,6 +158,7 @@ def _inspect(judge: Judge, variant: str, files: Sequence[tuple[Arrival, Path]]) 
 
     judged, inspections = [], Inspections(cache_path(), state_directory())
     for (package, wheel, _was), path in files:
+        assert wheel is not None
         report = require_sound(inspections.report(path, wheel.sha256))
         project = judge.projects.get(package.project)
         if project and project.kind in JUDGED:
@@ -155,6 +166,67 @@ def _inspect(judge: Judge, variant: str, files: Sequence[tuple[Arrival, Path]]) 
             pin = Pin(package.project, package.version, "wheel", "install", Because("asked"), "seen", urls=urls)
             judged.append((pin, report))
     require_locked_fit(judge, variant, judged)
+
+
+def _code_of(decided: Sync) -> list[str]:
+    """What runs code when it is built, as it is shown."""
+    return [f"{each.package.project} {each.package.version}".strip() + _from(each) for each in decided.builds]
+
+
+def _from(arrival: Arrival) -> str:
+    return f" ({source_words(arrival.source)})" if arrival.source else " (its sdist)"
+
+
+def _find(fetch: Callable[[LockedFile], Path], arrival: Arrival) -> Given:
+    """The source of a locked package: the commit, the bytes of its SHA-256, or the folder."""
+    from zoo_cli.directories import cache_directory
+    from zoo_cli.packages.given import Given, read_given
+    from zoo_cli.packages.lockfile import LockedFile
+    from zoo_cli.packages.sources import Source, find_source
+
+    checkouts, locked, sdist = cache_directory() / "git", arrival.package.built_from, arrival.package.sdist
+    if locked is None:
+        assert sdist is not None
+        source = Source("sdist", str(fetch(sdist)), sdist.sha256, url=sdist.url)
+        return Given(source, arrival.package.project, arrival.package.version, None)  # the build compares them
+    if locked.kind == "archive":
+        url = locked.place if "://" in locked.place else Path(locked.place).as_uri()
+        name = url.rpartition("/")[2]
+        path = fetch(LockedFile(name, url, locked.digest, locked.size_bytes))
+        source = Source("sdist", str(path), locked.digest, subdirectory=locked.subdirectory, url=url)
+    elif locked.kind == "directory":
+        folder = Path(locked.place, locked.subdirectory)
+        source = find_source(str(folder), checkouts, is_editable=locked.is_editable)
+    else:
+        inside = f"#subdirectory={locked.subdirectory}" if locked.subdirectory else ""
+        address = locked.place if "://" in locked.place else Path(locked.place).as_uri()
+        source = find_source(f"git+{address}@{locked.digest}{inside}", checkouts)
+    return read_given(source, checkouts)
+
+
+def _builder(
+    console: Console, catalog: sqlite3.Connection, target: Target, judge: Judge, progress: Progress
+) -> Callable[[Given], Path]:
+    """What builds sources for the target; what comes out is judged as a wheel of the lock."""
+    from zoo_cli.cli.building import build_request
+    from zoo_cli.cli.progress import BuildProgress
+    from zoo_cli.packages.arrivals import refusal_here
+    from zoo_cli.packages.builder import build_wheel
+    from zoo_cli.packages.compiled import Place
+    from zoo_cli.transfer.settings import Settings
+
+    here = target.machine.python
+    assert here is not None
+
+    def build(given: Given) -> Path:
+        request = build_request(
+            catalog, given.project, given.version, here.executable, target.machine, console.environ, given.source
+        )
+        settings = Settings(offline=console.offline)
+        finding = partial(refusal_here, Place(target.machine, here, judge.matrix), judge.projects)
+        return build_wheel(request, settings, finding, BuildProgress(progress)).path
+
+    return build
 
 
 def _check(known: dict[str, Project], python: Interpreter, names: Collection[str], words: tuple[str, ...]) -> None:
@@ -185,7 +257,7 @@ def _tell(console: Console, decided: Sync, how: Applying, models: Sequence[Path]
     changed = bool(decided.arrivals or decided.leaving)
     if console.json:
         facts: dict[str, object] = {"changed": changed and not how.dry_run, "dry_run": how.dry_run}
-        facts |= {"changes": step_documents(_steps(decided)), "models": [str(path) for path in models]}
+        facts |= {"changes": step_documents(_steps(decided), decided.sources), "models": [str(path) for path in models]}
         console.document({"ok": True, "command": how.command, **facts})
     elif not changed:
         same = "equals the lock already" if how.removes_others else "has all of it already"

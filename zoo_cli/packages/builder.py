@@ -163,7 +163,8 @@ class _Build:
 
     def run(self) -> BuiltWheel:
         index = user_index()
-        sdist = None if self.request.source else self._find_sdist(index)
+        project, number = normalise(self.request.project), self.request.version
+        sdist = None if self.request.source else find_sdist(project, number, index, self.settings)
         key = self._key(sdist)
         place = self.cache / "built" / key
         if not self.request.again and (kept := read_built(place)):
@@ -184,22 +185,6 @@ class _Build:
         if not self.has_ops or not self.target.torch_cuda or self.request.cpu_only:
             return None
         return find_toolkit(self.target, self.tools, self.request.architectures, needed_for, os.environ)
-
-    def _find_sdist(self, index: UserIndex) -> Link:
-        """The sdist on the user's index, with its digest."""
-        from zoo_cli.packages.findlinks import MAX_PAGE, read_links
-        from zoo_cli.packages.pages import ACCEPT
-        from zoo_cli.transfer.fetch import read_document
-
-        project, number = normalise(self.request.project), self.request.version
-        page = f"{(index.index_url or PYPI).rstrip('/')}/{project}/"
-        document = read_document((page,), MAX_PAGE, self.settings, accept=ACCEPT)
-        for link in read_links(document.body, document.url, document.content_type or ""):
-            if is_sdist_of(link.filename, project, number):
-                if not link.sha256:
-                    raise CannotBuild(project, number, f"{page} gives no digest for {link.filename}")
-                return link
-        raise CannotBuild(project, number, f"{page} lists no .tar.gz of this version")
 
     def _key(self, sdist: Link | None) -> str:
         source, target = self.request.source, self.target
@@ -360,6 +345,27 @@ class _Build:
 
         directory = self.target.torch_directory
         return read_libraries_of_torch(directory) if directory and self.has_ops else None
+
+
+def find_sdist(project: str, number: str, index: UserIndex, settings: Settings) -> Link:
+    """The sdist of a release on the user's index, with its digest.
+
+    Raises:
+        CannotBuild: there is none, or none with a digest.
+        ZooError: of the transfer.
+    """
+    from zoo_cli.packages.findlinks import MAX_PAGE, read_links
+    from zoo_cli.packages.pages import ACCEPT
+    from zoo_cli.transfer.fetch import read_document
+
+    page = f"{(index.index_url or PYPI).rstrip('/')}/{project}/"
+    document = read_document((page,), MAX_PAGE, settings, accept=ACCEPT)
+    for link in read_links(document.body, document.url, document.content_type or ""):
+        if is_sdist_of(link.filename, project, number):
+            if not link.sha256:
+                raise CannotBuild(project, number, f"{page} gives no digest for {link.filename}")
+            return link
+    raise CannotBuild(project, number, f"{page} lists no .tar.gz of this version")
 
 
 def estimate(seconds: int, jobs: int) -> str:

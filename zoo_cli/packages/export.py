@@ -10,10 +10,34 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
+from zoo_cli.errors import ExitCode, ZooError
+
 if TYPE_CHECKING:
     from zoo_cli.packages.lockfile import Lock, LockedPackage
 
 _REQUIREMENTS = "requirements.zoo.txt"
+
+
+class LockHasSources(ZooError):
+    """The lock has something that is built, and another tool's form names wheels by their SHA-256."""
+
+    code = "lock-has-sources"
+    exit_code = ExitCode.USAGE
+
+    path: str
+    form: str
+    projects: tuple[str, ...]
+
+
+def require_releases(lock: Lock, path: str, form: str) -> None:
+    """Refuses locks with repositories, directories and archives; for an image also sdists, which pip would build.
+
+    Raises:
+        LockHasSources: it has some.
+    """
+    built = [each for each in lock.packages if each.built_from or (form == "dockerfile" and not each.wheels)]
+    if built:
+        raise LockHasSources(path, form, tuple(each.project for each in built))
 
 
 def requirements(lock: Lock) -> str:

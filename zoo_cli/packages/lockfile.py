@@ -27,6 +27,7 @@ _NAMED = re.compile(r"pylock\.(?:[^.]+\.)?toml")  # PEP 751: other names are ref
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NUMBER = re.compile(r"\d{300}")  # as a version it cannot be compared
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 class BadLock(ZooError):
@@ -58,16 +59,29 @@ class LockedFile(NamedTuple):
     size_bytes: int | None = None
 
 
+class LockedSource(NamedTuple):
+    """What a project is built from where it is installed, instead of a release."""
+
+    kind: str  # vcs | directory | archive
+    place: str  # the repository's address; the directory's path; the archive's address or path
+    digest: str = ""  # the commit; the SHA-256 of an archive; a directory has none
+    requested: str = ""  # the branch or tag that was asked for
+    subdirectory: str = ""
+    is_editable: bool = False
+    size_bytes: int | None = None
+
+
 class LockedPackage(NamedTuple):
     """One project at one version."""
 
     project: str
-    version: str
+    version: str  # of a source "", where the lock does not say it
     wheels: tuple[LockedFile, ...]
     sdist: LockedFile | None = None
     marker: str | None = None  # an environment marker: the project is for some environments only
     evidence: str = ""  # of the wheels of the binary stack: seen | listed | reported | inferred
     source: str = ""  # where that fact stands
+    built_from: LockedSource | None = None  # then there is neither wheel nor sdist
 
 
 class LockedModel(NamedTuple):
@@ -162,6 +176,8 @@ def model_document(model: LockedModel) -> dict[str, Any]:
 
 
 def _package_document(package: LockedPackage) -> dict[str, Any]:
+    if package.built_from:
+        return _source_document(package, package.built_from)
     document: dict[str, Any] = {"name": package.project, "version": package.version}
     if package.marker:
         document["marker"] = package.marker
@@ -172,6 +188,27 @@ def _package_document(package: LockedPackage) -> dict[str, Any]:
     if package.evidence:
         document["tool"] = {"zoo": {"evidence": package.evidence, "source": package.source}}
     return document
+
+
+def _source_document(package: LockedPackage, source: LockedSource) -> dict[str, Any]:
+    """A package that is built: PEP 751 has no version for source trees, so what it was stands in our own table."""
+    is_address = "://" in source.place
+    place = {"url" if is_address else "path": source.place}
+    inside = {"subdirectory": source.subdirectory} if source.subdirectory else {}
+    document: dict[str, Any] = {"name": package.project}
+    if source.kind == "archive" and package.version:
+        document["version"] = package.version
+    if package.marker:
+        document["marker"] = package.marker
+    if source.kind == "vcs":
+        asked = {"requested-revision": source.requested} if source.requested else {}
+        document["vcs"] = {"type": "git", **place, **asked, "commit-id": source.digest, **inside}
+    elif source.kind == "directory":
+        document["directory"] = {**place, **({"editable": True} if source.is_editable else {}), **inside}
+    else:
+        size = {} if source.size_bytes is None else {"size": source.size_bytes}
+        document["archive"] = {**place, **size, "hashes": {"sha256": source.digest}, **inside}
+    return {**document, "tool": {"zoo": {"version": package.version}}} if package.version else document
 
 
 def _order(package: LockedPackage) -> tuple[str, str, str]:
@@ -277,18 +314,52 @@ def _table(above: object, name: str) -> Mapping[str, Any]:
 def _package(table: Mapping[str, Any], path: str) -> LockedPackage:
     project = normalise(table["name"])
     zoo = _table(table.get("tool", {}), "zoo")
-    if "version" not in table or {"vcs", "directory"} & table.keys():
-        raise BadLock(path, f"{project} is no release: zoo installs wheels")
+    marker = table.get("marker")
+    if source := _built_from(table, project, path):
+        number = str(table.get("version", zoo.get("version", "")))
+        return LockedPackage(project, number, (), None, str(marker) if marker else None, built_from=source)
+    if "version" not in table:
+        raise BadLock(path, f"{project} has no version")
     archive = [table["archive"]] if "archive" in table else []
     wheels = tuple(_file(each, project, path) for each in (*table.get("wheels", ()), *archive))
     for wheel in wheels:
         _check_wheel(wheel, project, str(table["version"]), path)
     sdist = _file(table["sdist"], project, path) if "sdist" in table else None
-    marker = table.get("marker")
     return LockedPackage(
         project, str(table["version"]), wheels, sdist, str(marker) if marker else None,
         str(zoo.get("evidence", "")), str(zoo.get("source", "")),
     )  # fmt: skip
+
+
+def _built_from(table: Mapping[str, Any], project: str, path: str) -> LockedSource | None:
+    """The source of a package that is built; None of one that comes as a wheel or from a package index.
+
+    Raises:
+        BadLock: a repository that is not git's, or an archive of another form or without SHA-256.
+    """
+    vcs, directory, archive = (_table(table, kind) for kind in ("vcs", "directory", "archive"))
+    if vcs:
+        if vcs.get("type") != "git":
+            raise BadLock(path, f"{project} comes from {vcs.get('type')}; zoo builds from git")
+        place, digest = str(vcs.get("url") or vcs.get("path")), str(vcs.get("commit-id", "")).lower()
+        if not _COMMIT.fullmatch(digest):
+            raise BadLock(path, f"{project} is locked to no commit of git")
+        asked = str(vcs.get("requested-revision", ""))
+        return LockedSource("vcs", place, digest, asked, str(vcs.get("subdirectory", "")))
+    if directory:
+        is_editable = directory.get("editable") is True
+        inside = str(directory.get("subdirectory", ""))
+        return LockedSource("directory", str(directory.get("path")), "", "", inside, is_editable)
+    place = str(archive.get("url") or archive.get("path") or "")
+    name = re.split(r"[?#]", place)[0]
+    if not archive or name.endswith(".whl"):
+        return None
+    digest = str(_table(archive, "hashes").get("sha256", "")).lower()
+    if not _SHA256.fullmatch(digest) or not name.endswith(".tar.gz"):
+        raise BadLock(path, f"the archive of {project} is no .tar.gz with a SHA-256")
+    size = archive.get("size")
+    inside = str(archive.get("subdirectory", ""))
+    return LockedSource("archive", place, digest, "", inside, size_bytes=size if isinstance(size, int) else None)
 
 
 def _file(table: object, project: str, path: str) -> LockedFile:

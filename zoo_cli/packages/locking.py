@@ -6,8 +6,11 @@ by its address and digest; everything else is what uv resolves under the plan's 
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
+import zipfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -23,6 +26,7 @@ from zoo_cli.packages.lockfile import (
     Lock,
     LockedFile,
     LockedPackage,
+    LockedSource,
     check_name,
     environment_marker,
     from_document,
@@ -32,13 +36,17 @@ from zoo_cli.packages.lockfile import (
     without_credentials,
 )
 from zoo_cli.packages.wheelless import NoWheel, needed_wheels, require_wheels
+from zoo_cli.trust.wheel import inspect_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from zoo_cli.catalog.entries import Toolkit
     from zoo_cli.machine.facts import Capability, Machine
+    from zoo_cli.packages.findlinks import Link
+    from zoo_cli.packages.given import Given
     from zoo_cli.packages.plan import Pin, Plan
+    from zoo_cli.packages.sources import Source
     from zoo_cli.packages.supply import Supply
     from zoo_cli.transfer.sources import Kind
 
@@ -48,14 +56,27 @@ else:
     import tomli as tomllib
 
 
+_WHEEL = "Wheel-Version: 1.0\nGenerator: zoo\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+
+
 class CannotLock(ZooError):
-    """The plan holds something that is compiled here, and has no address."""
+    """The plan holds something that is built here, where only wheels can be taken or nothing can be built."""
 
     code = "cannot-lock"
     exit_code = ExitCode.USAGE
 
     project: str
     version: str
+    reason: str = "wheels"  # wheels (only those are taken) | machine (what it needs is known once it is built here)
+
+
+@dataclass(frozen=True)
+class Building:
+    """What locking something that is built takes from outside."""
+
+    given: Mapping[str, Given]  # by project: the sources that the user gave
+    sdist: Callable[[Pin], Link]  # the source archive on the user's index, with its digest
+    build: Callable[[Pin], Path]  # the wheel, to learn what it needs
 
 
 def find_locks(folder: Path) -> tuple[Path, ...]:
@@ -69,6 +90,8 @@ def find_locks(folder: Path) -> tuple[Path, ...]:
 def read_lock(path: Path) -> Lock:
     """The lock in a file.
 
+    A path in it is relative to the lock's directory, and absolute in what is returned.
+
     Raises:
         BadLock: it is not there, too large, or no lock.
     """
@@ -80,7 +103,28 @@ def read_lock(path: Path) -> Lock:
         raise BadLock(str(path), exc.strerror or type(exc).__name__) from exc
     if len(body) > MAX_BYTES:
         raise BadLock(str(path), f"larger than {MAX_BYTES >> 20} MiB")
-    return from_document(_tables(body, str(path)), str(path))
+    lock = from_document(_tables(body, str(path)), str(path))
+    folder = path.absolute().parent
+    return replace(lock, packages=tuple(_placed(each, lambda place: _from(folder, place)) for each in lock.packages))
+
+
+def _placed(package: LockedPackage, move: Callable[[str], str]) -> LockedPackage:
+    """The package with the path of its source, where it has one, moved."""
+    source = package.built_from
+    if source is None or "://" in source.place:
+        return package
+    return package._replace(built_from=source._replace(place=move(source.place)))
+
+
+def _from(folder: Path, place: str) -> str:
+    return os.path.normpath(folder / place)
+
+
+def _seen_from(folder: Path, place: str) -> str:
+    """A path as a lock in a folder names it: relative within one project, else absolute."""
+    path = Path(place)
+    is_near = path.is_relative_to(folder) or folder.is_relative_to(path)
+    return Path(os.path.relpath(path, folder)).as_posix() if is_near else path.as_posix()
 
 
 def _tables(body: bytes, path: str) -> dict[str, Any]:
@@ -99,7 +143,9 @@ def write_lock(lock: Lock, path: Path, created_by: str) -> None:
     import tomli_w
 
     check_name(path.as_posix())
-    text = tomli_w.dumps(to_document(lock, created_by))
+    folder = path.absolute().parent
+    packages = tuple(_placed(each, lambda place: _seen_from(folder, place)) for each in lock.packages)
+    text = tomli_w.dumps(to_document(replace(lock, packages=packages), created_by))
     try:
         write_whole(path, text.encode())
     except OSError as exc:
@@ -113,6 +159,7 @@ def make_lock(
     toolkits: tuple[Toolkit, ...],
     say: Callable[[str], None] | None,
     places: Sequence[str] = (),
+    building: Building | None = None,
 ) -> Lock:
     """The plan with everything it needs, as a lock; wheels whose digest nobody published are fetched to learn it.
 
@@ -123,28 +170,34 @@ def make_lock(
         toolkits: CUDA toolkits with the drivers they need.
         say: told the lines of uv.
         places: local directories that hold ordinary packages, too.
+        building: how to lock what is built; None: only wheels are taken.
 
     Raises:
-        CannotLock: something is compiled here.
+        CannotLock: something is built here, and only wheels are taken.
         NoWheel: something has no wheel that fits.
         NoInstaller: there is no uv.
         ZooError: of the transfer, or `StepFailed` of uv.
     """
-    for pin in plan.pins:
-        if pin.kind == "build":
-            raise CannotLock(pin.project, pin.version)
+    builds = [pin for pin in plan.pins if pin.kind == "build"]
+    if builds and building is None:
+        raise CannotLock(builds[0].project, builds[0].version)
     assert machine.python is not None
+    needs = {pin: _requires(pin, building) for pin in builds if building}
     files = {
         pin.project: (pin, _located(pin, supply)) for pin in require_wheels(supply.confirmed(plan, machine)).fetched
     }
     words = plan.requirements(lambda pin: files[pin.project][1][0])
-    resolved = _resolve(words, plan.limits, machine, say, places)
+    with tempfile.TemporaryDirectory(prefix="zoo-lock-") as folder:
+        built_ones = (_stand_in(pin, requires, Path(folder)) for pin, requires in needs.items())
+        resolved = _resolve((*words, *built_ones), plan.limits, machine, say, places)
+    built = tuple(_built(pin, building) for pin in builds if building)
     ours = tuple(
         LockedPackage(project, pin.version, (file,), None, None, pin.evidence, without_credentials(pin.source))
         for project, (pin, (_place, file)) in files.items()
     )
-    rest = tuple(_shared(each) for each in resolved.packages if each.project not in files)
-    packages = tuple(sorted((*ours, *rest)))
+    own = {*files, *(pin.project for pin in builds)}
+    rest = tuple(_shared(each) for each in resolved.packages if each.project not in own)
+    packages = tuple(sorted((*ours, *built, *rest), key=lambda each: each.project))
     python = machine.python
     return Lock(
         requires_python=f"=={python.minor}.*",
@@ -157,6 +210,46 @@ def make_lock(
         minimum=_minimum(plan, machine, packages, toolkits),
         targets=_targets(plan),
     )
+
+
+def _requires(pin: Pin, building: Building) -> tuple[str, ...]:
+    """What a project that is built needs: as its files say it plainly, else as its wheel does."""
+    given = building.given.get(pin.project)
+    if given and given.requires is not None:
+        return given.requires
+    return inspect_wheel(building.build(pin)).requires
+
+
+def _stand_in(pin: Pin, requires: Sequence[str], folder: Path) -> str:
+    """A requirement for uv's resolver, which never builds: a wheel that has nothing but the project's metadata."""
+    name = pin.project.replace("-", "_")
+    path = folder / f"{name}-{pin.version}-py3-none-any.whl"
+    lines = ["Metadata-Version: 2.1", f"Name: {pin.project}", f"Version: {pin.version}"]
+    lines += [f"Requires-Dist: {' '.join(each.split())}" for each in requires]
+    texts = {"METADATA": "".join(f"{line}\n" for line in lines), "WHEEL": _WHEEL}
+    about = f"{name}-{pin.version}.dist-info"
+    texts["RECORD"] = "".join(f"{about}/{each},,\n" for each in (*texts, "RECORD"))
+    with zipfile.ZipFile(path, "w") as wheel:
+        for each, text in texts.items():
+            wheel.writestr(f"{about}/{each}", text)
+    return f"{pin.spelled} @ {path.as_uri()}"
+
+
+def _built(pin: Pin, building: Building) -> LockedPackage:
+    """A project that is built, with what its source is pinned by."""
+    if given := building.given.get(pin.project):
+        return LockedPackage(pin.project, pin.version, (), built_from=_locked_source(given.source))
+    link = building.sdist(pin)
+    assert link.sha256 is not None
+    sdist = LockedFile(link.filename, without_credentials(link.url), link.sha256, link.size_bytes)
+    return LockedPackage(pin.project, pin.version, (), sdist)
+
+
+def _locked_source(source: Source) -> LockedSource:
+    kind = {"git": "vcs", "folder": "directory", "sdist": "archive"}[source.kind]
+    digest = "" if source.kind == "folder" else source.digest  # a folder may change
+    place = source.url or source.place
+    return LockedSource(kind, place, digest, source.requested, source.subdirectory, source.is_editable)
 
 
 def _located(pin: Pin, supply: Supply) -> tuple[str, LockedFile]:

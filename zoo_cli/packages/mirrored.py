@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from typing import TYPE_CHECKING, NamedTuple
 
-from zoo_cli.packages.sync import decide_sync
+from zoo_cli.packages.sync import wheels_for as arriving
 from zoo_cli.trust.archive import DAMAGE
 from zoo_cli.trust.wheel import MAX_METADATA, UnreadableWheel
 
@@ -29,8 +29,7 @@ def wheels_for(lock: Lock, machine: Machine, shown: str) -> tuple[MirroredWheel,
     Raises:
         LockDoesNotFit: The lock is for other machines.
     """
-    arrivals = decide_sync(lock, machine, shown).arrivals
-    return tuple(MirroredWheel(each.wheel, bool(each.package.evidence)) for each in arrivals)
+    return tuple(MirroredWheel(wheel, bool(package.evidence)) for package, wheel in arriving(lock, machine, shown))
 
 
 def metadata_of(path: Path) -> bytes | None:

@@ -22,6 +22,8 @@ from zoo_cli.packages.wheels import normalise
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from zoo_cli.transfer.settings import Settings
+
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _GIT_SCHEMES = ("https", "ssh", "file")
 _LEFT_OUT = frozenset({".git", ".hg", ".svn", ".tox", ".venv", "__pycache__", "build", ".mypy_cache", ".ruff_cache"})
@@ -69,6 +71,8 @@ class Source:
 
 def is_place(word: str) -> bool:
     """Whether a word means a source rather than a project: `./dir`, `x-1.0.tar.gz`, `git+https://...`."""
+    if word.startswith(("https://", "http://")):
+        return word.partition("#")[0].endswith(".tar.gz")
     return word.startswith(("git+", "./", "../", "/", "~")) or word in (".", "..") or word.endswith(".tar.gz")
 
 
@@ -100,6 +104,34 @@ def find_source(word: str, checkouts: Path, *, is_editable: bool = False) -> Sou
     if not path.name.endswith(".tar.gz"):
         raise BadSource(word, "a source archive is a .tar.gz file (PEP 625)")
     return Source("sdist", str(path.resolve()), hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def fetch_archive(word: str, cache: Path, settings: Settings) -> Source:
+    """A source archive at an address, fetched into the cache: `https://host/x-1.0.tar.gz#sha256=...`.
+
+    Raises:
+        BadSource: over http without a digest, so that anybody on the way could have changed it.
+        ZooError: of the transfer; other bytes than the digest says.
+    """
+    from zoo_cli.packages.indexes import user_index
+    from zoo_cli.transfer.addresses import redacted
+    from zoo_cli.transfer.fetch import Wanted, fetch
+    from zoo_cli.transfer.hashes import parse_sha256
+    from zoo_cli.transfer.store import Store
+
+    address, _, fragment = word.partition("#")
+    named = dict(part.partition("=")[::2] for part in fragment.split("&"))
+    digest = parse_sha256(named["sha256"]) if named.get("sha256") else None
+    shown = redacted(address)
+    if address.startswith("http:") and not digest:
+        raise BadSource(shown, "over http it needs its digest: #sha256=...")
+    name = unquote(urlsplit(address).path.rpartition("/")[2])
+    if not name.endswith(".tar.gz"):
+        raise BadSource(shown, "a source archive is a .tar.gz file (PEP 625)")
+    place = cache / "archives" / hashlib.sha256(address.encode()).hexdigest()[:32] / name
+    wanted = Wanted(name, (user_index().with_credentials(address),), sha256=digest)
+    received = fetch(wanted, place, settings, store=Store(cache), replace=True)
+    return Source("sdist", str(received.path), received.sha256, subdirectory=_subdirectory(word, fragment), url=shown)
 
 
 def put_source(source: Source, directory: Path, checkouts: Path) -> Path:

@@ -6,10 +6,13 @@ does it as one change of the environment: each wheel is fetched by its digest an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.machine.facts import DirectUrl
+from zoo_cli.packages.directurl import record
 from zoo_cli.packages.executor import Step, find_installer, run_step
 from zoo_cli.packages.plan import BUILD_TOOLS
 from zoo_cli.packages.versions import version as parsed
@@ -18,9 +21,9 @@ from zoo_cli.packages.wheels import parse_wheel_name, tags_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
-    from zoo_cli.machine.facts import Interpreter, Machine
+    from zoo_cli.machine.facts import Distribution, Interpreter, Machine
+    from zoo_cli.packages.given import Given
     from zoo_cli.packages.lockfile import Lock, LockedFile, LockedPackage
 
 STAYING = frozenset({"pip", "zoo-cli"})  # tools that a lock does not speak of
@@ -65,12 +68,35 @@ class SeveralLocksFit(ZooError):
     paths: tuple[str, ...]
 
 
+class LockedSourceDiffers(ZooError):
+    """What a lock names as a source is another project or version than was locked."""
+
+    code = "locked-source-differs"
+    exit_code = ExitCode.INTEGRITY
+
+    project: str
+    source: str
+    locked: str
+    found: str
+
+
 class Arrival(NamedTuple):
-    """A package that comes, as the wheel that fits best."""
+    """A package that comes, as the wheel that fits best, or built here from its source or sdist."""
 
     package: LockedPackage
-    wheel: LockedFile
+    wheel: LockedFile | None  # None: it is built
     was: str | None  # the version it replaces
+
+    @property
+    def source(self) -> DirectUrl | None:
+        """What it is recorded to come from, when that is no package index."""
+        locked = self.package.built_from
+        if locked is None:
+            return None
+        url = locked.place if "://" in locked.place else Path(locked.place).as_uri()
+        if locked.kind == "vcs":
+            return DirectUrl(url, "git", locked.digest, locked.requested, locked.subdirectory)
+        return DirectUrl(url, subdirectory=locked.subdirectory, sha256=locked.digest, editable=locked.is_editable)
 
 
 class Sync(NamedTuple):
@@ -79,6 +105,16 @@ class Sync(NamedTuple):
     arrivals: tuple[Arrival, ...]
     leaving: tuple[tuple[str, str], ...]  # (project, version)
     staying: tuple[tuple[str, str], ...]
+
+    @property
+    def builds(self) -> tuple[Arrival, ...]:
+        """What is built here, whose code runs for that."""
+        return tuple(each for each in self.arrivals if each.wheel is None)
+
+    @property
+    def sources(self) -> dict[str, DirectUrl]:
+        """Where what arrives comes from, as far as it does not come from a package index."""
+        return {each.package.project: each.source for each in self.arrivals if each.source}
 
     @property
     def replaced(self) -> tuple[tuple[str, str, str], ...]:
@@ -106,18 +142,16 @@ def decide_sync(lock: Lock, machine: Machine, path: str) -> Sync:
     wanted = {each.project: each for each in lock.packages if _applies(each.marker, environment)}
     chosen = {name: _best(each, tags) for name, each in wanted.items()}
     reasons += [
-        Unfit("no-wheel", f"{name} {each.version}", "an sdist only" if each.sdist and not each.wheels else "no wheel")
+        Unfit("no-wheel", f"{name} {each.version}", "no wheel")
         for name, each in wanted.items()
-        if chosen[name] is None
+        if chosen[name] is None and not each.sdist and not each.built_from
     ]
     if reasons:
         raise LockDoesNotFit(path, python.executable, tuple(reasons), lock.requested)
-    installed = {each.name: each.version for each in python.distributions if _is_own(each.location, python)}
-    arrivals = [
-        Arrival(wanted[name], wheel, installed.get(name))
-        for name, wheel in sorted(chosen.items())
-        if wheel and not _is_there(installed.get(name), wanted[name].version)
-    ]
+    own = {each.name: each for each in python.distributions if _is_own(each.location, python)}
+    installed = {name: each.version for name, each in own.items()}
+    coming = (Arrival(wanted[name], wheel, installed.get(name)) for name, wheel in sorted(chosen.items()))
+    arrivals = [each for each in coming if not _is_there(own.get(each.package.project), each)]
     extra = installed.keys() - wanted.keys()
     stays = (wanted.keys() - {each.package.project for each in arrivals}) | (extra & STAYING)
     return Sync(
@@ -125,6 +159,20 @@ def decide_sync(lock: Lock, machine: Machine, path: str) -> Sync:
         tuple(sorted((name, installed[name]) for name in extra - STAYING)),
         tuple(sorted((name, installed[name]) for name in stays)),
     )
+
+
+def wheels_for(lock: Lock, machine: Machine, path: str) -> tuple[tuple[LockedPackage, LockedFile], ...]:
+    """What arrives on the machine when nothing but wheels can be taken along.
+
+    Raises:
+        LockDoesNotFit: the lock is for other machines, or something of it is built.
+    """
+    decided = decide_sync(lock, machine, path)
+    if built := [each.package for each in decided.builds]:
+        assert machine.python is not None
+        reasons = tuple(Unfit("no-wheel", f"{each.project} {each.version}".strip(), "no wheel") for each in built)
+        raise LockDoesNotFit(path, machine.python.executable, reasons, lock.requested)
+    return tuple((each.package, each.wheel) for each in decided.arrivals if each.wheel)
 
 
 def choose_lock(locks: Mapping[str, Lock], machine: Machine) -> str:
@@ -165,8 +213,14 @@ def _is_own(location: str, python: Interpreter) -> bool:
     return location in (python.site_packages, python.platlib)
 
 
-def _is_there(found: str | None, wanted: str) -> bool:
-    return found is not None and parsed(found) == parsed(wanted)
+def _is_there(found: Distribution | None, wanted: Arrival) -> bool:
+    """Whether it is installed, at its version and from its source; what a folder holds now nobody recorded."""
+    if found is None or (wanted.package.version and parsed(found.version) != parsed(wanted.package.version)):
+        return False
+    if wanted.source is None:
+        return found.built_from is None
+    here, there = found.direct_url, wanted.source
+    return here is not None and replace(here, requested_revision="") == replace(there, requested_revision="")
 
 
 def _best(package: LockedPackage, tags: Mapping[str, int]) -> LockedFile | None:
@@ -246,6 +300,9 @@ class Work:
     """What syncing needs from outside."""
 
     begin: Callable[[], AbstractContextManager[int]]  # the change in the environment's journal
+    sites: Callable[[], tuple[Path, ...]]  # the directories of the environment's packages
+    find: Callable[[Arrival], Given]  # the source of what is built, fetched and looked into; nothing of it runs
+    build: Callable[[Given], Path]  # its wheel
     fetch: Callable[[LockedFile], Path]  # the file of that digest
     inspect: Callable[[Sequence[tuple[Arrival, Path]]], None]  # raises when one is unsound or cannot work here
     check: Callable[[Collection[str]], None]  # raises when compiled ops among the projects do not work
@@ -259,8 +316,9 @@ def sync(decided: Sync, python: Interpreter, work: Work) -> tuple[Step, ...]:
     Raises:
         ZooError: of transfer, inspection, journal, installer or the check of the ops; the environment is as it was.
     """
-    files = [(each, work.fetch(each.wheel)) for each in decided.arrivals]
+    files = [(each, work.fetch(each.wheel)) for each in decided.arrivals if each.wheel]
     work.inspect(files)
+    sources = [_same(each, work.find(each)) for each in decided.builds]
     installer = find_installer(python.executable, version=python.version)
     steps = [*installer.prepare]
     if decided.replaced:
@@ -275,5 +333,29 @@ def sync(decided: Sync, python: Interpreter, work: Work) -> tuple[Step, ...]:
             work.tell(f"{step.reason} ({installer.kind})")
             work.say(f"$ {step.command}")
             run_step(step, work.say, held=(lock,))
+        for given in sources:  # with torch in place
+            step = installer.install_files([work.build(given)], f"install {given.project}")
+            run_step(step, work.say, held=(lock,))
+            steps.append(step)
+        record(_came_from(decided), work.sites())
         work.check([each.package.project for each in decided.arrivals])
     return tuple(steps)
+
+
+def _same(arrival: Arrival, given: Given) -> Given:
+    """The source that was found, when it is what was locked.
+
+    Raises:
+        LockedSourceDiffers: it is another project or version.
+    """
+    locked, found = arrival.package, f"{given.project} {given.version}"
+    if given.project != locked.project or (locked.version and parsed(given.version) != parsed(locked.version)):
+        expected = f"{locked.project} {locked.version}".strip()
+        raise LockedSourceDiffers(locked.project, given.source.shown, expected, found)
+    return given
+
+
+def _came_from(decided: Sync) -> dict[str, DirectUrl | None]:
+    """What is recorded instead of files of the cache: sources; nothing of what a package index has by name."""
+    named = (each for each in decided.arrivals if each.wheel is None or not each.package.evidence)
+    return {each.package.project: each.source for each in named}

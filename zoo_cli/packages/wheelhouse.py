@@ -16,7 +16,7 @@ from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.export import head
 from zoo_cli.packages.findlinks import page_address
 from zoo_cli.packages.lockfile import BadLock, Lock, LockedPackage, from_document, to_document
-from zoo_cli.packages.sync import decide_sync
+from zoo_cli.packages.sync import wheels_for
 from zoo_cli.transfer.failures import DestinationUnusable
 from zoo_cli.transfer.hashes import parse_sha256
 from zoo_cli.trust.bundle import BadBundle
@@ -53,11 +53,10 @@ def environment_section(
     """
     files: dict[str, Path] = {}
     packages = []
-    for arrival in decide_sync(lock, machine, SECTION).arrivals:
-        wheel = arrival.wheel
+    for package, wheel in wheels_for(lock, machine, SECTION):
         received = supply.file(wheel.name, (wheel.url,), parse_sha256(wheel.sha256), wheel.size_bytes)
         files[wheel.sha256] = received.path
-        packages.append(_only(arrival.package, wheel, received.size_bytes))
+        packages.append(_only(package, wheel, received.size_bytes))
     return to_document(replace(lock, packages=tuple(packages)), created_by), files
 
 
@@ -73,20 +72,19 @@ def write_wheelhouse(lock: Lock, machine: Machine, supply: Supply, directory: Pa
         DestinationUnusable: The directory cannot be written.
         ZooError: Of the transfer.
     """
-    arrivals = decide_sync(lock, machine, str(directory)).arrivals
+    arrivals = wheels_for(lock, machine, str(directory))
     wheels = []
-    for arrival in arrivals:
-        wheel = arrival.wheel
+    for _package, wheel in arrivals:
         place, digest = directory / wheel.name, parse_sha256(wheel.sha256)
         received = supply.file(wheel.name, (wheel.url,), digest, wheel.size_bytes, place=place)
         wheels.append(wheel._replace(size_bytes=received.size_bytes))
     torch = lock.package("torch")
-    told = [arrival.wheel for arrival in arrivals if arrival.package.evidence]
+    told = [wheel for package, wheel in arrivals if package.evidence]
     if torch and lock.variant:
         page = directory / page_address("", lock.variant, torch.version).lstrip("/")
         _write(page, _page(told, "../../"))
     _write(directory / "index.html", _page(wheels, ""))
-    pins = [f"{each.package.project}=={each.package.version} --hash=sha256:{each.wheel.sha256}" for each in arrivals]
+    pins = [f"{package.project}=={package.version} --hash=sha256:{wheel.sha256}" for package, wheel in arrivals]
     _write(directory / "requirements.txt", "".join(f"{line}\n" for line in (*head(lock), *pins)))
     return tuple(wheels)
 
@@ -129,6 +127,8 @@ def lock_of(bundle: Bundle) -> Lock:
         lock = from_document(document, str(bundle.path))
     except BadLock as exc:
         raise BadBundle(str(bundle.path), f"its environment is no lock: {exc.problem}") from exc
+    if built := next((each.project for each in lock.packages if not each.wheels), None):
+        raise BadBundle(str(bundle.path), f"{built} has no wheel in it")
     for wheel in (each for package in lock.packages for each in package.wheels):
         if wheel.sha256 not in bundle.sizes:
             raise BadBundle(str(bundle.path), f"{wheel.name} is not in it")

@@ -29,12 +29,13 @@ def command(console: Console, lock_file: Path, form: str, base: str | None) -> N
 
     The same wheels, by SHA-256.
     """
-    from zoo_cli.packages.export import FORMATS
+    from zoo_cli.packages.export import FORMATS, require_releases
     from zoo_cli.packages.locking import read_lock
 
     if base and form != "dockerfile":
         raise click.UsageError("--base names the image of a Dockerfile: add --format dockerfile.")
     lock = read_lock(lock_file)
+    require_releases(lock, str(lock_file), form)
     text = _dockerfile(lock, lock_file, base) if form == "dockerfile" else FORMATS[form](lock)
     if console.json:
         console.document({"ok": True, "command": "export", "format": form, "text": text})

@@ -13,17 +13,16 @@ from zoo_cli.cli import install_view
 from zoo_cli.cli.change import settle
 from zoo_cli.cli.freshness import heed_expiry, stale_option
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.planning import Choices, Planner, planning_options, typed
+from zoo_cli.cli.planning import Choices, Planner, planning_options, source_words, typed, with_sources
 from zoo_cli.cli.target import Target, find_target
 from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from zoo_cli.cli.console import Console
     from zoo_cli.cli.progress import Progress
-    from zoo_cli.packages.given import Given
     from zoo_cli.packages.lockfile import LockedFile
 
 
@@ -112,7 +111,7 @@ def command(
         return
     if described and not dry_run and not download_only:
         raise click.UsageError("--machine describes another machine, so it needs --dry-run or --download-only.")
-    choices, sources = _given(Choices(**options), editable)  # type: ignore[arg-type]
+    choices, sources = with_sources(console, Choices(**options), editable)  # type: ignore[arg-type]
     if not choices.packages and not choices.requirements and not sources:
         raise click.UsageError("Missing argument 'PACKAGE...', a requirements file with -r, or --from-bundle FILE.")
     if download_only and (environment or sources):
@@ -128,7 +127,7 @@ def command(
     if not dry_run and _settled(console, target, yes=yes):
         target = find_target(catalog, console, python=python, environment=environment, described=described)
     flags = {"--dry-run": dry_run, "--upgrade": upgrade, "--no-rollback": no_rollback, "--allow-code": allow_code}
-    words = typed("install", choices, _flags(sources, flags))
+    words = typed("install", choices, (*source_words(sources), *(flag for flag, is_given in flags.items() if is_given)))
     if dry_run:
         _show(console, planner, target, choices, words)
         return
@@ -153,33 +152,6 @@ def _show(console: Console, planner: Planner, target: Target, choices: Choices, 
     plan, offers = planner.plan(target.machine, words)
     install_view.show(console, plan, target, offers)
     install_view.tell_dry_run(console, plan, target, planner.only, mirrors)
-
-
-def _flags(sources: Sequence[Given], flags: Mapping[str, bool]) -> list[str]:
-    """The given sources and flags as they were typed."""
-    words = [word for each in sources for word in (("-e",) if each.source.is_editable else ()) + (each.source.shown,)]
-    return [*words, *(flag for flag, is_given in flags.items() if is_given)]
-
-
-def _given(choices: Choices, editable: tuple[str, ...]) -> tuple[Choices, tuple[Given, ...]]:
-    """The sources among the words, looked into, and the choices without them.
-
-    Raises:
-        ZooError: `BadSource`, `StepFailed` of git.
-    """
-    from zoo_cli.packages.sources import is_place
-
-    places = [(word, False) for word in choices.packages if is_place(word)] + [(word, True) for word in editable]
-    if not places:
-        return choices, ()
-    from zoo_cli.directories import cache_directory
-    from zoo_cli.packages.given import read_given
-    from zoo_cli.packages.sources import find_source
-
-    checkouts = cache_directory() / "git"
-    sources = [find_source(word, checkouts, is_editable=is_editable) for word, is_editable in places]
-    packages = tuple(word for word in choices.packages if not is_place(word))
-    return replace(choices, packages=packages), tuple(read_given(each, checkouts) for each in sources)
 
 
 def _from_bundle(

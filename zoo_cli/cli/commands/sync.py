@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 @stale_option
 @click.option("--dry-run", is_flag=True, help="Show what would change, and stop.")
 @click.option("--yes", "-y", is_flag=True, help="Replace and remove what the lock has not, without asking.")
+@click.option("--allow-code", is_flag=True, help="Build the lock's sources and sdists without asking: their code runs.")
 @click.option("--no-rollback", is_flag=True, help="Leave what a failed sync did, to look into it.")
 @common_options
 @pass_console
@@ -58,6 +59,7 @@ def command(
     allow_stale_index: bool,
     dry_run: bool,
     yes: bool,
+    allow_code: bool,
     no_rollback: bool,
 ) -> None:
     """Make an environment equal a lock: what is missing comes, what the lock has not goes, pip stays.
@@ -93,7 +95,7 @@ def command(
 
     words = _words(lock_files, python, environment, mirrors, no_rollback=no_rollback)
     words = (*words, *(("--models", str(models_to)) if models_to != Path() else ()))
-    how = Applying("sync", words, python, environment, True, dry_run, yes, no_rollback)
+    how = Applying("sync", words, python, environment, True, dry_run, yes, no_rollback, allow_code)
     catalog = open_catalog()
 
     def bring(lock: Lock) -> tuple[Path, ...]:

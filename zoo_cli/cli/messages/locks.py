@@ -6,9 +6,10 @@ import shlex
 
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.packages.dockerfile import NoImage, OnlyHere
+from zoo_cli.packages.export import LockHasSources
 from zoo_cli.packages.lockfile import BadLock, ModelDiffers
 from zoo_cli.packages.locking import CannotLock
-from zoo_cli.packages.sync import LockDoesNotFit, NoLockFits, SeveralLocksFit, Unfit
+from zoo_cli.packages.sync import LockDoesNotFit, LockedSourceDiffers, NoLockFits, SeveralLocksFit, Unfit
 
 _UNFIT = {
     "environment": "it is for {wanted}; here is {found}",
@@ -42,8 +43,37 @@ def _(error: ModelDiffers) -> Message:
 
 
 @describe.register
+def _(error: LockHasSources) -> Message:
+    return Message(
+        f"{error.path} has what is built where it is installed, and a {error.form} names wheels by SHA-256",
+        error.projects,
+        (
+            WayOut("Build them there, from the lock", shlex.join(("zoo", "sync", error.path, "--allow-code"))),
+            WayOut("Or lock wheels of them, from a page or directory", "zoo lock PACKAGE --find-links PLACE"),
+        ),
+    )
+
+
+@describe.register
+def _(error: LockedSourceDiffers) -> Message:
+    facts = (f"locked: {error.locked}", f"there:  {error.found}, {error.source}")
+    way = WayOut("Lock what is there now", "zoo lock PACKAGE")
+    return Message(f"the source of {error.project} is not what was locked", facts, (way,))
+
+
+@describe.register
 def _(error: CannotLock) -> Message:
     exact = f"{error.project}=={error.version}"
+    if error.reason == "machine":
+        return Message(
+            f"what {error.project} {error.version} needs is known once it is built, and that takes an interpreter here",
+            ("its files do not say its requirements plainly", "--machine describes a computer that is not this one"),
+            (
+                WayOut("Lock for an environment of this computer", "zoo lock ... --python env/bin/python"),
+                WayOut("Or build it there", f"zoo build {exact} -o wheels"),
+                WayOut("and lock with that directory", "zoo lock ... --find-links wheels"),
+            ),
+        )
     return Message(
         f"{error.project} {error.version} is compiled here, and a lock needs the address of a wheel",
         (),

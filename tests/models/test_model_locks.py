@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,11 +16,14 @@ from typing import Any
 import pytest
 
 from tests.models.site import BODIES, CHECKPOINTS, NAME, Site
+from tests.support.dockerfile import instructions
 from tests.support.server import Page, Server
 from tests.support.wheels import write_wheel
 from zoo_cli.cli.app import run
+from zoo_cli.cli.model_lock import _digest
 from zoo_cli.packages.lockfile import BadLock, Lock, LockedFile, from_document, to_document
 from zoo_cli.packages.locking import read_lock, write_lock
+from zoo_cli.packages.modelexport import end
 
 CHECKPOINT = NAME["net_r50"]
 LOCK = Path("pylock.zoo.toml")
@@ -120,9 +124,85 @@ def test_another_config_or_file_than_the_locked_one_is_an_error(
     assert "the index has other files for it" in capsys.readouterr().err
 
 
+def exported(locked: Site, form: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """The lock in the words of another tool, which knows no mirrors: for it the loopback server is the host."""
+    LOCK.write_text(LOCK.read_text().replace(CHECKPOINTS, locked.server.url("")))
+    capsys.readouterr()
+    base = ["--base", "python:3-slim"] if form == "dockerfile" else []
+    assert run(["export", "--format", form, *base]) == 0
+    return capsys.readouterr().out
+
+
+def models_part(text: str, form: str, folder: Path) -> str:
+    """What brings the models, for a shell in a directory: the instructions of a Dockerfile, or lines of a script."""
+    if form != "dockerfile":
+        start = text.index("mkdir -p")
+        python = f'python={shlex.quote(sys.executable)}; python() {{ "$python" "$@"; }}\nmodels=opt/zoo/models\n'
+        return "set -eu\n" + python + text[start : text.rindex("\n)\n") + 3].replace("models\n", "$models\n")
+    lines = ["set -eu"]
+    for word, rest, document in instructions(text):
+        if word == "COPY" and "/models" in rest:
+            target = folder / rest.split()[1].lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(document)
+        if word == "RUN" and "models.py" in rest:
+            lines.append(rest.replace("/opt/zoo", str(folder / "opt/zoo")).replace("&& python", f"&& {sys.executable}"))
+    assert len(lines) == 2
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("form", ["dockerfile", "script", "colab"])
+def test_other_tools_bring_the_same_models_by_their_digests(
+    locked: Site, form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = exported(locked, form, capsys)
+    folder = tmp_path / "there"
+    folder.mkdir()
+    part = models_part(text, form, folder)
+    done = subprocess.run(["sh", "-c", part], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    models = folder / "opt/zoo/models"
+    for model in read_lock(LOCK).models:
+        (file,) = model.files
+        assert hashlib.sha256((models / file.name).read_bytes()).hexdigest() == file.sha256
+        assert _digest((models / model.config).read_text()) == model.config_sha256
+    locked.server.files["/zoo/plain.pth"] = b"other"
+    (models / "plain.pth").unlink()
+    done = subprocess.run(["sh", "-c", part], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "has another SHA-256" in done.stderr) == (1, True)
+    assert not (models / "plain.pth").exists()
+
+
+def test_a_config_that_changed_is_not_exported(locked: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    lock = read_lock(LOCK)
+    write_lock(replace(lock, models=(lock.models[0]._replace(config_sha256="0" * 64),)), LOCK, "")
+    assert run(["export", "--format", "script"]) == 6
+    assert "error[locked-model-differs]" in capsys.readouterr().err
+    assert run(["export", "--format", "conda"]) == 0
+    assert "zoo sync pylock.zoo.toml --models DIR" in capsys.readouterr().err
+
+
+def test_a_here_document_ends_where_it_should() -> None:
+    assert end("a = 1\n") == "ZOO"
+    assert end("a = 1\nZOO\nZOO0\n") == "ZOO1"
+
+
 @pytest.mark.parametrize(
     "models",
     [
+        [
+            {
+                "name": "net_r50",
+                "files": [{"url": "https://x.example/a.pth", "name": "../a", "hashes": {"sha256": "0" * 64}}],
+            }
+        ],
+        [
+            {
+                "name": "net_r50",
+                "files": [{"url": "https://x.example/a.pth", "name": "-a", "hashes": {"sha256": "0" * 64}}],
+            }
+        ],
+        [{"name": "net_r50", "files": [], "config": {"name": "a/b.py", "sha256": "0" * 64}}],
         "net_r50",
         ["net_r50"],
         [{"files": []}],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ from tests.support.upstream import upstream
 from zoo_cli.catalog.compat import images, projects, system_packages
 from zoo_cli.catalog.database import open_catalog
 from zoo_cli.packages.dockerfile import NoImage, OnlyHere, choose_image, dockerfile
-from zoo_cli.packages.lockfile import BadLock, Lock, LockedFile, from_document, to_document
-from zoo_cli.packages.locking import write_lock
+from zoo_cli.packages.lockfile import BadLock, Lock, LockedFile, LockedModel, from_document, to_document
+from zoo_cli.packages.locking import read_lock, write_lock
 
 
 def lock_for(python: str, variant: str, glibc: str = "2.28", arch: str = "x86_64") -> Lock:
@@ -58,7 +59,7 @@ def test_without_an_image_the_error_says_what_is_needed(lock: Lock, tmp_path: Pa
 def text_of(lock: Lock) -> str:
     catalog = open_catalog()
     image = choose_image(lock, images(catalog), "pylock.toml")
-    return dockerfile(lock, image, system_packages(catalog), projects(catalog), "pylock.toml")
+    return dockerfile(lock, image, system_packages(catalog), projects(catalog), "pylock.toml", {})
 
 
 def test_what_changes_least_comes_first_and_every_package_once() -> None:
@@ -114,6 +115,11 @@ def test_a_real_stack_is_built_by_its_instructions(tmp_path: Path) -> None:
         assert locked.code == 0, locked.err
         lock = tmp_path / "pylock.zoo.toml"
         lock.write_text(lock.read_text().replace("https://download.pytorch.org", site.url("/pytorch")))
+        (site.ops_directory / "tiny.pth").write_bytes(b"weights")
+        weights = LockedFile(
+            "tiny.pth", site.ops_page.replace("index.html", "tiny.pth"), sha256(b"weights").hexdigest()
+        )
+        write_lock(replace(read_lock(lock), models=(LockedModel("tiny", "", "", (weights,)),)), lock, "zoo")
         exported = zoo(tmp_path, "export", "--format", "dockerfile")
         assert exported.code == 0, exported.err
         (tmp_path / "Dockerfile").write_text(exported.out)
@@ -125,6 +131,7 @@ def test_a_real_stack_is_built_by_its_instructions(tmp_path: Path) -> None:
     code = "import os, torch, mmcv.ops; b = torch.tensor([[0., 0, 2, 2], [0, 0, 2, 2], [5, 5, 6, 6]]); "
     code += "print(os.getuid(), mmcv.ops.nms(b, torch.tensor([.9, .8, .7]), .5)[1].tolist())"
     assert build.run("python", "-W", "ignore", "-c", code).strip() == "10001 [0, 2]"
+    assert build.run("cat", "/opt/zoo/models/tiny.pth") == "weights"
     assert not (build.root / "etc/pip.conf").exists(), "a secret stayed in the image"
     (tmp_path / "bad").write_text(exported.out.replace("USER zoo", "USRE zoo"))
     assert "USRE" in lint(tmp_path / "bad"), "the linter reads the file"

@@ -15,7 +15,7 @@ from packaging.pylock import Pylock
 from packaging.requirements import Requirement
 
 from zoo_cli.machine.facts import Capability, Distribution, Gpu, Interpreter, Libc, Machine
-from zoo_cli.packages.export import FORMATS, requirements
+from zoo_cli.packages.export import WITH_MODELS, WITHOUT_MODELS, requirements, script
 from zoo_cli.packages.lockfile import (
     BadLock,
     Lock,
@@ -224,13 +224,14 @@ def test_requirements_are_pips_own_and_name_the_binary_stack_by_address() -> Non
 
 
 def test_every_form_holds_every_package() -> None:
-    for form in FORMATS.values():
-        text = form(LOCK)
+    texts = [form(LOCK) for form in WITHOUT_MODELS.values()] + [form(LOCK, {}) for form in WITH_MODELS.values()]
+    assert len(texts) == 4
+    for text in texts:
         assert all(each.project in text for each in LOCK.packages)
         assert text.count(" --hash=sha256:") == 2
 
 
 def test_the_script_is_a_shell_script(tmp_path: Path) -> None:
-    (tmp_path / "install.sh").write_text(FORMATS["script"](LOCK))
+    (tmp_path / "install.sh").write_text(script(LOCK, {}))
     done = subprocess.run(["sh", "-n", shlex.quote(str(tmp_path / "install.sh"))], check=False, capture_output=True)
     assert done.returncode == 0, done.stderr

@@ -88,6 +88,31 @@ def bring_models(
     return (*configs, *(file.path for done in receipt.models for file in done.files))
 
 
+def locked_configs(
+    console: Console, catalog: sqlite3.Connection, models: Sequence[LockedModel], mirrors: Mirrors
+) -> dict[str, str]:
+    """The texts of the configs of locked models, by file name; nothing else of the models is fetched.
+
+    Raises:
+        ModelDiffers: A config has other settings than when it was locked.
+        ZooError: As `lock_models`.
+    """
+    from zoo_cli.trust.verdict import NOTHING_TRUSTED
+
+    wanted = [model for model in models if model.config]
+    if not wanted:
+        return {}
+    selection, locked = _selection(catalog, wanted)
+    picks = {replace(pick, files=()): model for pick, model in locked.items()}
+    access = make_access(console, catalog, mirrors, NOTHING_TRUSTED, allow_unverified=False)
+    with tempfile.TemporaryDirectory(prefix="zoo-export-", dir=access.cache) as folder:
+        receipt = fetch_models(console, replace(selection, picks=tuple(picks)), Path(folder), access, _HOW)
+        _require_all(receipt)
+        for done in receipt.models:
+            _require_same(done.config.text if done.config else "", picks[done.pick])
+        return {picks[done.pick].config: done.config.text for done in receipt.models if done.config}
+
+
 def _require_all(receipt: Receipt) -> None:
     if receipt.failures:
         raise receipt.failures[0].error

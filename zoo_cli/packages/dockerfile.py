@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.export import head, python_of, requirement
+from zoo_cli.packages.modelexport import end, fetching
 from zoo_cli.packages.problem import TORCH_FAMILY
 from zoo_cli.packages.versions import version as parsed
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from zoo_cli.packages.lockfile import Lock, LockedPackage
 
 _HOME = "/opt/zoo"  # the environment
+_MODELS = f"{_HOME}/models"
 _SECRETS = "--mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=netrc,target=/root/.netrc"
 _OF_TORCH = ("nvidia-", "cuda-", "triton", "pytorch-triton")  # projects that torch brings
 _USER = 10001  # no image's own: ubuntu 24.04 has a user 1000
@@ -83,7 +85,12 @@ def _cuda(lock: Lock) -> str | None:
 
 
 def dockerfile(
-    lock: Lock, image: Image | str, system: Mapping[str, Sequence[str]], known: Mapping[str, Project], path: str
+    lock: Lock,
+    image: Image | str,
+    system: Mapping[str, Sequence[str]],
+    known: Mapping[str, Project],
+    path: str,
+    configs: Mapping[str, str],
 ) -> str:
     """The Dockerfile.
 
@@ -93,11 +100,14 @@ def dockerfile(
         system: project -> the Debian packages whose libraries its wheels need.
         known: projects of the index: the build ends with importing the lock's, since ops that do not load are no image.
         path: of the lock, for errors.
+        configs: the texts of its models' configs, by file name.
 
     Raises:
-        OnlyHere: a wheel is a file of this computer.
+        OnlyHere: a wheel or a model's file is on this computer.
     """
-    local = sorted(each.url for package in lock.packages for each in package.wheels if not each.url.startswith("http"))
+    files = [each for package in lock.packages for each in package.wheels]
+    files += [each for model in lock.models for each in model.files]
+    local = sorted(each.url for each in files if not each.url.startswith("http"))
     if local:
         raise OnlyHere(path, tuple(local))
     python = f"python{python_of(lock)}"
@@ -109,10 +119,11 @@ def dockerfile(
         "# Private index: --secret id=pip,src=pip.conf and --secret id=netrc,src=.netrc; neither stays in the image.",
         *_base(lock, image),
         "ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1",
-        *_apt([*brings, *sorted(needs)]),
+        *_apt([*brings, *sorted({*needs, *(["ca-certificates"] if lock.models else [])})]),
         f"RUN {python} -m venv {_HOME} && useradd --uid {_USER} --create-home zoo",
         f"ENV PATH={_HOME}/bin:$PATH",
         *(line for name, packages in _layers(lock) for line in _layer(name, packages)),
+        *_models(lock, configs),
         *_check(lock, known),
         "USER zoo",
         "WORKDIR /home/zoo",
@@ -138,6 +149,16 @@ def _apt(packages: Sequence[str]) -> Iterator[str]:
         yield " && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \\"
         yield f"    {' '.join(packages)} \\"
         yield " && rm -rf /var/lib/apt/lists/*"
+
+
+def _models(lock: Lock, configs: Mapping[str, str]) -> Iterator[str]:
+    """Configs as they are, then a program that fetches the rest and compares each SHA-256."""
+    if not lock.models:
+        return
+    for name, text in sorted(configs.items()):
+        yield from (f"COPY <<'{end(text)}' {_MODELS}/{name}", *text.splitlines(), end(text))
+    yield from (f"COPY <<'ZOO' {_HOME}/models.py", *fetching(lock), "ZOO")
+    yield f"RUN mkdir -p {_MODELS} && cd {_MODELS} && python {_HOME}/models.py"
 
 
 def _check(lock: Lock, known: Mapping[str, Project]) -> Iterator[str]:

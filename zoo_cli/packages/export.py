@@ -11,8 +11,11 @@ import shlex
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.packages.modelexport import shell_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from zoo_cli.packages.lockfile import Lock, LockedPackage
 
 _REQUIREMENTS = "requirements.zoo.txt"
@@ -97,25 +100,31 @@ def python_of(lock: Lock) -> str:
     return found[1] if found else "3"
 
 
-def script(lock: Lock) -> str:
-    """A POSIX shell script that makes an environment `env` (or its first argument) with the locked packages."""
+def script(lock: Lock, configs: Mapping[str, str]) -> str:
+    """A POSIX shell script that makes an environment `env` (or its first argument) with the locked packages.
+
+    Models go into `models` (or its second argument); `configs` are the texts of theirs, by file name.
+    """
     python = f"python{python_of(lock)}"
     lines = [
         "#!/bin/sh",
         *head(lock),
         "set -eu",
         'env="${1:-env}"',
+        *(['models="${2:-models}"'] if lock.models else []),
         f'{python} -m venv "$env"',
         f"cat > \"$env/{_REQUIREMENTS}\" <<'ZOO'",
         *map(requirement, sorted(lock.packages)),
         "ZOO",
         f'"$env/bin/python" -m pip install --no-deps --require-hashes -r "$env/{_REQUIREMENTS}"',
+        *(['python="$(cd "$env" && pwd)/bin/python"'] if lock.models else []),
+        *shell_lines(lock, configs, '"$python"', '"$models"'),
     ]
     return "".join(f"{line}\n" for line in lines)
 
 
-def colab(lock: Lock) -> str:
-    """A notebook cell: writes the requirements and installs them into the runtime; it has to be restarted once."""
+def colab(lock: Lock, configs: Mapping[str, str]) -> str:
+    """A notebook cell: installs into the runtime, which has to be restarted once; models go into `models`."""
     name = shlex.quote(_REQUIREMENTS)
     lines = [
         "%%bash",
@@ -124,9 +133,11 @@ def colab(lock: Lock) -> str:
         *map(requirement, sorted(lock.packages)),
         "ZOO",
         f"python -m pip install --no-deps --require-hashes -r {name}",
+        *shell_lines(lock, configs, "python", "models"),
         'echo "Restart the runtime once: Runtime > Restart session"',
     ]
     return "".join(f"{line}\n" for line in lines)
 
 
-FORMATS = {"requirements": requirements, "conda": conda, "script": script, "colab": colab}
+WITHOUT_MODELS = {"requirements": requirements, "conda": conda}  # they have no words for files
+WITH_MODELS = {"script": script, "colab": colab}

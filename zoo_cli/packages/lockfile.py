@@ -278,10 +278,20 @@ def _model(table: object, path: str) -> LockedModel:
     digest = str(config.get("sha256", ""))
     if config and not (config.get("name") and _SHA256.fullmatch(digest)):
         raise BadLock(path, f"the config of {name} has no name or no SHA-256")
+    found = tuple(_file(each, str(name), path) for each in files)
+    if bad := next(
+        (each for each in (*(file.name for file in found), config.get("name")) if not _is_plain(each)), None
+    ):
+        raise BadLock(path, f"{str(bad)[:80]!r} of {name} is no file name")
     return LockedModel(
         str(name), str(table.get("package", "")), str(table.get("release", "")),
-        tuple(_file(each, str(name), path) for each in files), str(config.get("name", "")), digest,
+        found, str(config.get("name", "")), digest,
     )  # fmt: skip
+
+
+def _is_plain(name: object) -> bool:
+    """Whether it is a file's name, or there is none: no path, nothing that a shell or an option parser could take."""
+    return name is None or (isinstance(name, str) and re.fullmatch(r"\w[\w.+@=()\[\],-]*", name) is not None)
 
 
 def _targets(value: object, path: str) -> tuple[str, ...]:

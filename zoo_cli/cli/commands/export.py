@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo_cli.cli.options import common_options, pass_console
+from zoo_cli.cli.text import printable
 from zoo_cli.packages.lockfile import FILE_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from zoo_cli.cli.console import Console
     from zoo_cli.packages.lockfile import Lock
 
@@ -27,23 +30,42 @@ _FORMATS = ("requirements", "conda", "script", "colab", "dockerfile")
 def command(console: Console, lock_file: Path, form: str, base: str | None) -> None:
     """Print a lock as requirements, conda environment, shell script, notebook cell or Dockerfile.
 
-    The same wheels, by SHA-256.
+    The same wheels, by SHA-256; script, colab and dockerfile bring the lock's models, too.
     """
-    from zoo_cli.packages.export import FORMATS, require_releases
+    from zoo_cli.packages.export import WITH_MODELS, WITHOUT_MODELS, require_releases
     from zoo_cli.packages.locking import read_lock
 
     if base and form != "dockerfile":
         raise click.UsageError("--base names the image of a Dockerfile: add --format dockerfile.")
     lock = read_lock(lock_file)
     require_releases(lock, str(lock_file), form)
-    text = _dockerfile(lock, lock_file, base) if form == "dockerfile" else FORMATS[form](lock)
+    if form in WITHOUT_MODELS:
+        text = WITHOUT_MODELS[form](lock)
+        if lock.models:
+            console.warn(
+                f"{form} has no words for models: zoo sync {printable(str(lock_file))} --models DIR brings them"
+            )
+    else:
+        configs = _configs(console, lock)
+        text = WITH_MODELS[form](lock, configs) if form in WITH_MODELS else _dockerfile(lock, lock_file, base, configs)
     if console.json:
         console.document({"ok": True, "command": "export", "format": form, "text": text})
         return
     console.data(text.rstrip("\n"))
 
 
-def _dockerfile(lock: Lock, path: Path, base: str | None) -> str:
+def _configs(console: Console, lock: Lock) -> Mapping[str, str]:
+    """The texts of the models' configs, as they were locked."""
+    if not lock.models:
+        return {}
+    from zoo_cli.catalog.database import open_catalog
+    from zoo_cli.cli.model_lock import locked_configs
+    from zoo_cli.cli.sources import users_mirrors
+
+    return locked_configs(console, open_catalog(), lock.models, users_mirrors(console, ()))
+
+
+def _dockerfile(lock: Lock, path: Path, base: str | None, configs: Mapping[str, str]) -> str:
     from zoo_cli.catalog.compat import images, projects, system_packages
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.packages.dockerfile import choose_image, dockerfile
@@ -54,4 +76,4 @@ def _dockerfile(lock: Lock, path: Path, base: str | None) -> str:
         )
     catalog = open_catalog()
     image = base or choose_image(lock, images(catalog), str(path))
-    return dockerfile(lock, image, system_packages(catalog), projects(catalog), str(path))
+    return dockerfile(lock, image, system_packages(catalog), projects(catalog), str(path), configs)

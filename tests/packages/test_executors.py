@@ -44,6 +44,22 @@ def test_what_is_refused_is_told_where_nothing_else_is_left(place: Place) -> Non
     assert place.versions(python) == before
 
 
+@pytest.mark.slow
+@pytest.mark.network
+def test_python_314_takes_the_right_wheel_too() -> None:
+    """Debian's CPython 3.14, unpacked where the machine has none: by uv, by pip; every decoy refused in its words."""
+    from tests.support import executors
+    from tests.support.python314 import NotToBeHad, python314
+
+    try:
+        python = python314()
+    except NotToBeHad as why:
+        pytest.skip(f"no Python 3.14: {why}")
+    with executors.matrix({"3.14": python}) as made:
+        cells = [made.cell("3.14", executor, "81") for executor in ("uv", "pip 26")]
+    assert [cell.result for cell in cells] == ["ok", "ok"]
+
+
 @pytest.mark.ordeal
 @pytest.mark.network
 def test_every_executor_on_every_python_with_every_setuptools(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@
 
 Everything is real: interpreters, pip and setuptools from the package index, compiled extensions. Only torch is a stub
 of the same name (`tiny_ops`), since what is measured is which wheel an installer takes. What cannot be is said, in the
-words of the package index.
+words of the package index. Python 3.14 is among them once a test has unpacked it (`python314`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.machine.pythons import FOUND
+from tests.support import python314
 from tests.support.cli import Ran, environment, zoo
 from tests.support.decoys import DECOYS, DecoySite
 from tests.support.server import Server
@@ -34,11 +35,12 @@ from zoo_cli.packages.smoke import check_ops
 
 EXECUTORS = ("uv", "pip 23.0", "pip 24.0", "pip 24.1", "pip 26")
 SETUPTOOLS = ("60", "81", "84")
-PYTHONS: tuple[str, ...] = tuple(
-    version for version in ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13") if version in FOUND
-)
+_VERSIONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
+_UNPACKED = python314.present()
+_HERE = {**({"3.14": _UNPACKED} if _UNPACKED else {}), **FOUND}
+PYTHONS: dict[str, Path] = {version: _HERE[version] for version in _VERSIONS if version in _HERE}
 # A torch release that exists for each Python; the page is that of its minor release.
-TORCH = {"3.8": "2.4.1+cpu"}
+TORCH = {"3.8": "2.4.1+cpu", "3.14": "2.10.0+cpu"}
 DEFAULT_TORCH = "2.6.0+cpu"
 WANTED = "mmcv>=2.0.0rc4,<2.2.0"  # what mmdet 3.3.0 asks for
 
@@ -59,9 +61,9 @@ class Cell(NamedTuple):
 class Matrix:
     """The site, the server and a directory to work in."""
 
-    def __init__(self, root: Path, server: Server, pages: dict[str, str]) -> None:
-        self.root, self.server, self.pages = root, server, pages
-        self.stacks = {version: TinyStack(FOUND[version], root / "compiled") for version in PYTHONS}
+    def __init__(self, root: Path, server: Server, pages: dict[str, str], pythons: dict[str, Path]) -> None:
+        self.root, self.server, self.pages, self.pythons = root, server, pages, pythons
+        self.stacks = {version: TinyStack(python, root / "compiled") for version, python in pythons.items()}
 
     def variables(self) -> dict[str, str]:
         index = self.server.url("/simple/")
@@ -73,7 +75,7 @@ class Matrix:
         uv = str(find_uv())
         place = self.root / "envs" / name
         shutil.rmtree(place, ignore_errors=True)
-        run([uv, "venv", "-q", "--python", str(FOUND[python]), str(place)])
+        run([uv, "venv", "-q", "--python", str(self.pythons[python]), str(place)])
         interpreter = place / "bin/python"
         torch = self.stacks[python].torch(self.root / "made" / python, TORCH.get(python, DEFAULT_TORCH))
         run([uv, "pip", "install", "-q", "--no-index", "--python", str(interpreter), str(torch)])
@@ -125,7 +127,7 @@ class Matrix:
 
     def all(self) -> Iterator[Cell]:
         """Every cell; two at a time."""
-        cells = [(p, e, s) for p in PYTHONS for e in EXECUTORS for s in SETUPTOOLS]
+        cells = [(p, e, s) for p in self.pythons for e in EXECUTORS for s in SETUPTOOLS]
         with ThreadPoolExecutor(2) as pool:
             yield from pool.map(lambda each: self.cell(*each), cells)
 
@@ -143,17 +145,17 @@ def installed(python: Path) -> dict[str, str]:
 
 
 @contextmanager
-def matrix() -> Iterator[Matrix]:
+def matrix(pythons: dict[str, Path] = PYTHONS) -> Iterator[Matrix]:
     """The site with every decoy for every Python, served."""
     with tempfile.TemporaryDirectory(prefix="zoo-executors-") as folder:
         root = Path(folder)
-        stacks = [TinyStack(FOUND[version], root / "compiled") for version in PYTHONS]
+        stacks = [TinyStack(python, root / "compiled") for python in pythons.values()]
         site = DecoySite(root / "site", stacks)
         releases = {*TORCH.values(), DEFAULT_TORCH}
         pages = {release: site.write("cpu", release.rpartition(".")[0], DECOYS) for release in releases}
         site.publish(*pure_wheels(root / "made"), *real_setuptools(root / "made"))
         with Server(root=site.root) as server:
-            yield Matrix(root, server, pages)
+            yield Matrix(root, server, pages, pythons)
 
 
 def real_setuptools(folder: Path) -> list[Path]:

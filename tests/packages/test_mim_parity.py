@@ -159,6 +159,33 @@ def test_a_step_that_was_shown_can_be_run_again(place: Place) -> None:
     assert place.versions(python) == after != before
 
 
+@pytest.mark.parametrize("kind", ["uv", pytest.param("pip", marks=pytest.mark.slow)])
+def test_the_printed_commands_know_an_index_that_only_pips_file_names(
+    place: Place, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uv does not read pip's files, and a person pastes into another shell: the index stands in the command."""
+    for name in ("UV_DEFAULT_INDEX", "PIP_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    settings = place.root / "config/pip/pip.conf"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    index = place.variables["UV_DEFAULT_INDEX"]
+    settings.write_text(f"[global]\nindex-url = {index.replace('://', '://me:secret@')}\n")
+    words = ("mmdet", "torch==2.6.0", "--find-links", place.page, "--find-links", str(place.torch.parent))
+    new = place.root / f"by-hand-file-{kind}"
+    shown = zoo(place.root, "install", *words, "--env", new, "--dry-run", ZOO_INSTALLER=kind)
+    settings.unlink()
+    assert (shown.code, index in shown.err, "secret" in shown.err) == (0, True, False), shown.err
+    commands, _line, note = shown.err.partition("By hand:\n")[2].partition("  # without the user name")
+    assert str(settings) in note
+    bare = {"PATH": f"{Path(str(find_uv())).parent}:{os.environ['PATH']}", "HOME": str(place.root)}
+    bare |= {"PIP_CONFIG_FILE": os.devnull, "UV_CACHE_DIR": str(place.root / "uv")}
+    done = subprocess.run(
+        ["sh", "-e"], input=commands, env=bare, cwd=place.root, text=True, capture_output=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert place.versions(new / "bin/python")["mmdet"] == "3.3.0"
+
+
 def test_by_hand_the_limits_hold_too(place: Place) -> None:
     """An ordinary package that would bring another owner of mmcv along is refused by uv itself."""
     place.site.publish(write_wheel(place.root / "made", "bringing", "1.0", requires=("mmcv-full",)))

@@ -100,6 +100,8 @@ def tell_dry_run(
     mirrors: Mirrors | None = None,
 ) -> None:
     """What would happen, and the commands that do it without zoo; `only` as in `install.commands`."""
+    from zoo_cli.packages.indexes import user_index
+
     steps = _commands(plan, target, only, mirrors)
     if console.json:
         from zoo_cli.machine.document import machine_to_json
@@ -116,6 +118,11 @@ def tell_dry_run(
     console.say(f"Would install {count} package{'' if count == 1 else 's'} and what they need. By hand{but}:")
     for line in plan_view.command_lines([step.command for step in steps], plan.limits):
         console.say(line)
+    index = user_index(prefix=target.machine.python.prefix if target.machine.python and target.executable else "")
+    if only is None and index.hides_credentials and index.source not in console.environ:
+        console.say(
+            f"  # without the user name and password of the package index, which are in {printable(index.source)}"
+        )
 
 
 def tell_done(console: Console, plan: Plan, target: Target) -> None:

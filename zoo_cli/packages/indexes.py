@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from zoo_cli.transfer.addresses import redacted
 from zoo_cli.transfer.headers import users_headers
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ class UserIndex:
     )
     source: str = "PyPI"  # where it was read, for the plan
     only: tuple[str, ...] | None = None  # without network: these directories, and for uv what it has cached
+
+    @property
+    def hides_credentials(self) -> bool:
+        """Whether an address has a user name or a password that a printed command leaves out."""
+        return any(redacted(url) != url for url in (self.index_url or "", *self.extra_urls, *self.find_links))
 
     def with_credentials(self, url: str) -> str:
         """An address of one of these indexes' hosts with the credentials that the index's own address has.

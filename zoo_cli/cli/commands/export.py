@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.text import printable
 from zoo_cli.packages.lockfile import FILE_NAME
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -128,7 +128,7 @@ def fetch_archive(word: str, cache: Path, settings: Settings) -> Source:
     name = unquote(urlsplit(address).path.rpartition("/")[2])
     if not name.endswith(".tar.gz"):
         raise BadSource(shown, "a source archive is a .tar.gz file (PEP 625)")
-    place = cache / "archives" / hashlib.sha256(address.encode()).hexdigest()[:32] / name
+    place = cache / "sdists" / hashlib.sha256(address.encode()).hexdigest()[:32] / name
     wanted = Wanted(name, (user_index().with_credentials(address),), sha256=digest)
     received = fetch(wanted, place, settings, store=Store(cache), replace=True)
     return Source("sdist", str(received.path), received.sha256, subdirectory=_subdirectory(word, fragment), url=shown)

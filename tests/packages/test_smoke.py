@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support.libraries import compile_library, future_libc
 from tests.support.torch_env import copy_of, mmcv_python, torch_python
+from zoo_cli import filelock
 from zoo_cli.packages.causes import Cause, cause_of, cause_of_death
 from zoo_cli.packages.smoke import Check, OpsReport, check_ops, read_checks
 
@@ -135,6 +137,35 @@ def test_an_endless_import_ends(environment: Path) -> None:
     report = check_ops(python, ("mmcv",), timeout=1.5)
     assert failure(report) == ("mmcv._ext", "timeout")
     assert report.checks[0] == Check("torch", "cpu", is_ok=True, seconds=report.checks[0].seconds)
+
+
+def test_a_child_whose_parent_was_killed_holds_the_environment_and_ends(environment: Path) -> None:
+    """Nobody changes what it is importing from, and it cannot be for ever."""
+    files = {**GOOD, "mmcv/_ext.py": "import time; open('begun', 'w').close()\nwhile True: time.sleep(60)"}
+    python = fill(
+        environment, {name: text.replace("'begun'", repr(str(environment / "begun"))) for name, text in files.items()}
+    )
+    lock = environment / "lock"
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from zoo_cli import filelock; from zoo_cli.packages.smoke import check_ops\n"
+        "with filelock.hold(Path(sys.argv[1])) as lock: check_ops(sys.argv[2], ('mmcv',), timeout=3.5, held=(lock,))"
+    )
+    parent = subprocess.Popen((sys.executable, "-c", code, str(lock), python))
+    wait_until((environment / "begun").exists)
+    parent.kill()
+    parent.wait()
+    with pytest.raises(filelock.HeldElsewhere), filelock.hold(lock):
+        pass
+    with filelock.hold(lock, wait_seconds=120):  # of a machine with much else to do
+        pass
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_no_interpreter_is_a_failure(tmp_path: Path) -> None:

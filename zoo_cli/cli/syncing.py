@@ -141,7 +141,7 @@ def _apply(
             build=_builder(console, catalog, target, judge, progress),
             fetch=fetch,
             inspect=lambda files: _inspect(judge, variant, files),
-            check=lambda names: _check(known, here, names, how.words),
+            check=lambda names, lock: _check(known, here, names, how.words, lock),
             tell=progress.step,
             say=progress.hear,
         )
@@ -229,11 +229,13 @@ def _builder(
     return build
 
 
-def _check(known: dict[str, Project], python: Interpreter, names: Collection[str], words: tuple[str, ...]) -> None:
+def _check(
+    known: dict[str, Project], python: Interpreter, names: Collection[str], words: tuple[str, ...], lock: int
+) -> None:
     from zoo_cli.packages.install import require_working_ops
 
     imports = [known[name].import_name for name in sorted(names) if name in known and known[name].kind == "ops"]
-    require_working_ops(python.executable, python.version, imports, words)
+    require_working_ops(python.executable, python.version, imports, words, held=(lock,))
 
 
 def _steps(decided: Sync) -> list[tuple[str, str | None, str | None]]:

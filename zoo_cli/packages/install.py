@@ -215,7 +215,7 @@ def execute(plan: Plan, arrived: Sequence[Arrival], work: Work) -> Receipt:
     with work.begin() as lock:
         steps, built = _change(plan, work, files, lock)
         record(_came_from(plan, work), work.sites())
-        ops = _check(plan, work)
+        ops = _check(plan, work, lock)
     reports = (*(each.report for each in arrived if each.report), *built)
     return Receipt(plan, work.python, steps, reports, ops, work.clock() - work.started)
 
@@ -329,7 +329,7 @@ def _run(step: Step, installer: Installer, work: Work, held: tuple[int, ...], li
         raise
 
 
-def _check(plan: Plan, work: Work) -> OpsReport | None:
+def _check(plan: Plan, work: Work, lock: int) -> OpsReport | None:
     arriving = {pin.project for pin in plan.pins if pin.action != "keep"}
     names = [ops.import_name for ops in plan.stack.ops] + [name for name in COMPANIONS if name in arriving]
     if names:
@@ -339,11 +339,19 @@ def _check(plan: Plan, work: Work) -> OpsReport | None:
     imports = [*names, *frameworks] if names else []
     gpus = any(gpu.vendor == "nvidia" for gpu in work.judge.machine.gpus) and bool(work.judge.machine.driver)
     expects_gpu = gpus and is_cuda(plan.variant)
-    return require_working_ops(work.python, work.python_version, imports, work.words, expects_gpu=expects_gpu)
+    return require_working_ops(
+        work.python, work.python_version, imports, work.words, expects_gpu=expects_gpu, held=(lock,)
+    )
 
 
 def require_working_ops(
-    python: str, version: str, imports: list[str], words: tuple[str, ...], *, expects_gpu: bool = False
+    python: str,
+    version: str,
+    imports: list[str],
+    words: tuple[str, ...],
+    *,
+    expects_gpu: bool = False,
+    held: tuple[int, ...] = (),
 ) -> OpsReport | None:
     """Loads packages and runs their compiled ops in a child of the target; None when there is nothing to run.
 
@@ -353,6 +361,7 @@ def require_working_ops(
         imports: names of import packages, those with ops first.
         words: the command as typed.
         expects_gpu: torch must find a GPU.
+        held: locks that the child holds as well (see `check_ops`).
 
     Raises:
         OpsBroken: something that was installed does not work.
@@ -361,7 +370,7 @@ def require_working_ops(
 
     if not imports:
         return None
-    report = check_ops(python, imports, version=version, expects_gpu=expects_gpu)
+    report = check_ops(python, imports, version=version, expects_gpu=expects_gpu, held=held)
     if not report.is_ok:
         raise OpsBroken(python, report.failed, words)
     return report

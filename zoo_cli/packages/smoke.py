@@ -8,6 +8,7 @@ stands in `ops_child`. Every failure is data with the original text; an mmcv wit
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.resources import files
+from math import ceil
 from typing import TYPE_CHECKING
 
 from zoo_cli.packages.bytecode import Bytecode
@@ -64,7 +66,13 @@ class OpsReport:
 
 
 def check_ops(
-    python: str, projects: Sequence[str], *, version: str = "", expects_gpu: bool = False, timeout: float = 300.0
+    python: str,
+    projects: Sequence[str],
+    *,
+    version: str = "",
+    expects_gpu: bool = False,
+    timeout: float = 300.0,
+    held: tuple[int, ...] = (),
 ) -> OpsReport:
     """Imports and runs in the target: torch, the ops of mmcv and torchvision where asked for, then the other projects.
 
@@ -74,6 +82,8 @@ def check_ops(
         version: of the interpreter, where modules are to be compiled ahead (`bytecode`).
         expects_gpu: torch must find a GPU, else that is a failure, too.
         timeout: seconds for all of it; a first import from a slow disk takes tens of seconds.
+        held: locks as file descriptors that the child holds as well: nobody changes an environment that a child is
+            importing from, though this process was killed.
     """
     bytecode = Bytecode(python, version, projects) if version else None
     if bytecode:
@@ -82,8 +92,8 @@ def check_ops(
     code = files("zoo_cli.packages").joinpath("ops_child.py").read_text(encoding="utf-8")
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as neutral, bytecode.compiled_ahead() if bytecode else nullcontext():
-        words = (mark, "gpu" if expects_gpu else "any", *projects)
-        output, ending = _run((python, "-I", "-c", code, *words), neutral, timeout)
+        words = (mark, "gpu" if expects_gpu else "any", str(ceil(timeout) + 1), *projects)
+        output, ending = _run((python, "-I", "-c", code, *words), neutral, timeout, held)
     report = OpsReport(read_checks(output, mark, ending), time.monotonic() - started)
     if bytecode and report.is_ok:
         bytecode.learn(_imported(output, mark))
@@ -100,7 +110,7 @@ def _imported(output: str, mark: str) -> list[str]:
         return []
 
 
-def _run(argv: Sequence[str], cwd: str, timeout: float) -> tuple[str, tuple[str, str] | None]:
+def _run(argv: Sequence[str], cwd: str, timeout: float, held: tuple[int, ...]) -> tuple[str, tuple[str, str] | None]:
     """The child's output, and how it ended when that was not well: (code, text)."""
     child = None
     try:
@@ -112,6 +122,7 @@ def _run(argv: Sequence[str], cwd: str, timeout: float) -> tuple[str, tuple[str,
             capture_output=True,
             timeout=timeout,
             check=False,
+            pass_fds=held if os.name == "posix" else (),
         )
     except OSError as exc:
         return "", ("not-installed", f"{argv[0]}: {exc.strerror}")

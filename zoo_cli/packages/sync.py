@@ -305,7 +305,7 @@ class Work:
     build: Callable[[Given], Path]  # its wheel
     fetch: Callable[[LockedFile], Path]  # the file of that digest
     inspect: Callable[[Sequence[tuple[Arrival, Path]]], None]  # raises when one is unsound or cannot work here
-    check: Callable[[Collection[str]], None]  # raises when compiled ops among the projects do not work
+    check: Callable[[Collection[str], int], None]  # raises when compiled ops among the projects do not work; the lock
     tell: Callable[[str], None]  # what is being done now
     say: Callable[[str], None]  # lines of child processes
 
@@ -338,7 +338,7 @@ def sync(decided: Sync, python: Interpreter, work: Work) -> tuple[Step, ...]:
             run_step(step, work.say, held=(lock,))
             steps.append(step)
         record(_came_from(decided), work.sites())
-        work.check([each.package.project for each in decided.arrivals])
+        work.check([each.package.project for each in decided.arrivals], lock)
     return tuple(steps)
 
 

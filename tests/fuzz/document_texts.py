@@ -39,18 +39,27 @@ _VALUES: tuple[Any, ...] = (
     {"": ""}, ["x"], {"path": "../x"}, {"sha256": "ab" * 32}, "2026-11-23T00:00:00Z",
 )  # fmt: skip
 _SHA = "ab" * 32
+_PACKAGES: list[dict[str, Any]] = [
+    {"name": "tiny", "version": "1.0", "marker": "python_version >= '3.10'", "wheels": [
+        {"name": "tiny-1.0-py3-none-any.whl", "url": "https://h/tiny-1.0-py3-none-any.whl", "size": 7,
+         "hashes": {"sha256": _SHA}}], "tool": {"zoo": {"evidence": "seen", "source": "https://h/"}}},
+    {"name": "old", "version": "2", "sdist": {"name": "old-2.tar.gz", "url": "https://h/old-2.tar.gz",
+                                              "hashes": {"sha256": _SHA}}},
+    {"name": "put", "version": "3", "archive": {"url": "https://h/put-3-py3-none-any.whl",
+                                                "hashes": {"sha256": _SHA}}},
+]  # fmt: skip
+_BUILT: list[dict[str, Any]] = [
+    {"name": "far", "vcs": {"type": "git", "url": "https://h/far", "requested-revision": "main", "commit-id": "c" * 40,
+                            "subdirectory": "python"}, "tool": {"zoo": {"version": "1.0"}}},
+    {"name": "here", "marker": "python_version >= '3.10'", "directory": {"path": "../here", "editable": True}},
+    {"name": "put", "version": "3",
+     "archive": {"url": "https://h/put-3.tar.gz", "size": 3, "hashes": {"sha256": _SHA}}},
+    {"name": "lies", "version": "4", "archive": {"path": "lies-4.tar.gz", "hashes": {"sha256": _SHA}}},
+]  # fmt: skip
 _LOCK = {
     "lock-version": "1.0", "environments": ["sys_platform == 'linux'"], "requires-python": ">=3.11",
     "created-by": "zoo",
-    "packages": [
-        {"name": "tiny", "version": "1.0", "marker": "python_version >= '3.10'", "wheels": [
-            {"name": "tiny-1.0-py3-none-any.whl", "url": "https://h/tiny-1.0-py3-none-any.whl", "size": 7,
-             "hashes": {"sha256": _SHA}}], "tool": {"zoo": {"evidence": "seen", "source": "https://h/"}}},
-        {"name": "old", "version": "2", "sdist": {"name": "old-2.tar.gz", "url": "https://h/old-2.tar.gz",
-                                                  "hashes": {"sha256": _SHA}}},
-        {"name": "put", "version": "3", "archive": {"url": "https://h/put-3-py3-none-any.whl",
-                                                    "hashes": {"sha256": _SHA}}},
-    ],
+    "packages": _PACKAGES,
     "tool": {"zoo": {
         "requested": ["tiny"], "index": "2026-11-01", "variant": "cu121", "machine": {"os": "linux"},
         "minimum": {"python": "3.11", "driver": "525"}, "targets": {"tiny": ["8.6", "9.0+PTX"]},
@@ -184,7 +193,8 @@ def a_bundle(sections: Any, blobs: list[bytes], lie: Callable[[Any], Any] = lamb
 
 def _ordinary_bundle(lie: Callable[[Any], Any] = lambda manifest: manifest) -> bytes:
     wheel = b"a wheel"
-    lock = json.loads(json.dumps(_LOCK).replace(_SHA, hashlib.sha256(wheel).hexdigest()))
+    wheels = {**_LOCK, "packages": [each for each in _PACKAGES if "sdist" not in each]}  # a bundle holds nothing else
+    lock = json.loads(json.dumps(wheels).replace(_SHA, hashlib.sha256(wheel).hexdigest()))
     return a_bundle({"models": [RECEIPT], "environment": lock}, [b"a = 1\n", b"log", wheel], lie)
 
 
@@ -192,7 +202,7 @@ def _ordinary_bundle(lie: Callable[[Any], Any] = lambda manifest: manifest) -> b
 def seeds(kind: str) -> tuple[bytes, ...]:
     """Ordinary documents of a kind."""
     made: dict[str, Callable[[], tuple[bytes, ...]]] = {
-        "lock": lambda: (_toml(_LOCK),),
+        "lock": lambda: (_toml(_LOCK), _toml({**_LOCK, "packages": _BUILT})),
         "bundle": lambda: (_ordinary_bundle(),),
         "receipt": lambda: (_dumped(RECEIPT),),
         "mirrors": lambda: (_MIRRORS,),

@@ -74,6 +74,12 @@ def test_a_wheel_that_is_not_the_locked_one_changes_nothing(lock: Path, python: 
     assert content(python.parent.parent) == before
 
 
+def test_what_takes_long_is_told_before(lock: Path, python: Path, tmp_path: Path) -> None:
+    told = [line.strip() for line in zoo(tmp_path, "sync", lock, "--python", python).err.splitlines()]
+    steps = ["inspect 2 wheels", "install the lock (uv)"]
+    assert [line for line in told if line in steps] == steps
+
+
 def test_a_dry_run_and_a_lock_for_others_make_nothing(lock: Path, tmp_path: Path) -> None:
     ran = zoo(tmp_path, "sync", lock, "--env", "new", "--dry-run")
     assert (ran.code, "+ first 1.0" in ran.err) == (0, True)

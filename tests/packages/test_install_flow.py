@@ -229,6 +229,7 @@ def test_an_environment_is_made_where_there_is_none(there: Loopback, tmp_path: P
     ran = there.install("--env", "new")  # as people type it
     assert ran.code == 0, ran.err
     assert "new environment" in ran.err
+    assert ran.err.index("  make the environment\n") < ran.err.index("  install the plan (")
     assert "torch-2.6.0+cpu.dist-info" in there.installed(tmp_path / "new/bin/python")
     undone = zoo(tmp_path, "undo", "--env", "new")
     assert undone.code == 0, undone.err

@@ -45,6 +45,7 @@ def test_a_lock_gives_the_same_environment_everywhere(site: Site, tmp_path: Path
     first = environment(tmp_path / "first")
     synced = zoo(tmp_path, "sync", lock, *upstream, "--python", first, timeout=900)
     assert synced.code == 0, synced.err
+    assert " wheels\n" in synced.err and "  run the ops of mmcv\n" in synced.err  # what takes seconds is told before
     assert "equals the lock" in zoo(tmp_path, "sync", lock, "--python", first).err
     run = subprocess.run([first, "-c", "import mmcv.ops, mmdet"], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

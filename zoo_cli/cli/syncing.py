@@ -140,15 +140,15 @@ def _apply(
             find=partial(_find, fetch),
             build=_builder(console, catalog, target, judge, progress),
             fetch=fetch,
-            inspect=lambda files: _inspect(judge, variant, files),
-            check=lambda names, lock: _check(known, here, names, how.words, lock),
+            inspect=lambda files: _inspect(judge, variant, files, progress.step),
+            check=lambda names, lock: _check(known, here, names, how.words, lock, progress.step),
             tell=progress.step,
             say=progress.hear,
         )
         sync(decided, here, work)
 
 
-def _inspect(judge: Judge, variant: str, files: Sequence[tuple[Arrival, Path]]) -> None:
+def _inspect(judge: Judge, variant: str, files: Sequence[tuple[Arrival, Path]], tell: Callable[[str], None]) -> None:
     """Every wheel must be what it says, and those with compiled code must be able to work here."""
     from zoo_cli.directories import cache_path, state_directory
     from zoo_cli.packages.arrivals import JUDGED, require_locked_fit
@@ -157,6 +157,8 @@ def _inspect(judge: Judge, variant: str, files: Sequence[tuple[Arrival, Path]]) 
     from zoo_cli.trust.wheel import require_sound
 
     judged, inspections = [], Inspections(cache_path(), state_directory())
+    if files:
+        tell(f"inspect {len(files)} wheel{'' if len(files) == 1 else 's'}")
     for (package, wheel, _was), path in files:
         assert wheel is not None
         report = require_sound(inspections.report(path, wheel.sha256))
@@ -230,11 +232,14 @@ def _builder(
 
 
 def _check(
-    known: dict[str, Project], python: Interpreter, names: Collection[str], words: tuple[str, ...], lock: int
-) -> None:
+    known: dict[str, Project], python: Interpreter, names: Collection[str], words: tuple[str, ...], lock: int,
+    tell: Callable[[str], None],
+) -> None:  # fmt: skip
     from zoo_cli.packages.install import require_working_ops
 
     imports = [known[name].import_name for name in sorted(names) if name in known and known[name].kind == "ops"]
+    if imports:
+        tell(f"run the ops of {' and '.join(imports)}")
     require_working_ops(python.executable, python.version, imports, words, held=(lock,))
 
 

@@ -45,6 +45,8 @@ class Target:
             yield self.executable
             return
         say = (lambda line: console.say(f"    {printable(line)}")) if console.verbose else None
+        if not console.json:
+            console.say("  make the environment")  # which takes seconds, most of them for its pip
         with new_environment(self.environment, self.base, say, keep_failed=keep_failed) as python:
             yield python
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,19 @@ def test_a_page_without_a_fitting_wheel_says_so(tmp_path: Path) -> None:
         with pytest.raises(WheelGone) as caught:
             supply(tmp_path).confirm(pin(page), TARGET)
     assert (caught.value.file, caught.value.address, caught.value.yanked) == ("onedl-mmcv 2.3.6", page, None)
+
+
+def test_a_mirror_without_a_companion_is_passed_over(tmp_path: Path) -> None:
+    """An installer is given one address; the file may be needed by nobody, so it is asked for and not fetched."""
+    with Server({"/one/whl/torchvision.whl": b"wheel"}) as server:
+        rule = f"https://upstream.example={server.url('/one')}"
+        here = replace(supply(tmp_path), mirrors=load_mirrors((rule,)))
+        there = f"torchvision @ {server.url('/one/whl/torchvision.whl')}"
+        assert here._mirrored("torchvision @ https://upstream.example/whl/torchvision.whl") == there
+        gone = "torchaudio @ https://upstream.example/whl/torchaudio.whl"
+        assert here._mirrored(gone) == gone
+        asked = len(server.requests)
+        assert here._mirrored("mmcv-lite<0") == "mmcv-lite<0"
+        offline = replace(here, settings=Settings(offline=True))
+        assert offline._mirrored(gone) == f"torchaudio @ {server.url('/one/whl/torchaudio.whl')}"
+        assert len(server.requests) == asked

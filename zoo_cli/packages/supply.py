@@ -80,13 +80,21 @@ class Supply:
             prefix = machine.python.prefix if machine.python and not machine.is_described else ""
             index = user_index(prefix=prefix)
             pins |= {pin.project: self.bind(pin, _wanted(pin, plan, machine), index) for pin in plan.unbound}
-        limits = tuple(self._mirrored(limit) for limit in plan.limits)
+        limits = plan.limits if plan.is_done else tuple(self._mirrored(limit) for limit in plan.limits)
         return replace(plan, pins=tuple(pins.get(pin.project, pin) for pin in plan.pins), limits=limits)
 
     def _mirrored(self, limit: str) -> str:
-        """A constraint whose address, if it has one, is that of the mirror asked first."""
+        """A constraint whose address, if it has one, is the first that has the file: an installer asks no other."""
         name, is_address, url = limit.partition(" @ ")
-        return f"{name} @ {self.mirrors.addresses(url, 'wheels')[0]}" if is_address else limit
+        if not is_address:
+            return limit
+        *mirrors, last = self.mirrors.addresses(url, "wheels")
+        if self.settings.offline:
+            return f"{name} @ {(*mirrors, last)[0]}"
+        from zoo_cli.transfer.sizes import size_of
+
+        has_it = (each for each in mirrors if size_of((each,), self.settings) is not None)
+        return f"{name} @ {next(has_it, last)}"
 
     def bind(self, pin: Pin, target: WheelTarget, index: UserIndex) -> Pin:
         """The pin as a file of its own source: the first of the user's indexes, in their order, that has the project.

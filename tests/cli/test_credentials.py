@@ -147,7 +147,7 @@ def office(tmp_path: Path, index: tuple[Path, Path], monkeypatch: pytest.MonkeyP
         settings = {
             "HOME": str(home), "XDG_CONFIG_HOME": str(home / "config"), "ZOO_CACHE": str(home / "cache"),
             "ZOO_STATE": str(home / "state"), "ZOO_INDEX": str(database), "NETRC": str(inputs / "netrc"),
-            "LAB_KEY": SECRET["header"], "ZOO_MIRRORS": str(inputs / "mirrors.yaml"), "ZOO_RETRIES": "0",
+            "LAB_KEY": SECRET["header"], "ZOO_MIRRORS": str(inputs / "mirrors.yaml"),
             "UV_CACHE_DIR": str(home / "uv"), "PIP_CACHE_DIR": str(home / "pip"),
         }  # fmt: skip
         for name, value in settings.items():

@@ -39,29 +39,24 @@ def stuck(family: int, host: str, port: int) -> list[socket.socket]:
     return held
 
 
-class Relay:
-    """Passes connections on: to one port of this computer, or as an HTTP proxy to any, whatever the host is called.
+class _Loopback:
+    """What serves from a thread until its sockets are closed; a context manager."""
 
-    `next` has what becomes of the next connections: reset (RST after the first bytes), mute (nothing is ever answered),
-    refuse (403), login (407), die (the connection ends after `DIES_AFTER` bytes), pass.
-    """
-
-    def __init__(self, to: int | None = None) -> None:
-        self._to = to
-        self.next: list[str] = []
-        self.always = "pass"
-        self.seen: list[str] = []  # request lines that came as to a proxy
-        self._listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._open: list[socket.socket] = []  # closed with it
         self._stopping = threading.Event()
-        self._open: list[socket.socket] = []
 
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(self._listener.getsockname()[1])
+    def _serve(self) -> None:
+        """Runs in the thread; a socket that was closed ends it."""
+        raise NotImplementedError
+
+    def _run(self) -> None:
+        with suppress(OSError):
+            self._serve()
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._serve, daemon=True).start()
+        threading.Thread(target=self._run, daemon=True).start()
         return self
 
     def __exit__(
@@ -73,13 +68,32 @@ class Relay:
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
 
+
+class Relay(_Loopback):
+    """Passes connections on: to one port of this computer, or as an HTTP proxy to any, whatever the host is called.
+
+    `next` has what becomes of the next connections: reset (RST after the first bytes), mute (nothing is ever answered),
+    refuse (403), login (407), die (the connection ends after `DIES_AFTER` bytes), pass.
+    """
+
+    def __init__(self, to: int | None = None) -> None:
+        super().__init__(socket.create_server(("127.0.0.1", 0)))
+        self._to = to
+        self.next: list[str] = []
+        self.always = "pass"
+        self.seen: list[str] = []  # request lines that came as to a proxy
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._listener.getsockname()[1])
+
     def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _place = self._listener.accept()
-                self._open.append(client)
-                how = self.next.pop(0) if self.next else self.always
-                threading.Thread(target=self._one, args=(client, how), daemon=True).start()
+        while True:
+            client, _place = self._listener.accept()
+            self._open.append(client)
+            how = self.next.pop(0) if self.next else self.always
+            threading.Thread(target=self._one, args=(client, how), daemon=True).start()
 
     def _one(self, client: socket.socket, how: str) -> None:
         with suppress(OSError), client:
@@ -123,7 +137,7 @@ def _pump(source: socket.socket, target: socket.socket, limit: int | None) -> No
         target.shutdown(socket.SHUT_WR)
 
 
-class Resolver:
+class Resolver(_Loopback):
     """A name server on port 53 of a loopback address: every name is 127.0.0.1, and has no IPv6 address.
 
     Args:
@@ -136,32 +150,20 @@ class Resolver:
     """
 
     def __init__(self, host: str, next_: list[str], always: str = "answer") -> None:
+        super().__init__(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         self._next, self._always = list(next_), always
         self.asked = 0
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind((host, 53))
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._serve, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        self._listener.bind((host, 53))
 
     def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                question, client = self._socket.recvfrom(4096)
-                if not client:
-                    return
-                self.asked += 1
-                how = self._next.pop(0) if self._next else self._always
-                if how != "mute":
-                    self._socket.sendto(_answer(question, how), client)
+        while True:
+            question, client = self._listener.recvfrom(4096)
+            if not client:
+                return
+            self.asked += 1
+            how = self._next.pop(0) if self._next else self._always
+            if how != "mute":
+                self._listener.sendto(_answer(question, how), client)
 
 
 def _answer(question: bytes, how: str) -> bytes:

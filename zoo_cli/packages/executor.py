@@ -30,7 +30,7 @@ from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.indexes import UserIndex, clean_environment, has_configuration
 from zoo_cli.packages.request import check_choices
 from zoo_cli.packages.trees import OWN
-from zoo_cli.plaintext import printable
+from zoo_cli.plaintext import printable, without_passwords
 from zoo_cli.transfer.addresses import redacted
 
 if TYPE_CHECKING:
@@ -220,9 +220,12 @@ class Installer:
 
 @contextlib.contextmanager
 def constraints_file(lines: Sequence[str]) -> Iterator[Path]:
-    """A file with one constraint a line; it stays with the logs, since the commands that they tell name it."""
+    """A file with one constraint a line; it stays with the logs, since the commands that they tell name it.
+
+    One with a password in an address does not stay: none is kept in any file.
+    """
     text = "".join(f"{line}\n" for line in lines)
-    if path := _log_path("limits.txt"):
+    if without_passwords(text) == text and (path := _log_path("limits.txt")):
         path.write_text(text, encoding="utf-8")
         yield path
         return

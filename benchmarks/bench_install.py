@@ -1,6 +1,6 @@
 """What `zoo install` costs beside uv for the same files: the whole stack of mmdet into new environments, no network.
 
-    python benchmarks/bench_install.py [--turns N] [--cold N]
+    python benchmarks/bench_install.py [--turns N] [--cold N] [--place DIR]
 
     a  uv pip install          of the pinned set, from the same wheelhouse
     b  a, then the first use   a child that imports torch and mmcv's ops and runs one nms with a known answer
@@ -13,15 +13,18 @@ in the user's hands. zoo's check does more than the child: three ops, and the im
 Then the plans: `uv pip install --dry-run` and `zoo install --dry-run`, the goal is 1.5 x.
 
 States: "cold", the caches of uv and zoo are empty, one of uv for each side (the system's is not); "second", what is
-remembered of the first install serves the next environment; "warm", from the third environment on, when byte code is
-kept, too. All sides take turns, so that load falls on all alike; a ratio is the median of the ratios within each
-turn. CPU time (children included) is shown beside wall time, since it suffers less from other programs; the load is
-always told, and the wall times of a machine that is not quiet prove nothing.
+remembered of the first install serves the next environment; "warm", from the third environment on. All sides take turns,
+so that load falls on all alike; a ratio is the median of the ratios within each turn. CPU time (children included) is
+shown beside wall time, since it suffers less from other programs; the load is always told, and the wall times of a
+machine that is not quiet prove nothing. Nothing is deleted before the end, since ext4 makes files slowly for some
+minutes after thousands were deleted; `--place` on a tmpfs leaves the disk out wholly.
+Memory is touched before each turn: a virtual machine that has lent it to its host gets it back slowly.
 """
 
 from __future__ import annotations
 
 import argparse
+import mmap
 import os
 import resource
 import statistics
@@ -36,6 +39,12 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 WORK = ROOT / "benchmarks/work"
 HOUSE = WORK / "house"
+_TOUCHED_BYTES = 4 << 30
+_TOUCH = """
+import mmap, sys
+memory = mmap.mmap(-1, int(sys.argv[1]))
+memory[:: mmap.PAGESIZE] = b"1" * (len(memory) // mmap.PAGESIZE)
+"""
 QUIET = 3.0  # load average above which wall times are not to be quoted
 STATES = ("cold", "second", "warm")
 FIRST_USE = (
@@ -99,10 +108,17 @@ def turn(folder: Path, environ: dict[str, str], uv: str) -> dict[str, Cost]:
     return found
 
 
+def occupy_memory() -> None:
+    """Touches the memory that a turn needs for its files, and frees it again; in a child, whose time is not counted."""
+    size = min(_TOUCHED_BYTES, os.sysconf("SC_AVPHYS_PAGES") * mmap.PAGESIZE // 2)
+    subprocess.run([sys.executable, "-c", _TOUCH, str(size)], check=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=5, help="Warm turns.")
     parser.add_argument("--cold", type=int, default=2, help="Turns with empty caches, each followed by a second one.")
+    parser.add_argument("--place", type=Path, help="Directory for environments and caches.")
     given = parser.parse_args()
     from zoo_cli.packages.executor import find_uv
 
@@ -112,13 +128,14 @@ def main() -> None:
     make_house(environ)
     loads = [os.getloadavg()[0]]
     costs: dict[str, list[dict[str, Cost]]] = {state: [] for state in STATES}
-    for number in range(max(given.cold, 1)):
-        with tempfile.TemporaryDirectory(dir=WORK) as caches:
-            places = {name: f"{caches}/{name}" for name in ("ZOO_CACHE", "ZOO_STATE", "UV_CACHE_DIR")}
+    with tempfile.TemporaryDirectory(dir=given.place or WORK) as folder:
+        for number in range(max(given.cold, 1)):
+            names = ("ZOO_CACHE", "ZOO_STATE", "UV_CACHE_DIR")
+            places = {name: f"{folder}/caches{number}/{name}" for name in names}
             is_last = number == max(given.cold, 1) - 1
-            for state in (*STATES[:2], *(["warm"] * given.turns if is_last else [])):
-                with tempfile.TemporaryDirectory(dir=WORK) as folder:
-                    costs[state].append(turn(Path(folder), environ | places, uv))
+            for count, state in enumerate((*STATES[:2], *(["warm"] * given.turns if is_last else []))):
+                occupy_memory()
+                costs[state].append(turn(Path(folder, f"turn{number}-{count}"), environ | places, uv))
                 loads.append(os.getloadavg()[0])
     report(costs, loads)
 

@@ -14,10 +14,10 @@ Then the plans: `uv pip install --dry-run` and `zoo install --dry-run`, the goal
 
 States: "cold", the caches of uv and zoo are empty, one of uv for each side (the system's is not); "second", what is
 remembered of the first install serves the next environment; "warm", from the third environment on. All sides take
-turns, so that load falls on all alike; a ratio is the median of the ratios within each turn. CPU time (children included) is
-shown beside wall time, since it suffers less from other programs; the load is always told, and the wall times of a
-machine that is not quiet prove nothing. Nothing is deleted before the end, since ext4 makes files slowly for some
-minutes after thousands were deleted; `--place` on a tmpfs leaves the disk out wholly.
+turns, so that load falls on all alike; a ratio is the median of the ratios within each turn. CPU time (children
+included) is shown beside wall time, since it suffers less from other programs; the load is always told, and the wall
+times of a machine that is not quiet prove nothing. Nothing is deleted before the end, since ext4 makes files slowly
+for some minutes after thousands were deleted; `--place` on a tmpfs leaves the disk out wholly.
 Memory is touched before each turn: a virtual machine that has lent it to its host gets it back slowly.
 """
 

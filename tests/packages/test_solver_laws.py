@@ -30,7 +30,7 @@ def test_another_wheel_never_turns_a_solution_into_none(world: World, ops: str, 
         "https://page", None, ORIGIN,
     )  # fmt: skip
     facts = world.problem.facts
-    richer = replace(facts, matrix=replace(facts.matrix, ops=(*facts.matrix.ops, wheel)))
+    richer = replace(facts, matrix=facts.matrix._replace(ops=(*facts.matrix.ops, wheel)))
     assert search(replace(world.problem, facts=richer)) is not None
 
 

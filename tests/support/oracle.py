@@ -209,13 +209,13 @@ class Oracle:
         if request == self.request:
             return self.is_solvable(relaxed, provider)
         if provider not in self._others:
-            request = replace(request, providers=request.providers | {provider})
+            request = request._replace(providers=request.providers | {provider})
             self._others[provider] = Oracle(replace(self.problem, request=request))
         return self._others[provider].is_solvable(relaxed)
 
     @cached_property
     def _on_cpu(self) -> Oracle:
-        return Oracle(replace(self.problem, request=replace(self.request, device="cpu")))
+        return Oracle(replace(self.problem, request=self.request._replace(device="cpu")))
 
     # -- wishes ------------------------------------------------------------------------------------------------------
 

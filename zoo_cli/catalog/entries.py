@@ -6,7 +6,6 @@ Every row carries an `Origin`: where the fact stands, the day it was read and wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
 EVIDENCE = ("seen", "listed", "reported", "inferred")  # best first
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a fact stands.
 
     `evidence` is one of: `seen` (the file itself, or its name on the page, was read), `listed` (an official table
@@ -29,8 +27,7 @@ class Origin:
     evidence: str
 
 
-@dataclass(frozen=True, slots=True)
-class TorchBuild:
+class TorchBuild(NamedTuple):
     """One torch release in one variant on one platform: a group of wheels that differ by Python only."""
 
     version: str  # "2.1.2", without local version
@@ -57,8 +54,7 @@ class TorchBuild:
         return fill_tag(self.file_url, python_tag) if self.file_url else None
 
 
-@dataclass(frozen=True, slots=True)
-class OpsWheels:
+class OpsWheels(NamedTuple):
     """One version of a compiled-ops project built for one torch minor, variant and platform.
 
     `python_tags` maps each interpreter tag to the evidence for that very wheel.
@@ -77,7 +73,7 @@ class OpsWheels:
     file_url: str | None  # template with {python}, {abi}; None when the file name is not known
     origin: Origin
     sha256: str | None = None  # where the provider published it; then the row stands for one file
-    tag_origins: Mapping[str, Origin] = field(default_factory=dict)  # where each of those wheels was read
+    tag_origins: Mapping[str, Origin] = {}  # where each of those wheels was read
     glibc: str | None = None  # the lowest it runs on, where the file was read
 
     def url(self, python_tag: str) -> str | None:
@@ -89,8 +85,7 @@ class OpsWheels:
         return self.tag_origins.get(python_tag, self.origin)
 
 
-@dataclass(frozen=True, slots=True)
-class FrameworkRelease:
+class FrameworkRelease(NamedTuple):
     """One release of a framework, with the two ranges that are never merged.
 
     `declared` stands in the metadata (or the `mim`/`mminstall` extra), `asserted` is raised by the package when it is
@@ -112,8 +107,7 @@ class FrameworkRelease:
     declared_in: str | None = None  # "requires-dist", "extra mim", "sdist requirements/mminstall.txt" ...
 
 
-@dataclass(frozen=True, slots=True)
-class Wall:
+class Wall(NamedTuple):
     """A version boundary that no metadata states: any project inside `affects` meets it."""
 
     id: str
@@ -126,8 +120,7 @@ class Wall:
     python: str = ""  # specifier of the interpreters it stands on; "" for all
 
 
-@dataclass(frozen=True, slots=True)
-class Toolkit:
+class Toolkit(NamedTuple):
     """One CUDA toolkit: the driver it shipped with (native) and the lowest driver that runs its binaries (floor)."""
 
     cuda: str  # "12.1"
@@ -150,8 +143,7 @@ class Image(NamedTuple):
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class GpuModel:
+class GpuModel(NamedTuple):
     """A GPU product name and its compute capability."""
 
     name: str  # as NVIDIA spells it: "GeForce RTX 3090"
@@ -161,8 +153,7 @@ class GpuModel:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class GpuReport:
+class GpuReport(NamedTuple):
     """What somebody reported about compiled ops on a GPU; a field is None when the report does not tell it.
 
     `works` False means "no kernel image is available" although the installation succeeded.
@@ -181,8 +172,7 @@ class GpuReport:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(NamedTuple):
     """Somebody who publishes wheels, and the only addresses they come from."""
 
     id: str
@@ -193,8 +183,7 @@ class Provider:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(NamedTuple):
     """A distribution zoo knows. `conflicts` own the same import package: only one of them may be installed."""
 
     name: str
@@ -209,8 +198,7 @@ class Project:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(NamedTuple):
     """What building a project from its source takes, beyond what its own files say."""
 
     project: str
@@ -225,8 +213,7 @@ class Recipe:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class Matrix:
+class Matrix(NamedTuple):
     """Every compatibility fact that matters on one platform; versions ascend within each list."""
 
     torch: tuple[TorchBuild, ...]

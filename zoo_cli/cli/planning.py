@@ -421,7 +421,7 @@ class Planner:
         matrix = without_refused(matrix, refused)
         self.request = keep_installed(self.request, names_in(self._choices.keep), machine, self.known)
         offers = self._read_pages(machine, matrix)
-        offers = replace(offers, rows=rows_without(offers.rows, refused))
+        offers = offers._replace(rows=rows_without(offers.rows, refused))
         if self._console.offline:
             matrix = as_offered(matrix, offers)
         here = machine.python

@@ -5,8 +5,7 @@ Pure. Each caution names the fact it rests on; what stops a stack is the solver'
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.machine.cuda import Coverage
 from zoo_cli.packages.grid import is_cuda, python_of
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from zoo_cli.packages.solve import Stack
 
 
-@dataclass(frozen=True, slots=True)
-class Caution:
+class Caution(NamedTuple):
     """Something the plan cannot promise; a fact, not a refusal."""
 
     # wall | not-proven | reported-failure | ptx-only | unsupported-build | provider | relaxed-assert | other-gpu

@@ -6,7 +6,6 @@ raises `NoSolution` with the conflict and the ways out.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -61,7 +60,7 @@ def make_problem(
     python = machine.python
     here = installed_rows(machine, projects, keep, sound_ops - request.replace)
     if keep and python and python.torch and find_build(matrix, keep[0], keep[1], machine.platform) is None:
-        matrix = replace(matrix, torch=(*matrix.torch, _installed_build(machine, python, keep)))
+        matrix = matrix._replace(torch=(*matrix.torch, _installed_build(machine, python, keep)))
     return Problem(request, Facts(machine, matrix, projects, official, (*here, *offers.rows)), keep)
 
 
@@ -85,7 +84,7 @@ def decide(problem: Problem, torch_digest: Callable[[str], str | None], offers: 
     if stack is None:
         raise explain(problem)
     plan = make_plan(problem, stack, torch_digest)
-    return replace(plan, pins=tuple(_from_page(pin, offers) for pin in plan.pins))
+    return plan._replace(pins=tuple(_from_page(pin, offers) for pin in plan.pins))
 
 
 def _from_page(pin: Pin, offers: Offers) -> Pin:
@@ -93,8 +92,8 @@ def _from_page(pin: Pin, offers: Offers) -> Pin:
     link = offers.torch_links.get(pin.file_name)
     if link is None or pin.action == "keep":
         return pin
-    return replace(
-        pin, urls=(link.url,), sha256=link.sha256 or pin.sha256, evidence="seen", source=link.page, date="now"
+    return pin._replace(
+        urls=(link.url,), sha256=link.sha256 or pin.sha256, evidence="seen", source=link.page, date="now"
     )
 
 
@@ -102,19 +101,18 @@ def as_offered(matrix: Matrix, offers: Offers) -> Matrix:
     """The facts without network: where the named places have torch, what they have and nothing else can be fetched."""
     if not offers.torch_links:
         return matrix
-    return replace(matrix, torch=tuple(filter(None, (_offered(each, offers) for each in matrix.torch))), ops=())
+    return matrix._replace(torch=tuple(filter(None, (_offered(each, offers) for each in matrix.torch))), ops=())
 
 
 def _offered(build: TorchBuild, offers: Offers) -> TorchBuild | None:
     names = {tag: unquote((build.url(tag) or "").rpartition("/")[2]) for tag in build.python_tags}
     kept = tuple(tag for tag in build.python_tags if names[tag] in offers.torch_links)
-    return replace(build, python_tags=kept) if kept else None
+    return build._replace(python_tags=kept) if kept else None
 
 
 def without_wheel(matrix: Matrix, address: str) -> Matrix:
     """The facts without a wheel that its page does not offer any more, by the address the index expects it at."""
-    return replace(
-        matrix,
+    return matrix._replace(
         torch=tuple(_shorter(build, address) for build in matrix.torch),
         ops=tuple(_narrower(row, address) for row in matrix.ops),
     )
@@ -122,7 +120,7 @@ def without_wheel(matrix: Matrix, address: str) -> Matrix:
 
 def _narrower(row: OpsWheels, address: str) -> OpsWheels:
     kept = {tag: each for tag, each in row.python_tags.items() if not _is_at(row, tag, address)}
-    return row if len(kept) == len(row.python_tags) else replace(row, python_tags=kept)
+    return row if len(kept) == len(row.python_tags) else row._replace(python_tags=kept)
 
 
 def _is_at(row: OpsWheels, tag: str, address: str) -> bool:
@@ -131,7 +129,7 @@ def _is_at(row: OpsWheels, tag: str, address: str) -> bool:
 
 def _shorter(build: TorchBuild, address: str) -> TorchBuild:
     kept = tuple(tag for tag in build.python_tags if build.url(tag) != address)
-    return build if len(kept) == len(build.python_tags) else replace(build, python_tags=kept)
+    return build if len(kept) == len(build.python_tags) else build._replace(python_tags=kept)
 
 
 Refused = tuple["OpsWheels | TorchBuild", str]  # a row, and the interpreter tag of the wheel that was refused
@@ -149,25 +147,25 @@ def without_refused(matrix: Matrix, refused: Sequence[Refused]) -> Matrix:
     """The facts without wheels that were looked into and cannot work."""
     if not refused:
         return matrix
-    gone = [(replace(row, python_tags=()), tag) for row, tag in refused if isinstance(row, TorchBuild)]
-    torch = [(build, [tag for row, tag in gone if row == replace(build, python_tags=())]) for build in matrix.torch]
+    gone = [(row._replace(python_tags=()), tag) for row, tag in refused if isinstance(row, TorchBuild)]
+    torch = [(build, [tag for row, tag in gone if row == build._replace(python_tags=())]) for build in matrix.torch]
     builds = (
-        replace(build, python_tags=tuple(tag for tag in build.python_tags if tag not in tags)) if tags else build
+        build._replace(python_tags=tuple(tag for tag in build.python_tags if tag not in tags)) if tags else build
         for build, tags in torch
     )
-    return replace(matrix, torch=tuple(builds), ops=rows_without(matrix.ops, refused))
+    return matrix._replace(torch=tuple(builds), ops=rows_without(matrix.ops, refused))
 
 
 def rows_without(rows: Iterable[OpsWheels], refused: Sequence[Refused]) -> tuple[OpsWheels, ...]:
     """Rows of compiled ops without such wheels."""
-    gone = [(replace(row, python_tags={}), tag) for row, tag in refused if isinstance(row, OpsWheels)]
+    gone = [(row._replace(python_tags={}), tag) for row, tag in refused if isinstance(row, OpsWheels)]
     if not gone:
         return tuple(rows)
     projects = {row.project for row, _tag in gone}
 
     def shorter(row: OpsWheels) -> OpsWheels:
-        bare = replace(row, python_tags={}) if row.project in projects else row
+        bare = row._replace(python_tags={}) if row.project in projects else row
         tags = {tag for each, tag in gone if each == bare}
-        return replace(row, python_tags={k: v for k, v in row.python_tags.items() if k not in tags}) if tags else row
+        return row._replace(python_tags={k: v for k, v in row.python_tags.items() if k not in tags}) if tags else row
 
     return tuple(map(shorter, rows))

@@ -8,9 +8,9 @@ cost; each is solved again, so each names the concrete stack it yields. Nothing 
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.catalog.entries import EVIDENCE, OpsWheels
 from zoo_cli.errors import ExitCode, ZooError
@@ -49,8 +49,7 @@ _COSTS = {
 _MOST_SEARCHES = 80
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(NamedTuple):
     """One way out: the corrections, the stack they yield, and the options that ask for them."""
 
     corrections: tuple[str, ...]
@@ -162,7 +161,7 @@ def _pinned(problem: Problem, stack: Stack) -> Way | None:
         words += ["--torch", f"=={torch.version}", *(("--cuda", cuda) if cuda != "cpu" else ())]
     pinned = {want.project for want in wants}
     others = tuple(want for want in problem.request.wants if want.project not in pinned)
-    request = replace(problem.request, wants=(*others, *wants), cuda=cuda if cuda != "cpu" else problem.request.cuda)
+    request = problem.request._replace(wants=(*others, *wants), cuda=cuda if cuda != "cpu" else problem.request.cuda)
     again = search(replace(problem, request=request))
     return Way(("next",), 0, stack, tuple(words)) if again == stack else None
 
@@ -198,10 +197,10 @@ def _try(problem: Problem, names: tuple[str, ...], cost: int) -> Way | None:
 def _solve_with(problem: Problem, names: tuple[str, ...], provider: str | None, cost: int) -> Way | None:
     request = problem.request
     if "device" in names:
-        request = replace(request, device="cpu")
+        request = request._replace(device="cpu")
     if provider:
-        request = replace(
-            translate(request, problem.facts.projects, provider), providers=request.providers | {provider}
+        request = translate(request, problem.facts.projects, provider)._replace(
+            providers=request.providers | {provider}
         )
     changed = problem if request is problem.request else replace(problem, request=request)
     stack = search(changed, frozenset(names) - {"device", "provider"})
@@ -261,6 +260,6 @@ def translate(request: Request, projects: Mapping[str, Project], provider: str) 
             None,
         )
         # A fork numbers its releases itself: a range for the original says nothing about them.
-        said = replace(want, project=own, versions=parse_range("")) if own else want
+        said = want._replace(project=own, versions=parse_range("")) if own else want
         wants.setdefault(said.project, said)
-    return replace(request, wants=tuple(wants.values()))
+    return request._replace(wants=tuple(wants.values()))

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -27,8 +26,7 @@ _HASH = re.compile(r"(?:^|&)sha256=([0-9a-fA-F]{64})(?:&|\Z)")
 _SCHEMES = ("http", "https", "file")
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """One file that a page offers."""
 
     filename: str  # decoded: "torch-2.1.2+cu121-....whl"
@@ -202,7 +200,5 @@ def _json_link(entry: object, page: str) -> Link | None:
     link = _link(anchor, page, page)
     size = entry.get("size")
     if link and isinstance(size, int) and not isinstance(size, bool) and size >= 0:
-        from dataclasses import replace
-
-        return replace(link, size_bytes=size)
+        return link._replace(size_bytes=size)
     return link

@@ -12,7 +12,7 @@ import configparser
 import re
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -218,7 +218,7 @@ def known_with(given: Sequence[Given], projects: Mapping[str, Project]) -> dict[
     """The projects of the index, whose only source archive is the one that was given."""
     sources = {each.project: each.version for each in given}
     return {
-        name: replace(project, sdists=(sources[name],)) if name in sources and project.kind == "ops" else project
+        name: project._replace(sdists=(sources[name],)) if name in sources and project.kind == "ops" else project
         for name, project in projects.items()
     }
 
@@ -233,8 +233,8 @@ def with_given(matrix: Matrix, given: Sequence[Given], projects: Mapping[str, Pr
         if each.project in frameworks and projects[each.project].kind in ("framework", "engine"):
             release = _release(each, frameworks[each.project], today)
             own = dict(_needed(each, projects))
-            frameworks[each.project] = (replace(release, declared={**release.declared, **own}) if own else release,)
-    return replace(matrix, frameworks=frameworks)
+            frameworks[each.project] = (release._replace(declared={**release.declared, **own}) if own else release,)
+    return matrix._replace(frameworks=frameworks)
 
 
 def _release(given: Given, known: tuple[FrameworkRelease, ...], today: str) -> FrameworkRelease:
@@ -245,4 +245,4 @@ def _release(given: Given, known: tuple[FrameworkRelease, ...], today: str) -> F
     earlier = [release for release in known if version(release.version) < wanted]
     nearest = max(earlier, key=lambda each: version(each.version)) if earlier else known[0]
     origin = Origin(given.source.shown, today, "inferred")
-    return replace(nearest, version=given.version, is_yanked=False, origin=origin)
+    return nearest._replace(version=given.version, is_yanked=False, origin=origin)

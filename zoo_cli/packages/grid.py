@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.machine.cuda import Coverage, covers, driver_runs, variant_to_cuda
 from zoo_cli.packages.versions import minor, version
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from zoo_cli.machine.facts import Machine
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """One Python and one torch build for it."""
 
     python: str  # interpreter tag, cp310

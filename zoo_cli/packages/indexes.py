@@ -12,9 +12,8 @@ import configparser
 import os
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from zoo_cli.transfer.addresses import redacted
@@ -35,8 +34,7 @@ _FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_P
 _MAX_CONFIG = 1 << 20  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class UserIndex:
+class UserIndex(NamedTuple):
     """Where ordinary projects come from; empty fields mean PyPI itself. Not to be shown: may hold credentials."""
 
     index_url: str | None = None

@@ -8,7 +8,7 @@ sees them; ordinary dependencies are left to uv or pip under the plan's bounds.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -175,7 +175,7 @@ def _arriving(
     words = (*requirements, *plan.constraints())
     if not words:
         return []
-    index = replace(user_index(prefix=installer.prefix), only=only)
+    index = user_index(prefix=installer.prefix)._replace(only=only)
     return [installer.install_requirements(words, index=index, constraints=constraints, places=places, reason=reason)]
 
 
@@ -249,7 +249,7 @@ def _rehearse(plan: Plan, work: Work, files: Mapping[str, str]) -> None:
     if installer.prepare or not (builds or _leaving(plan, installer)):
         return
     words = (*_requirements(plan, files), *plan.constraints())
-    index = replace(user_index(prefix=installer.prefix), only=work.only)
+    index = user_index(prefix=installer.prefix)._replace(only=work.only)
     with constraints_file(plan.limits) as bounds:
         reason = "see whether everything can come"
         step = installer.install_requirements(words, index=index, constraints=bounds, rehearse=True, reason=reason)

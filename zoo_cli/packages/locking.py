@@ -364,10 +364,12 @@ def _minimum(
 
 def _targets(plan: Plan) -> dict[str, tuple[str, ...]]:
     """Project -> the CUDA code targets that are published of its wheel."""
+    from zoo_cli.catalog.entries import OpsWheels
+
     build = plan.stack.cell.torch
     rows = {
         "torch": build.targets,
-        **{each.project: each.targets for each in plan.stack.ops if hasattr(each, "targets")},
+        **{each.project: each.targets for each in plan.stack.ops if isinstance(each, OpsWheels)},
     }
     return {name: tuple(targets) for name, targets in rows.items() if targets}
 

@@ -9,8 +9,7 @@ cell of that torch another address.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 from zoo_cli.catalog.entries import OpsWheels, Origin
@@ -35,12 +34,11 @@ if TYPE_CHECKING:
     from zoo_cli.packages.findlinks import Link
 
 
-@dataclass(frozen=True, slots=True)
-class Offers:
+class Offers(NamedTuple):
     """What the named pages offer for a machine, and what on them is of no use to it."""
 
     rows: tuple[OpsWheels, ...] = ()
-    torch_links: Mapping[str, Link] = field(default_factory=dict)  # file name -> link
+    torch_links: Mapping[str, Link] = {}  # file name -> link
     rejected: tuple[Rejected, ...] = ()
 
 

@@ -7,9 +7,8 @@ with the error that says why: one dead page never hides the others, and never pa
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.findlinks import MAX_LINKS, MAX_PAGE, Link, is_file_name, is_site_root, page_address, read_links
@@ -35,16 +34,14 @@ class NoSuchPlace(ZooError):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(NamedTuple):
     """A place that gave nothing, and why."""
 
     place: str
     error: ZooError
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """What all the places offer together, in their order, and the places that could not be read."""
 
     links: tuple[Link, ...]

@@ -6,8 +6,7 @@ the index keeps its evidence: a wheel named by a rule is `inferred` until its pa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from zoo_cli.catalog.entries import OpsWheels
@@ -30,16 +29,14 @@ BUILD_TOOLS = ("setuptools", "pip", "wheel")
 COMPANIONS = ("torchvision", "torchaudio")  # projects whose release belongs to a torch release
 
 
-@dataclass(frozen=True, slots=True)
-class Because:
+class Because(NamedTuple):
     """Why a pin is in the plan: a code for the sentence and the word it needs."""
 
     code: str  # asked | needed | newest-with-ops | newest-torch | installed | belongs-to | compiled-ops | build
     about: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(NamedTuple):
     """One project at one version."""
 
     project: str
@@ -81,8 +78,7 @@ class Pin:
         return (address.hostname or "this computer") if address else "installed"
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """A range that an ordinary project must keep, and the wall behind it."""
 
     project: str
@@ -95,8 +91,7 @@ class Bound:
     date: str
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """Everything an install will do."""
 
     words: tuple[str, ...]
@@ -107,7 +102,7 @@ class Plan:
     index_date: str
     variant: str
     python: str  # interpreter tag
-    stack: Stack = field(repr=False)
+    stack: Stack
     others: tuple[str, ...] = ()  # requirements for the installer as they stand
     limits: tuple[str, ...] = ()  # constraints that keep projects of the index out that are not in the plan
     conda: frozenset[str] = frozenset()  # installed distributions that are conda's
@@ -186,7 +181,7 @@ def make_plan(problem: Problem, stack: Stack, torch_digest: Callable[[str], str 
     return Plan(
         words=tuple(str(want) for want in problem.request.wants),
         pins=tuple(
-            replace(pin, extras=extras.get(pin.project, ()), here=_source_here(problem.machine.python, pin.project))
+            pin._replace(extras=extras.get(pin.project, ()), here=_source_here(problem.machine.python, pin.project))
             for pin in pins
         ),
         bounds=tuple(_bounds(problem, stack)),
@@ -246,8 +241,7 @@ def plan_with_given(plan: Plan, given: Sequence[Given], python: Interpreter | No
     pins = [_given_pin(named[pin.project], pin.because, python) if pin.project in named else pin for pin in plan.pins]
     planned = {pin.project for pin in plan.pins}
     pins += [_given_pin(each, Because("asked"), python) for each in given if each.project not in planned]
-    return replace(
-        plan,
+    return plan._replace(
         pins=tuple(pins),
         words=(*plan.words, *(each.source.shown for each in given if each.project not in planned)),
     )

@@ -6,8 +6,7 @@ has to know: how far the wheels reach, what a release refuses, which code a GPU 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.packages.grid import is_cuda, python_of, tag_key
 from zoo_cli.packages.problem import USER_PAGE, Problem
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from zoo_cli.catalog.entries import FrameworkRelease, OpsWheels
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """One fact of a conflict: the group it belongs to and the values a sentence about it needs."""
 
     group: str

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.version import InvalidVersion
@@ -61,8 +60,7 @@ class UnknownChoice(ZooError):
     known: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Want:
+class Want(NamedTuple):
     """One project that was asked for, with the versions that will do."""
 
     project: str
@@ -73,8 +71,7 @@ class Want:
         return self.project + spell_extras(self.extras) + self.versions.text
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """Everything that was asked for in one install."""
 
     wants: tuple[Want, ...]
@@ -191,4 +188,4 @@ def keep_installed(
             wants.append(Want(name, parse_range(f"=={public(here[name])}")))
         elif not chosen:
             others.append(f"{name}=={here[name]}")
-    return replace(request, wants=tuple(wants), others=tuple(others), replace=request.replace - set(kept))
+    return request._replace(wants=tuple(wants), others=tuple(others), replace=request.replace - set(kept))

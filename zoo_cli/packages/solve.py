@@ -13,7 +13,7 @@ Every constraint belongs to a named group. `search(problem, relaxed)` ignores th
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.catalog.entries import EVIDENCE, OpsWheels
 from zoo_cli.packages.problem import INSTALLED, OFFICIAL
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from zoo_cli.packages.problem import OpsRelease, Problem
 
 
-@dataclass(frozen=True, slots=True)
-class SourceBuild:
+class SourceBuild(NamedTuple):
     """Compiled ops to be built from their sdist for the chosen torch."""
 
     project: str
@@ -36,8 +35,7 @@ class SourceBuild:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Stack:
+class Stack(NamedTuple):
     """One solution."""
 
     cell: Cell

@@ -10,9 +10,8 @@ import hashlib
 import os
 import re
 import shutil
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -45,8 +44,7 @@ class BadSource(ZooError):
     example: str = ""  # a command that would do, where it is another one than usual
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """The source of one project at one state."""
 
     kind: str  # sdist (a file) | folder | git

@@ -6,7 +6,7 @@ came.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -81,7 +81,7 @@ class Supply:
             index = user_index(prefix=prefix)
             pins |= {pin.project: self.bind(pin, _wanted(pin, plan, machine), index) for pin in plan.unbound}
         limits = plan.limits if plan.is_done else tuple(self._mirrored(limit) for limit in plan.limits)
-        return replace(plan, pins=tuple(pins.get(pin.project, pin) for pin in plan.pins), limits=limits)
+        return plan._replace(pins=tuple(pins.get(pin.project, pin) for pin in plan.pins), limits=limits)
 
     def _mirrored(self, limit: str) -> str:
         """A constraint whose address, if it has one, is the first that has the file: an installer asks no other."""
@@ -118,8 +118,8 @@ class Supply:
             link = _best(tuple(files_of(links, pin.version)), target)
             if link is None:
                 raise NotAtSource(pin.project, pin.version, redacted(page))
-            return replace(
-                pin, urls=(link.url,), sha256=link.sha256, size_bytes=link.size_bytes, page=page, source=redacted(page)
+            return pin._replace(
+                urls=(link.url,), sha256=link.sha256, size_bytes=link.size_bytes, page=page, source=redacted(page)
             )
         raise NotAtSource(pin.project, pin.version, redacted(roots[-1]))
 
@@ -148,10 +148,10 @@ class Supply:
             link = _link_of(pin, listing.links, target)
             if link is None or link.yanked is not None:
                 raise WheelGone(pin.project, _named(pin), page, pin.date, link.yanked if link else None, pin.urls[0])
-            found = replace(pin, sha256=link.sha256, size_bytes=link.size_bytes, evidence="seen", source=page)
+            found = pin._replace(sha256=link.sha256, size_bytes=link.size_bytes, evidence="seen", source=page)
             if link.filename == pin.file_name:
                 return found
-            return replace(found, urls=(link.url,), version=parse_wheel_name(link.filename).full_version)
+            return found._replace(urls=(link.url,), version=parse_wheel_name(link.filename).full_version)
         return pin
 
     def wheel(self, pin: Pin) -> Held:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
@@ -44,8 +45,7 @@ def minor(text: str) -> str:
     return ".".join(public(text).split(".")[:2])
 
 
-@dataclass(frozen=True, slots=True)
-class _Clause:
+class _Clause(NamedTuple):
     operator: str
     bound: Version
     is_prefix: bool

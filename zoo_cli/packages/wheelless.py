@@ -7,7 +7,6 @@ a project (`builder`) does so because the user named it, and hands the installer
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion
@@ -106,7 +105,7 @@ def asked_builds(words: Sequence[str], kinds: Mapping[str, str]) -> dict[str, st
 
 def with_builds(plan: Plan, builds: Mapping[str, str], python: Interpreter | None) -> Plan:
     """The plan with what the user asked to have built, unless that very version is there already."""
-    return replace(plan, pins=tuple(_pins(plan, builds, python))) if builds else plan
+    return plan._replace(pins=tuple(_pins(plan, builds, python))) if builds else plan
 
 
 def _pins(plan: Plan, builds: Mapping[str, str], python: Interpreter | None) -> Iterator[Pin]:
@@ -122,7 +121,7 @@ def _pins(plan: Plan, builds: Mapping[str, str], python: Interpreter | None) -> 
 
 
 def _built(pin: Pin) -> Pin:
-    return replace(pin, kind="build", urls=(), sha256=None, size_bytes=None, page="", evidence="built", source="")
+    return pin._replace(kind="build", urls=(), sha256=None, size_bytes=None, page="", evidence="built", source="")
 
 
 def require_wheels(plan: Plan) -> Plan:

@@ -8,8 +8,7 @@ never for the machine that runs zoo. A wheel that is not taken is a value, `Reje
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -39,8 +38,7 @@ class BadWheelName(ZooError):
     problem: str
 
 
-@dataclass(frozen=True, slots=True)
-class WheelName:
+class WheelName(NamedTuple):
     """A wheel file name taken apart; `local` is what follows the first `+`, as written."""
 
     filename: str
@@ -75,8 +73,7 @@ class WheelName:
         return f"{self.version}+{self.local}" if self.local else self.version
 
 
-@dataclass(frozen=True, slots=True)
-class Build:
+class Build(NamedTuple):
     """What a binary was built for, as far as a name or an address tells; None is "not told"."""
 
     torch: str | None = None  # "2.1.0" or "2.1", as precise as it was told
@@ -97,8 +94,7 @@ class Build:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class WheelTarget:
+class WheelTarget(NamedTuple):
     """What a wheel has to fit; None asks nothing."""
 
     project: str  # normalised
@@ -110,8 +106,7 @@ class WheelTarget:
     needs_ops: bool = False  # a project with compiled ops: none-any has none
 
 
-@dataclass(frozen=True, slots=True)
-class Fits:
+class Fits(NamedTuple):
     """The wheel runs on the target; a lower rank is the more specific tag."""
 
     wheel: WheelName
@@ -119,8 +114,7 @@ class Fits:
     build: Build
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(NamedTuple):
     """Why a file is not taken.
 
     `code` is one of: not-a-wheel, bad-name, other-project, other-version, other-python, other-platform,

@@ -100,7 +100,7 @@ def _with(problem: Problem, stack: Stack | None, project: str, candidate: str) -
         if name in wants or project not in pinned:
             wants[name] = Want(name, parse_range(f"=={release.version}"))
     wants[project] = Want(project, parse_range(f"=={candidate}"))
-    return replace(problem, request=replace(problem.request, wants=tuple(wants.values())))
+    return replace(problem, request=problem.request._replace(wants=tuple(wants.values())))
 
 
 def why_not(problem: Problem, stack: Stack | None, text: str) -> NoSolution | LessWished:
@@ -124,12 +124,12 @@ def _asking(problem: Problem, text: str) -> Problem:
         facts = replace(problem.facts, machine=replace(machine, python=python))
         return replace(problem, facts=Facts(facts.machine, facts.matrix, facts.projects, facts.official, facts.pages))
     if _VARIANT.match(text):
-        return replace(problem, request=replace(problem.request, cuda=text))
+        return replace(problem, request=problem.request._replace(cuda=text))
     found = _ONE_MINOR.match(text)
     want = parse_want(f"torch=={found[1]}.*" if found else text, problem.facts.projects)
     others = tuple(each for each in problem.request.wants if each.project != want.project)
     keep = None if want.project == "torch" else problem.keep_torch
-    return replace(problem, request=replace(problem.request, wants=(*others, want)), keep_torch=keep)
+    return replace(problem, request=problem.request._replace(wants=(*others, want)), keep_torch=keep)
 
 
 def _compare(chosen: Stack, other: Stack) -> LessWished:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -92,7 +92,7 @@ def _links(console: Console, places: tuple[str, ...], address: str | None, mirro
         raise click.UsageError(f"--at is the address of one wheel; here are {len(found)}.")
     if address:
         page = address.rpartition("/")[0] + "/"
-        return [each._replace(link=replace(each.link, url=address, page=page)) for each in found]
+        return [each._replace(link=each.link._replace(url=address, page=page)) for each in found]
     return found
 
 
@@ -103,7 +103,7 @@ def _published(link: Link, place: str, at: str) -> Link:
     start, other = place[: len(place) - same], at[: len(at) - same]
     if place == at or not link.url.startswith(other):
         return link
-    return replace(link, url=start + link.url.removeprefix(other), page=place)
+    return link._replace(url=start + link.url.removeprefix(other), page=place)
 
 
 def _propose(console: Console, here: Here, told: Told) -> Proposal | NotProposed:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import sysconfig
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -341,7 +340,7 @@ def test_an_interpreter_with_torch(tmp_path: Path) -> None:
     torch = found.distribution("torch")
     assert torch
     assert (torch.version, found.origin) == ("2.1.2+cu121", "VIRTUAL_ENV")
-    assert replace(found, origin="") == read_interpreter(environment / "bin" / "python", environ=CLEAN, origin="")
+    assert found._replace(origin="") == read_interpreter(environment / "bin" / "python", environ=CLEAN, origin="")
 
 
 def test_a_directory_nobody_may_write(tmp_path: Path) -> None:

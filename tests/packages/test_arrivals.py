@@ -6,7 +6,7 @@ import hashlib
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -86,7 +86,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
 def place_of(text: str, torch: str, cuda: str | None = None) -> Place:
     machine: Machine = described(f"{text},python=3.{sys.version_info.minor}")
     assert machine.python
-    python = replace(machine.python, torch=TorchFacts(torch, cuda, None, "/nowhere/torch/version.py"))
+    python = machine.python._replace(torch=TorchFacts(torch, cuda, None, "/nowhere/torch/version.py"))
     return Place(machine, python, matrix_of(machine))
 
 
@@ -119,8 +119,8 @@ def test_what_cannot_work_is_told_from_the_wheel_alone(
     torch = libraries_in(inspect_wheel(compiled.torch(tmp_path)))
     place = place_of(*where)
     if code == "ops-gpu-not-covered":  # a driver that compiles no PTX of a later toolkit
-        place = place._replace(machine=replace(place.machine, driver="525.60.13"))
-        python = replace(place.python, torch=TorchFacts("2.1.2+cu121", "12.1", None, "/nowhere"))
+        place = place._replace(machine=place.machine._replace(driver="525.60.13"))
+        python = place.python._replace(torch=TorchFacts("2.1.2+cu121", "12.1", None, "/nowhere"))
         place = place._replace(python=python)
     report = inspect_wheel(compiled.wheel(tmp_path, "2.1.0", library(compiled), file))
     finding = refusal_here(place, CATALOG_PROJECTS, report, torch)

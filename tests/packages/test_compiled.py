@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from tests.packages.test_diagnose import GOOD, OPS, findings, machine, one
@@ -75,8 +73,8 @@ def test_ops_for_the_cpu_beside_rocm() -> None:
     there = machine("gpu=none", "2.4.1+rocm6.1", None, **GOOD)
     assert there.python
     assert there.python.torch
-    torch = replace(there.python.torch, hip="6.1.40091")
-    there = replace(there, python=replace(there.python, torch=torch))
+    torch = there.python.torch._replace(hip="6.1.40091")
+    there = there._replace(python=there.python._replace(torch=torch))
     finding = one(findings(there, {"mmcv": OPS_FILE._replace(code=None)}), "cpu-ops-on-rocm")
     assert "is for ROCm" in sentence(finding)
 
@@ -97,7 +95,7 @@ def test_a_torchvision_of_another_torch() -> None:
 def around(surroundings: Surroundings, *more: Distribution) -> list[Finding]:
     there = machine(*CPU, **{**GOOD, "numpy": "2.1.3"}, pip="24.0")
     assert there.python
-    there = replace(there, python=replace(there.python, distributions=(*there.python.distributions, *more)))
+    there = there._replace(python=there.python._replace(distributions=(*there.python.distributions, *more)))
     return list(diagnose(there, matrix_of(there), CATALOG_PROJECTS, OPS, surroundings))
 
 
@@ -123,7 +121,7 @@ def test_a_wheel_without_ops_in_a_cache() -> None:
 
 @pytest.mark.parametrize(("libc", "code"), [(Libc("musl", "1.2"), "musl"), (Libc("glibc", "2.12"), "glibc-too-old")])
 def test_a_c_library_without_torch(libc: Libc, code: str) -> None:
-    finding = one(findings(replace(machine("gpu=none"), libc=libc)), code)
+    finding = one(findings(machine("gpu=none")._replace(libc=libc)), code)
     assert (finding.status, "docker run" in str(fix(finding, None))) == (FAIL, True)
 
 
@@ -137,7 +135,7 @@ def test_a_c_library_without_torch(libc: Libc, code: str) -> None:
     ],
 )
 def test_problems_of_the_driver_are_told(problem: str, status: str, command: str | None) -> None:
-    there = replace(machine("gpu=none"), problems=(DriverProblem(problem, "NVML", "return code 18"),))
+    there = machine("gpu=none")._replace(problems=(DriverProblem(problem, "NVML", "return code 18"),))
     finding = one(findings(there), "driver-problem")
     assert (finding.status, fix(finding, None)) == (status, command)
     assert seen_as(finding) == "return code 18"
@@ -147,15 +145,15 @@ def test_problems_of_the_driver_are_told(problem: str, status: str, command: str
 def test_a_32_bit_python() -> None:
     there = machine("gpu=none")
     assert there.python
-    finding = one(findings(replace(there, python=replace(there.python, bits=32))), "32-bit")
+    finding = one(findings(there._replace(python=there.python._replace(bits=32))), "32-bit")
     assert "uv venv" in str(fix(finding, None))
 
 
 def test_an_interpreter_that_cannot_be_changed_gets_an_environment_of_its_own() -> None:
     there = machine("gpu=none")
     assert there.python
-    for python in (replace(there.python, externally_managed="/m"), replace(there.python, is_writable=False)):
-        finding = next(f for f in findings(replace(there, python=python)) if f.subject == "python")
+    for python in (there.python._replace(externally_managed="/m"), there.python._replace(is_writable=False)):
+        finding = next(f for f in findings(there._replace(python=python)) if f.subject == "python")
         assert fix(finding, None) == "zoo install mmdet --env ./env"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,15 +30,14 @@ def machine(text: str, torch: str | None = None, cuda: str | None = None, **inst
         for name, version in installed.items()
     )
     assert facts.python is not None
-    python = replace(
-        facts.python,
+    python = facts.python._replace(
         executable="/home/user/env/bin/python",
         is_virtual=True,
         site_packages=SITE,
         distributions=here,
         torch=TorchFacts(torch, cuda, None, f"{SITE}/torch/version.py") if torch else None,
     )
-    return replace(facts, python=python, is_described=False)
+    return facts._replace(python=python, is_described=False)
 
 
 def findings(there: Machine, evidence: dict[str, OpsEvidence] | None = None) -> list[Finding]:
@@ -88,14 +86,14 @@ def test_the_fix_names_the_page_that_the_wheel_came_from() -> None:
     there = machine("gpu=none", "2.1.2+cpu", None, **GOOD, mmcv_lite="2.2.0")
     assert there.python
     from_cache = tuple(
-        replace(
-            each, direct_url=DirectUrl("file:///home/user/.cache/zoo/wheels/host/cpu/torch2.1.0/mmcv-2.1.0-cp310.whl")
+        each._replace(
+            direct_url=DirectUrl("file:///home/user/.cache/zoo/wheels/host/cpu/torch2.1.0/mmcv-2.1.0-cp310.whl")
         )
         if each.name == "mmcv"
         else each
         for each in there.python.distributions
     )
-    finding = one(findings(replace(there, python=replace(there.python, distributions=from_cache))), "two-owners")
+    finding = one(findings(there._replace(python=there.python._replace(distributions=from_cache))), "two-owners")
     assert "--find-links file:///home/user/.cache/zoo/wheels/host/cpu/torch2.1.0/" in str(fix(finding, None))
 
 
@@ -180,15 +178,15 @@ def test_a_torch_that_does_not_fit_the_machine(facts: str, torch: str, cuda: str
 
 def test_a_gpu_without_a_driver_is_seen() -> None:
     there = machine("gpu=RTX 4090,driver=535.183.01")
-    finding = one(findings(replace(there, driver=None)), "gpu-without-driver")
+    finding = one(findings(there._replace(driver=None)), "gpu-without-driver")
     assert finding.status == WARN
 
 
 def test_an_interpreter_of_the_operating_system_is_a_warning() -> None:
     there = machine("gpu=none")
     assert there.python
-    managed = replace(there.python, externally_managed="/usr/lib/python3.10/EXTERNALLY-MANAGED")
-    assert one(findings(replace(there, python=managed)), "externally-managed").status == WARN
+    managed = there.python._replace(externally_managed="/usr/lib/python3.10/EXTERNALLY-MANAGED")
+    assert one(findings(there._replace(python=managed)), "externally-managed").status == WARN
 
 
 @pytest.mark.parametrize(
@@ -217,7 +215,7 @@ def test_what_fits_is_solved_once_for_the_same_facts(tmp_path: Path) -> None:
     def fits(mark: str, driver: str | None = "535.183.01") -> tuple[Fit, ...]:
         asked.clear()
         index = Index(CATALOG_PROJECTS, OFFICIAL_PROVIDERS, matrix, mark, tmp_path)
-        return check_environment(replace(facts, driver=driver), index, ("mmdet",), {}).fits
+        return check_environment(facts._replace(driver=driver), index, ("mmdet",), {}).fits
 
     first = fits("one")
     assert (first[0].torch, first[0].variant, first[0].ops) == ("2.1.2", "cu121", (("mmcv", "2.1.0", False),))

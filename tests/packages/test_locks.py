@@ -57,12 +57,12 @@ LOCK = Lock(
 
 def with_gpus(*capabilities: str) -> Machine:
     pairs = [tuple(map(int, each.split("."))) for each in capabilities]
-    return replace(MACHINE, gpus=tuple(Gpu("a GPU", Capability(major, minor)) for major, minor in pairs))
+    return MACHINE._replace(gpus=tuple(Gpu("a GPU", Capability(major, minor)) for major, minor in pairs))
 
 
 def installed(**versions: str) -> Machine:
     found = tuple(Distribution(name, version, SITE) for name, version in versions.items())
-    return replace(MACHINE, python=replace(PYTHON, distributions=found))
+    return MACHINE._replace(python=PYTHON._replace(distributions=found))
 
 
 NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True).filter(lambda name: "--" not in name)
@@ -158,14 +158,14 @@ def test_the_best_wheel_is_taken() -> None:
 @pytest.mark.parametrize(
     ("machine", "codes"),
     [
-        (replace(MACHINE, driver=None), ["driver"]),
-        (replace(MACHINE, driver="470.1"), ["driver"]),
-        (replace(MACHINE, libc=Libc("glibc", "2.17")), ["glibc"]),
+        (MACHINE._replace(driver=None), ["driver"]),
+        (MACHINE._replace(driver="470.1"), ["driver"]),
+        (MACHINE._replace(libc=Libc("glibc", "2.17")), ["glibc"]),
         (with_gpus("9.0"), ["gpu"]),  # mmcv's PTX would do, torch needs machine code
         (with_gpus("6.1"), ["gpu", "gpu"]),
         (with_gpus("8.6", "9.0"), ["gpu"]),
-        (replace(MACHINE, libc=Libc("musl", "1.2")), ["glibc", "no-wheel"]),
-        (replace(MACHINE, python=replace(PYTHON, version="3.12.1")), ["environment", "requires-python", "no-wheel"]),
+        (MACHINE._replace(libc=Libc("musl", "1.2")), ["glibc", "no-wheel"]),
+        (MACHINE._replace(python=PYTHON._replace(version="3.12.1")), ["environment", "requires-python", "no-wheel"]),
     ],
 )
 def test_a_lock_for_other_machines_says_every_reason(machine: Machine, codes: list[str]) -> None:
@@ -188,8 +188,8 @@ OTHER = replace(LOCK, environment="python_version == '3.12'")
     ("locks", "machine", "chosen"),
     [
         ({"a": CPU, "b": LOCK, "c": OLDER}, MACHINE, "b"),
-        ({"a": CPU, "b": LOCK, "c": OLDER}, replace(MACHINE, driver="470.1"), "c"),
-        ({"a": CPU, "b": LOCK, "c": OTHER}, replace(MACHINE, driver=None), "a"),
+        ({"a": CPU, "b": LOCK, "c": OLDER}, MACHINE._replace(driver="470.1"), "c"),
+        ({"a": CPU, "b": LOCK, "c": OTHER}, MACHINE._replace(driver=None), "a"),
         ({"b": OTHER}, MACHINE, "b"),  # one lock is the one that was meant
     ],
 )
@@ -199,7 +199,7 @@ def test_of_several_locks_the_machines_own_is_taken(locks: dict[str, Lock], mach
 
 def test_no_lock_and_two_locks_for_a_machine_are_errors() -> None:
     with pytest.raises(NoLockFits) as none:
-        choose_lock({"a": OTHER, "b": LOCK}, replace(MACHINE, driver=None))
+        choose_lock({"a": OTHER, "b": LOCK}, MACHINE._replace(driver=None))
     assert [(each.path, each.reasons[0].code) for each in none.value.locks] == [("a", "environment"), ("b", "driver")]
     with pytest.raises(SeveralLocksFit) as several:
         choose_lock({"a": LOCK, "b": LOCK, "c": CPU}, MACHINE)

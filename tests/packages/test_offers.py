@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tests.support.solving import CATALOG_PROJECTS, OFFICIAL_PROVIDERS, described, matrix_of
 from zoo_cli.machine.facts import Distribution, Machine, TorchFacts
 from zoo_cli.packages.decide import decide, make_problem
@@ -111,7 +109,7 @@ def with_torch(**installed: str) -> Machine:
     assert python
     here = tuple(Distribution(name, version, "/home/user/env/site") for name, version in installed.items())
     torch = TorchFacts("2.13.0+cpu", None, None, "/home/user/env/site/torch/version.py")
-    return replace(MACHINE, python=replace(python, distributions=here, torch=torch))
+    return MACHINE._replace(python=python._replace(distributions=here, torch=torch))
 
 
 def test_installed_ops_are_facts_when_they_are_sound() -> None:
@@ -161,7 +159,7 @@ def test_build_tools_are_no_harm_and_numpy_is() -> None:
     python = machine.python
     assert python
     here = (Distribution("numpy", "2.1.3", "/site"), Distribution("setuptools", "84.2.1", "/site"))
-    machine = replace(machine, python=replace(python, distributions=here))
+    machine = machine._replace(python=python._replace(distributions=here))
     found = plan("mmdet", Offers(), machine)
     assert {bound.project: bound.was for bound in found.bounds} == {"numpy": "2.1.3", "setuptools": "84.2.1"}
     assert [project for project, _old, _new in found.harms] == ["numpy"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ SCENARIOS = sorted((Path(__file__).parent.parent / "cases/scenarios").glob("*.to
 def solve(case: dict[str, Any]) -> Plan | NoSolution:
     machine = described(case["machine"])
     others = (each.partition(":") for each in case.get("other_gpus", ()))
-    machine = replace(machine, other_gpus=tuple(Gpu(name, None, vendor=vendor) for vendor, _colon, name in others))
+    machine = machine._replace(other_gpus=tuple(Gpu(name, None, vendor=vendor) for vendor, _colon, name in others))
     request = Request(
         parse_wants(case["request"], CATALOG_PROJECTS),
         device=case.get("device", "auto"),

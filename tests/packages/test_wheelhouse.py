@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -151,7 +150,7 @@ def wheelhouse(tmp_path: Path) -> Path:
     lock = Lock(PYTHON, "python_version >= '3'", packages, ("tiny",), "2026-11-23", "cpu")
     listen = Supply(Store(tmp_path / "cache"), Seen(tmp_path / "state"), Mirrors(), Settings(), lambda event: None)
     machine = probe_machine(dict(os.environ), gpus={}, python=read_interpreter(Path(sys.executable)))
-    machine = replace(machine, python=replace(machine.python, distributions=()))  # type: ignore[type-var]
+    machine = machine._replace(python=machine.python and machine.python._replace(distributions=()))
     write_wheelhouse(lock, machine, listen, tmp_path / "house")
     return tmp_path / "house"
 

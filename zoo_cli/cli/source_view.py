@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,4 +22,4 @@ def source_words(source: DirectUrl) -> str:
 
 def source_document(source: DirectUrl | None) -> dict[str, object] | None:
     """For --json; None where it came from a package index."""
-    return asdict(source) if source else None
+    return source._asdict() if source else None

@@ -61,7 +61,7 @@ def plan_stack(
     target = find_target(catalog, console, python=python, described=described)
     machine = target.machine
     if machine.python:  # as a new environment would be
-        target = replace(target, machine=replace(machine, python=replace(machine.python, distributions=(), torch=None)))
+        target = replace(target, machine=machine._replace(python=machine.python._replace(distributions=(), torch=None)))
     plan, offers = planner.plan(target.machine, words)
     install_view.show(console, plan, target, offers)
     return PlannedStack(planner, target, plan, words)

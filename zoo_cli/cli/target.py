@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -77,8 +77,7 @@ def find_target(
         return Target(reader.machine(interpreter, "--env"), interpreter.executable)
     base, _origin = reader.interpreter(python)
     # What a new environment will be: the same Python, nothing installed, nobody else's.
-    fresh = replace(
-        base,
+    fresh = base._replace(
         prefix=str(environment),
         is_virtual=True,
         externally_managed=None,
@@ -130,7 +129,7 @@ class _Reader:
             python=interpreter,
             cache_directory=cache_path(),
         )
-        return replace(machine, origin={**machine.origin, "python": origin})
+        return machine._replace(origin={**machine.origin, "python": origin})
 
 
 def _gpu_names(catalog: sqlite3.Connection) -> Mapping[str, Capability]:

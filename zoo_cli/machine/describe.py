@@ -242,7 +242,7 @@ class _Reader:
                 python = read_python(pair.value)
             except BadValue as exc:
                 raise self._fail(pair, exc.reason, exc.expected) from exc
-            python = replace(python, origin="described")
+            python = python._replace(origin="described")
         torch = self._read("torch", read_torch)
         if torch is None:
             return python
@@ -252,7 +252,7 @@ class _Reader:
         cuda, hip = variant_to_cuda(variant), variant.removeprefix("rocm") if variant.startswith("rocm") else None
         others = tuple(each for each in python.distributions if each.name != "torch")
         distributions = (*others, Distribution("torch", torch, ""))
-        return replace(python, torch=TorchFacts(torch, cuda, hip, self.where), distributions=distributions)
+        return python._replace(torch=TorchFacts(torch, cuda, hip, self.where), distributions=distributions)
 
     def _marks(self, gpus: tuple[Gpu, ...]) -> Iterator[str]:
         if any(gpu.name.lower().startswith("jetson") for gpu in gpus):

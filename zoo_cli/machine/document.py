@@ -7,7 +7,6 @@ before it becomes a value; unknown fields are refused, because a misspelt one wo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict, fields
 from typing import Any
 
 from zoo_cli.machine.facts import (
@@ -33,18 +32,15 @@ Decoder = Callable[[object, str], Any]
 
 def machine_to_json(machine: Machine) -> dict[str, object]:
     """The document of a machine: plain dictionaries, lists and scalars; capabilities as "8.6"."""
-    document: dict[str, object] = {"schema": SCHEMA, **_plain(asdict(machine, dict_factory=_facts))}
+    document: dict[str, object] = {"schema": SCHEMA, **_plain(machine._asdict())}
     return document
 
 
-def _facts(pairs: list[tuple[str, object]]) -> object:
-    facts = dict(pairs)
-    if facts.keys() == {"major", "minor"}:
-        return f"{facts['major']}.{facts['minor']}"
-    return facts
-
-
 def _plain(value: Any) -> Any:
+    if isinstance(value, Capability):
+        return str(value)
+    if hasattr(value, "_asdict"):
+        return _plain(value._asdict())
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items()}
     return [_plain(each) for each in value] if isinstance(value, (tuple, list)) else value
@@ -119,9 +115,9 @@ def _texts_by_name(value: object, path: str) -> dict[str, str]:
 
 
 def _object(kind: type[Any], **decoders: Decoder) -> Decoder:
-    """A decoder for one dataclass: every field has one, text where none is named."""
-    known = {each.name: decoders.get(each.name, _text) for each in fields(kind)}
-    needed = {each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING}
+    """A decoder for one named tuple: every field has one, text where none is named."""
+    known = {name: decoders.get(name, _text) for name in kind._fields}
+    needed = known.keys() - kind._field_defaults.keys()
 
     def decoder(value: object, path: str) -> Any:
         if not isinstance(value, dict):

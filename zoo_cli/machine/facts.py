@@ -7,17 +7,13 @@ capability are three separate facts, each with where it was read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import total_ordering
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@total_ordering
-@dataclass(frozen=True, slots=True)
-class Capability:
+class Capability(NamedTuple):
     """A GPU's compute capability: `8.6` is what the code target `sm_86` was compiled for."""
 
     major: int
@@ -26,17 +22,13 @@ class Capability:
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}"
 
-    def __lt__(self, other: Capability) -> bool:
-        return (self.major, self.minor) < (other.major, other.minor)
-
     @property
     def target(self) -> str:
         """The compiler's name for it, such as `sm_86`."""
         return f"sm_{self.major}{self.minor}"
 
 
-@dataclass(frozen=True, slots=True)
-class Gpu:
+class Gpu(NamedTuple):
     """One GPU; `capability` is None when only its existence is known."""
 
     name: str
@@ -46,8 +38,7 @@ class Gpu:
     source: str = ""  # where it was read: "NVML", "nvidia-smi", "--machine", "index: GPU names"
 
 
-@dataclass(frozen=True, slots=True)
-class DriverProblem:
+class DriverProblem(NamedTuple):
     """Why NVIDIA facts are missing or doubtful.
 
     `code` is one of: no-driver (a GPU is on the bus, no kernel driver is loaded), driver-not-loaded,
@@ -60,16 +51,14 @@ class DriverProblem:
     detail: str = ""  # the original words or return code
 
 
-@dataclass(frozen=True, slots=True)
-class Libc:
+class Libc(NamedTuple):
     """The C library: `kind` is glibc, musl, or none (Windows, macOS); `version` like "2.36"."""
 
     kind: str
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class DirectUrl:
+class DirectUrl(NamedTuple):
     """Where a distribution came from when it did not come from a package index by its name (PEP 610)."""
 
     url: str  # of the repository, archive or directory; without anybody's password
@@ -86,8 +75,7 @@ class DirectUrl:
         return self.url.partition("#")[0].endswith(".whl")
 
 
-@dataclass(frozen=True, slots=True)
-class Distribution:
+class Distribution(NamedTuple):
     """One installed distribution, as its dist-info directory tells it."""
 
     name: str  # normalised: lower case, dashes
@@ -110,16 +98,14 @@ class Distribution:
         return None if self.direct_url is None or self.direct_url.is_wheel else self.direct_url
 
 
-@dataclass(frozen=True, slots=True)
-class BrokenMetadata:
+class BrokenMetadata(NamedTuple):
     """A dist-info or egg-info that could not be used; `reason` is one of: unreadable, no-name, no-version."""
 
     path: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class TorchFacts:
+class TorchFacts(NamedTuple):
     """What the target's `torch/version.py` says; torch itself is never imported."""
 
     version: str  # as written there: "2.13.0+cpu"
@@ -128,8 +114,7 @@ class TorchFacts:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Interpreter:
+class Interpreter(NamedTuple):
     """One Python interpreter: the target of an install."""
 
     executable: str
@@ -171,8 +156,7 @@ class Interpreter:
         return next((each for each in self.distributions if each.name == name), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(NamedTuple):
     """A computer: the real one, or one that was described.
 
     `platform` is one of linux_x86_64, linux_aarch64, win_amd64, macos_x86_64, macos_arm64, or another
@@ -191,7 +175,7 @@ class Machine:
     marks: tuple[str, ...] = ()  # "container", "wsl", "jetson", "colab", "kaggle", "mig"
     is_described: bool = False  # True when it came from --machine
     looked_at: tuple[str, ...] = ()  # what was asked for GPUs, for "none found (asked ...)"
-    origin: Mapping[str, str] = field(default_factory=dict)
+    origin: Mapping[str, str] = {}
     disk_free_bytes: int | None = None  # at the cache directory
     problems: tuple[DriverProblem, ...] = ()
     other_gpus: tuple[Gpu, ...] = ()  # AMD GPUs on the bus: seen, never used

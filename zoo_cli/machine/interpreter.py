@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -193,7 +192,7 @@ def _told_by_conda(distributions: tuple[Distribution, ...], prefix: Path) -> tup
     names = [name.removesuffix(".json").rsplit("-", 2) for name in names_in(prefix / "conda-meta", 10_000)]
     owned = {(normalized_name(parts[0]), parts[1]) for parts in names if len(parts) == 3}
     return tuple(
-        replace(each, installer="conda") if not each.installer and (each.name, each.version) in owned else each
+        each._replace(installer="conda") if not each.installer and (each.name, each.version) in owned else each
         for each in distributions
     )
 

@@ -8,7 +8,7 @@ the kernel driver or the PCI bus knows. Every fact keeps where it was read, noth
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -197,7 +197,7 @@ def _name_gpus(traces: Traces, names: Mapping[str, Capability], found: Nvidia) -
     """Capabilities that no library told, by name; GPUs that no library showed, by kernel driver or bus."""
     if found.gpus:  # an nvidia-smi older than driver 510 gives the names only
         found.gpus = tuple(
-            gpu if gpu.capability else replace(gpu, capability=find_capability(gpu.name, names)) for gpu in found.gpus
+            gpu if gpu.capability else gpu._replace(capability=find_capability(gpu.name, names)) for gpu in found.gpus
         )
     elif traces.models:
         known = [Gpu(name, find_capability(name, names), source="/proc/driver/nvidia/gpus") for name in traces.models]

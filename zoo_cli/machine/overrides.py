@@ -7,7 +7,6 @@ a bad value in a foreign one is ignored and told.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo_cli.machine.facts import Capability, DriverProblem, Gpu, Libc, Machine
@@ -81,18 +80,18 @@ def apply_overrides(machine: Machine, overrides: Overrides) -> Machine:
     """The machine with the overrides in place of what was detected."""
     source, origin = overrides.source, dict(machine.origin)
     if "driver" in source:
-        machine = replace(machine, driver=overrides.driver)
+        machine = machine._replace(driver=overrides.driver)
         origin["driver"] = source["driver"]
     if "cuda" in source:
-        machine = replace(machine, cuda_user_mode=overrides.cuda)
+        machine = machine._replace(cuda_user_mode=overrides.cuda)
         origin["cuda_user_mode"] = source["cuda"]
     if "libc" in source:
-        machine = replace(machine, libc=overrides.libc)
+        machine = machine._replace(libc=overrides.libc)
         origin["libc"] = source["libc"]
     if "capabilities" in source:
-        machine = replace(machine, gpus=_gpus(machine.gpus, overrides.capabilities, source["capabilities"]))
+        machine = machine._replace(gpus=_gpus(machine.gpus, overrides.capabilities, source["capabilities"]))
         origin["gpus"] = source["capabilities"]
-    return replace(machine, origin=origin, problems=(*machine.problems, *overrides.problems))
+    return machine._replace(origin=origin, problems=(*machine.problems, *overrides.problems))
 
 
 def _gpus(found: tuple[Gpu, ...], capabilities: tuple[Capability, ...], variable: str) -> tuple[Gpu, ...]:
@@ -101,5 +100,5 @@ def _gpus(found: tuple[Gpu, ...], capabilities: tuple[Capability, ...], variable
         capabilities *= len(found)
     if len(capabilities) == len(found):
         pairs = zip(found, capabilities, strict=True)
-        return tuple(replace(gpu, capability=each, source=variable) for gpu, each in pairs)
+        return tuple(gpu._replace(capability=each, source=variable) for gpu, each in pairs)
     return tuple(Gpu(f"GPU {each.target}", each, source=variable) for each in capabilities)

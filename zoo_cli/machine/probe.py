@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zoo_cli.machine.facts import Capability, Interpreter, Libc, Machine
@@ -88,7 +87,7 @@ def probe_machine(
         other_gpus=found.amd,
     )
     marks = _marks(sources, environ) | ({"mig"} if found.has_mig else set())
-    return apply_overrides(replace(machine, marks=tuple(sorted(marks))), overrides)
+    return apply_overrides(machine._replace(marks=tuple(sorted(marks))), overrides)
 
 
 def _arch(environ: Mapping[str, str]) -> str:

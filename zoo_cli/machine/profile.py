@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +58,7 @@ def load_machine(given: str, gpus: Mapping[str, Capability], state: Path | None 
     if len(given) <= 4096 and "\n" not in given:
         for name in (str(place_of(given, state)), given):
             if is_there(name):
-                return replace(_from_file(name), is_described=True)
+                return _from_file(name)._replace(is_described=True)
     if "=" in given:
         from zoo_cli.machine.describe import parse_machine
 

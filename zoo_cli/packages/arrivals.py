@@ -7,7 +7,6 @@ request plans again without it. Compiled ops come before torch, so that a wheel 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -93,7 +92,7 @@ class Judge(NamedTuple):
         build, keeps = plan.stack.cell.torch, {pin.project for pin in plan.pins if pin.action == "keep"}
         if "torch" not in keeps:
             torch = _torch_to_be(build.version + build.local, build.variant, build.index_url)
-            python = replace(python, torch=torch)
+            python = python._replace(torch=torch)
         return Place(self.machine, python, self.matrix)
 
 
@@ -120,7 +119,7 @@ def require_locked_fit(judge: Judge, variant: str, wheels: Sequence[tuple[Pin, W
     arriving = next(((pin, report) for pin, report in wheels if pin.project == "torch"), None)
     if arriving:
         libraries = libraries_in(arriving[1]) if arriving[1].has_ops else None
-        python = replace(python, torch=_torch_to_be(arriving[0].version, variant, arriving[0].source))
+        python = python._replace(torch=_torch_to_be(arriving[0].version, variant, arriving[0].source))
     else:
         from zoo_cli.packages.extensions import read_torch_libraries
 

@@ -180,8 +180,8 @@ def _solved(machine: Machine, index: Index, wanted: tuple[str, ...]) -> tuple[Fi
     from zoo_cli.packages.solve import search
     from zoo_cli.packages.versions import parse_range
 
-    python = replace(machine.python, distributions=(), torch=None) if machine.python else None
-    facts = Facts(replace(machine, python=python), index.matrix(True), index.projects, index.official)
+    python = machine.python._replace(distributions=(), torch=None) if machine.python else None
+    facts = Facts(machine._replace(python=python), index.matrix(True), index.projects, index.official)
     wants = [Want(project, parse_range("")) for project in wanted]
     return tuple(_fit(want.project, search(Problem(Request((want,)), facts))) for want in wants)
 

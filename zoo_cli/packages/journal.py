@@ -18,7 +18,7 @@ import gzip
 import json
 import os
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -354,7 +354,7 @@ class Journal:
         (self.home / "changes").mkdir(exist_ok=True)
         record = change._replace(after=distributions(after))
         came = {
-            name: asdict(source)
+            name: source._asdict()
             for name, source in sorted(self.sources().items())
             if sources.get(name) != source or record.before.get(name) != record.after.get(name)
         }

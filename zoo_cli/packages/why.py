@@ -120,8 +120,8 @@ def _asking(problem: Problem, text: str) -> Problem:
     text = text.strip()
     if found := _PYTHON.match(text):
         machine = problem.machine
-        python = replace(machine.python, version=found[1]) if machine.python else None
-        facts = replace(problem.facts, machine=replace(machine, python=python))
+        python = machine.python._replace(version=found[1]) if machine.python else None
+        facts = replace(problem.facts, machine=machine._replace(python=python))
         return replace(problem, facts=Facts(facts.machine, facts.matrix, facts.projects, facts.official, facts.pages))
     if _VARIANT.match(text):
         return replace(problem, request=problem.request._replace(cuda=text))

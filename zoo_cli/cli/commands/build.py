@@ -67,7 +67,7 @@ def command(
     request = build_request(catalog, project, version, target.executable, target.machine, console.environ)
     request = replace(request, jobs=jobs, cpu_only=cpu_only, stock=stock, again=again)
     settings = Settings(offline=console.offline)
-    machine = replace(target.machine, gpus=()) if cpu_only else target.machine
+    machine = target.machine._replace(gpus=()) if cpu_only else target.machine
     place = Place(machine, target.machine.python, read_matrix(catalog, machine.platform))
     judge = partial(refusal_here, place, projects(catalog))
     with Progress(console) as progress:

@@ -117,8 +117,6 @@ def _locks(
     console: Console, connection: sqlite3.Connection, access: Access, given: dict[str, Any]
 ) -> Iterator[tuple[Lock, Machine, str]]:
     """Each lock with each machine whose wheels are wanted, and what the lock is called."""
-    from dataclasses import replace
-
     from zoo_cli.cli.messages.transfer import same_command
     from zoo_cli.cli.mirroring import lock_machine
     from zoo_cli.cli.stack_lock import lock_stack, plan_stack
@@ -131,7 +129,7 @@ def _locks(
         for facts in given["described"] or (None if given["python"] else lock_machine(lock),):
             machine = find_target(connection, console, python=given["python"], described=facts).machine
             if machine.python:
-                machine = replace(machine, python=replace(machine.python, distributions=(), torch=None))
+                machine = machine._replace(python=machine.python._replace(distributions=(), torch=None))
             yield lock, machine, str(path)
     if given["packages"]:
         options = {each.name: given[each.name] for each in fields(Choices)}

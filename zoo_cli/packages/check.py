@@ -6,7 +6,6 @@ Flow: the compiled extensions of the target are read as files (ELF), never impor
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 

@@ -6,7 +6,7 @@ does it as one change of the environment: each wheel is fetched by its digest an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -220,7 +220,7 @@ def _is_there(found: Distribution | None, wanted: Arrival) -> bool:
     if wanted.source is None:
         return found.built_from is None
     here, there = found.direct_url, wanted.source
-    return here is not None and replace(here, requested_revision="") == replace(there, requested_revision="")
+    return here is not None and here._replace(requested_revision="") == there._replace(requested_revision="")
 
 
 def _best(package: LockedPackage, tags: Mapping[str, int]) -> LockedFile | None:

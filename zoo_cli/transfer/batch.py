@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.transfer.events import Listener, nothing
 from zoo_cli.transfer.fetch import Received, fetch
+from zoo_cli.transfer.headers import users_headers
 from zoo_cli.transfer.parallel import Shared, together
 from zoo_cli.transfer.part import sync_directory
 from zoo_cli.transfer.pool import Pool
@@ -77,6 +78,7 @@ def fetch_many(
 
     Raises:
         SamePlace: Two jobs have the same destination; nothing was fetched.
+        BadMirrors: The user's mirrors file cannot be read; nothing was fetched, either.
     """
     _require_places(jobs)
     return _outcomes(jobs, settings or Settings(), Shared(listen), store, at_once, replace)
@@ -85,7 +87,8 @@ def fetch_many(
 def _outcomes(
     jobs: Sequence[Job], settings: Settings, listen: Shared, store: Store | None, at_once: int, replace: bool
 ) -> Iterator[Outcome]:
-    limits, named = settings._replace(sync_names=False), set[str]()
+    headers = users_headers() if settings.headers is None else settings.headers
+    limits, named = settings._replace(sync_names=False, headers=headers), set[str]()
     with Pool(settings.connections) as pool:
 
         def one(job: Job) -> Received:

@@ -288,15 +288,17 @@ def evidence_of(wanted: Wanted) -> Evidence:
 def _prepare(destination: Path, make_directory: bool) -> bool:
     """Sees to the directory; whether something is at the destination."""
     try:
-        if destination.is_dir():
-            raise DestinationUnusable(str(destination), "it is a directory")
+        if os.path.lexists(destination):
+            if destination.is_dir():
+                raise DestinationUnusable(str(destination), "it is a directory")
+            return True
         if not destination.parent.is_dir():
             if not make_directory:
                 raise DestinationUnusable(str(destination), "its directory does not exist")
             destination.parent.mkdir(parents=True, exist_ok=True)
-        return os.path.lexists(destination)
     except (OSError, ValueError) as exc:
         raise _unusable(destination, exc) from exc
+    return False
 
 
 def _is_begun(destination: Path) -> bool:

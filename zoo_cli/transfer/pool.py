@@ -40,7 +40,7 @@ class Connection:
         began = time.monotonic()
         sock, self.is_private = connect(address, settings, may_be_private=may_be_private)
         self.connect_seconds = time.monotonic() - began
-        self.stream = Stream(sock)
+        self.stream = Stream(sock, is_final=True)
         self.idle_since = 0.0
 
     def close(self) -> None:

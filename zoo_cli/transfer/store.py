@@ -17,6 +17,7 @@ import os
 import stat
 import time
 from contextlib import suppress
+from functools import lru_cache
 from hashlib import sha256 as new_digest
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast, get_args
 
@@ -68,8 +69,7 @@ class Store:
 
     def path_of(self, sha256: Sha256) -> Path:
         """Where a file of that digest is, or would be."""
-        digest = parse_sha256(sha256)  # no text from elsewhere becomes a path unread
-        return self.root / FOLDER / digest[:2] / digest
+        return _path_of(self.root, sha256)
 
     def look(self, sha256: Sha256) -> Stored | None:
         """The stored file, unread; None when there is none or it cannot be read."""
@@ -193,12 +193,12 @@ class Store:
         import json
 
         path = self.path_of(sha256).with_suffix(".json")
-        body = json.dumps({"name": name, "url": url, "stored": int(time.time())}, ensure_ascii=False)
+        body = json.dumps({"name": name, "url": url, "stored": int(time.time())})
         with suppress(OSError):  # one write: a kill leaves an empty note, which is written again, or a whole one
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
             try:
                 if not os.fstat(fd).st_size:
-                    os.write(fd, body.encode("utf-8"))
+                    os.write(fd, body.encode())
             finally:
                 os.close(fd)
 
@@ -262,6 +262,12 @@ def users_store(environ: Mapping[str, str] | None = None) -> Store:
     if linking not in LINKINGS:
         raise BadLinking(linking[:100], LINKINGS)
     return Store(cache_path(environ), cast("Linking", linking))
+
+
+@lru_cache(maxsize=256)  # a transfer asks several times
+def _path_of(root: Path, sha256: str) -> Path:
+    digest = parse_sha256(sha256)  # no text from elsewhere becomes a path unread
+    return root / FOLDER / digest[:2] / digest
 
 
 def digest_of(path: Path) -> tuple[int, Sha256]:

@@ -7,12 +7,12 @@ line of chunks 4 KiB.
 
 from __future__ import annotations
 
+import os
 import re
+import socket
+import struct
 import time
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    import socket
+from typing import NamedTuple
 
 MAX_HEAD_BYTES = 64 * 1024
 _MAX_FIELDS = 100
@@ -77,16 +77,29 @@ def parse_head(data: bytes) -> Head:
 class Stream:
     """A socket, and what was read from it too early."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, *, is_final: bool = False) -> None:
+        """Takes a connected socket.
+
+        Args:
+            sock: Connected.
+            is_final: Whether nothing else will read from it. Then the system keeps its time limits where it can: Python
+                asks before each read whether there is anything, which is a call more and a switch of threads.
+        """
         self.sock = sock
         self._early = memoryview(b"")
         self._timeout: float | None = -1.0
         self._is_tls = hasattr(sock, "cipher")
+        self._is_timed_by_system = is_final and not self._is_tls and os.name == "posix"
+        if self._is_timed_by_system:
+            sock.settimeout(None)
 
     def send(self, data: bytes, seconds: float) -> None:
         """Sends all of it."""
         self._wait_at_most(seconds)
-        self.sock.sendall(data)
+        try:
+            self.sock.sendall(data)
+        except BlockingIOError as exc:
+            raise TimeoutError("nothing could be sent in time") from exc
 
     def head(self, stall_seconds: float) -> Head:
         """The head of the answer that counts, within the time that one read may take: a head is small.
@@ -102,11 +115,11 @@ class Stream:
         raise Malformed("there is no end of interim answers")
 
     def _head_bytes(self, until: float, stall_seconds: float) -> bytes:
-        data = bytearray(self._early)
+        data = bytes(self._early)
         self._early = memoryview(b"")
         while True:
             while data[:2] == b"\r\n":  # an empty line before the status (RFC 9112, section 2.2)
-                del data[:2]
+                data = data[2:]
             if not data.startswith(_BEGINNING[: len(data)]):
                 raise Malformed("it does not begin with a status of HTTP/1")
             ends = [found + len(mark) for mark in (b"\r\n\r\n", b"\n\n") if (found := data.find(mark)) >= 0]
@@ -117,13 +130,16 @@ class Stream:
             left = until - time.monotonic()
             if left <= 0:
                 raise TimeoutError("the head did not come in time")
-            self._wait_at_most(min(left, stall_seconds))
-            piece = self.sock.recv(_RECEIVE_BYTES)
+            self._wait_at_most(min(left, stall_seconds) if data else stall_seconds)
+            try:
+                piece = self.sock.recv(_RECEIVE_BYTES)
+            except BlockingIOError as exc:
+                raise TimeoutError("the head did not come in time") from exc
             if not piece:
                 raise Ended("inside the head" if data else "the connection was closed without an answer")
-            data += piece
-        self._early = memoryview(bytes(data[min(ends) :]))
-        return bytes(data[: min(ends)])
+            data = data + piece if data else piece
+        self._early = memoryview(data)[min(ends) :]
+        return data[: min(ends)]
 
     def read_into(self, view: memoryview, seconds: float) -> int:
         """Bytes that are there, at least one, at most the view's length; 0 at the end of the stream."""
@@ -133,7 +149,10 @@ class Stream:
             self._early = self._early[count:]
             return count
         self._wait_at_most(seconds)
-        count = self.sock.recv_into(view)
+        try:
+            count = self.sock.recv_into(view)
+        except BlockingIOError as exc:
+            raise TimeoutError("nothing came in time") from exc
         return self._more_records(view, count) if self._is_tls and count else count
 
     def _more_records(self, view: memoryview, count: int) -> int:
@@ -168,9 +187,16 @@ class Stream:
         raise Malformed("a line of its chunks is too long")
 
     def _wait_at_most(self, seconds: float) -> None:
-        if seconds != self._timeout:
+        if seconds == self._timeout:
+            return
+        self._timeout = seconds
+        if not self._is_timed_by_system:
             self.sock.settimeout(seconds)
-            self._timeout = seconds
+            return
+        microseconds = max(1000, int(seconds * 1e6))  # none at all would be for ever
+        limit = struct.pack("@ll", *divmod(microseconds, 10**6))  # struct timeval
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
     @property
     def is_quiet(self) -> bool:

@@ -118,6 +118,7 @@ EDGES = {
     "packages/compile_child.py": "runs inside the target interpreter",
     "cli/model_lock.py": "a folder for models that are fetched to be locked",
     "cli/commands/build.py": "the output directory",
+    "cli/messages/sources.py": "the environment, for commands to paste",
     "cli/messages/transfer.py": "argv and the environment, for commands to paste",
     "cli/progress.py": "the clock: rates and lines every 30 s",
     "transfer/attempt.py": "the clock; network and files, through http and part",

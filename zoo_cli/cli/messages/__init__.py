@@ -40,6 +40,7 @@ def describe(error: ZooError) -> Message:
 # Rooms whose sentences stand in more than one module.
 _MODULES = {
     "packages": ("packages", "decisions", "changes", "locks"),
+    "transfer": ("transfer", "sources"),
     "trust": ("trust", "signatures"),
     "directories": ("transfer",),
 }

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zoo_cli.cli.target import Target
     from zoo_cli.machine.facts import Interpreter
     from zoo_cli.packages.arrivals import Judge
+    from zoo_cli.packages.compiled import Place
     from zoo_cli.packages.given import Given
     from zoo_cli.packages.lockfile import Lock, LockedFile
     from zoo_cli.packages.sync import Arrival, Sync
@@ -138,7 +139,7 @@ def _apply(
             begin=lambda: changing(console, journal, how.words, expected=expected, rollback=not how.no_rollback),
             sites=journal.sites,
             find=partial(_find, fetch),
-            build=_builder(console, catalog, target, judge, progress),
+            build=_builder(console, catalog, judge, _place(judge, here, decided, variant), progress),
             fetch=fetch,
             inspect=lambda files: _inspect(judge, variant, files, progress.step),
             check=lambda names, lock: _check(known, here, names, how.words, lock, progress.step),
@@ -206,27 +207,31 @@ def _find(fetch: Callable[[LockedFile], Path], arrival: Arrival) -> Given:
     return read_given(source, checkouts)
 
 
+def _place(judge: Judge, here: Interpreter, decided: Sync, variant: str) -> Place:
+    """The target with the torch that it will have when sources are built."""
+    from zoo_cli.packages.arrivals import locked_place
+
+    arriving = (each.package.version for each in decided.arrivals if each.package.project == "torch")
+    return locked_place(judge, here, variant, next(arriving, None))
+
+
 def _builder(
-    console: Console, catalog: sqlite3.Connection, target: Target, judge: Judge, progress: Progress
+    console: Console, catalog: sqlite3.Connection, judge: Judge, place: Place, progress: Progress
 ) -> Callable[[Given], Path]:
     """What builds sources for the target; what comes out is judged as a wheel of the lock."""
     from zoo_cli.cli.building import build_request
     from zoo_cli.cli.progress import BuildProgress
     from zoo_cli.packages.arrivals import refusal_here
     from zoo_cli.packages.builder import build_wheel
-    from zoo_cli.packages.compiled import Place
     from zoo_cli.transfer.settings import Settings
 
-    here = target.machine.python
-    assert here is not None
-
     def build(given: Given) -> Path:
-        request = build_request(
-            catalog, given.project, given.version, here.executable, target.machine, console.environ, given.source
-        )
+        python, environ = place.python.executable, console.environ
+        request = build_request(catalog, given.project, given.version, python, judge.machine, environ, given.source)
         settings = Settings(offline=console.offline)
-        finding = partial(refusal_here, Place(target.machine, here, judge.matrix), judge.projects)
-        return build_wheel(request, settings, finding, BuildProgress(progress)).path
+        return build_wheel(
+            request, settings, partial(refusal_here, place, judge.projects), BuildProgress(progress)
+        ).path
 
     return build
 

@@ -119,15 +119,21 @@ def require_locked_fit(judge: Judge, variant: str, wheels: Sequence[tuple[Pin, W
     arriving = next(((pin, report) for pin, report in wheels if pin.project == "torch"), None)
     if arriving:
         libraries = libraries_in(arriving[1]) if arriving[1].has_ops else None
-        python = python._replace(torch=_torch_to_be(arriving[0].version, variant, arriving[0].source))
     else:
         from zoo_cli.packages.extensions import read_torch_libraries
 
         libraries = read_torch_libraries(python)
-    place = Place(judge.machine, python, judge.matrix)
+    place = locked_place(judge, python, variant, arriving[0].version if arriving else None)
     for pin, report in wheels:
         if finding := refusal_here(place, judge.projects, report, libraries):
             raise WheelUnfit(pin, finding)
+
+
+def locked_place(judge: Judge, python: Interpreter, variant: str, torch: str | None) -> Place:
+    """A target as a lock makes it; `torch` is the version that arrives, None where the one there stays."""
+    if torch:
+        python = python._replace(torch=_torch_to_be(torch, variant, ""))
+    return Place(judge.machine, python, judge.matrix)
 
 
 def refusal_here(

@@ -42,7 +42,9 @@ class Trial:
     environ: dict[str, str] = field(default_factory=dict)  # on top of the usual one
     before: list[str] = field(default_factory=list)  # shell commands, in a mount namespace of the client
     after: list[str] = field(default_factory=list)
-    found: Path | None = None  # where the file is in the end, when `after` copies it out of the namespace
+    found: Path | None = (
+        None  # where the file is in the end, when it is not `out`: a copy out of a namespace, a name in a directory
+    )
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 MAX_TOTAL = 16 << 30  # bytes unpacked; CUDA builds of torch have about 5 GB
 MAX_METADATA = 16 << 20  # bytes of METADATA, WHEEL or RECORD
 MAX_RATIO = 300  # unpacked to packed, for members over 64 MB
-_CHUNK = 16 << 20  # large, since a thread that asks for the interpreter's lock after each waits for it 5 ms
+_CHUNK = 1 << 20  # larger ones cost more: each is memory that the system makes zeros of first
 _LARGE = 4 << 20  # bytes unpacked, from which on a member is worth a thread, and a library too large for memory
 _EXTENSION = re.compile(r"\.(so|pyd|dylib)\Z|\.so\.\d")
 

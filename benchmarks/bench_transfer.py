@@ -13,7 +13,6 @@ other work on the machine disturbs least. At the end all goals with what was mea
 from __future__ import annotations
 
 import argparse
-import mmap
 import os
 import resource
 import shutil
@@ -50,11 +49,6 @@ from benchmarks.transfer.sites import (
 MIB = 1 << 20
 ZOO = ("zoo fetch", "zoo fetch --from")
 MEMORY_MIB = 60
-_TOUCH = """
-import mmap, sys
-memory = mmap.mmap(-1, int(sys.argv[1]))
-memory[:: mmap.PAGESIZE] = b"1" * (len(memory) // mmap.PAGESIZE)
-"""
 WORK = Path(__file__).parent / "work"
 
 
@@ -87,16 +81,16 @@ def measure(argv: list[str], env: dict[str, str]) -> tuple[float, float]:
     return seconds, usage.ru_maxrss / 1024
 
 
-def occupy_memory(size_bytes: int) -> None:
-    """Touches the memory that a turn needs for its files, and frees it again.
+def occupy_memory(folder: Path, size_bytes: int) -> None:
+    """Writes a file as large as a turn needs it and removes it: the turn gets the same pages of memory.
 
     A virtual machine gives free memory back to its host (free page reporting), and whoever uses it next waits for the
     host: a file of 1 GiB is then written at 0.4 GB/s instead of 1.7, in whose turn that happens to be.
     """
-    most = os.sysconf("SC_AVPHYS_PAGES") * mmap.PAGESIZE // 2
-    subprocess.run(
-        [sys.executable, "-c", _TOUCH, str(min(size_bytes, most))], check=True
-    )  # a child: what it had counts as ours else
+    block = bytes(MIB)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for _ in range(size_bytes // MIB):
+            file.write(block)
 
 
 class Bench:
@@ -132,7 +126,7 @@ class Bench:
                 shutil.rmtree(self.folder / "home", ignore_errors=True)  # a cache would make the second turn free
                 self.out.mkdir()
                 os.sync()  # or the next one waits for what the last one left to be written
-                occupy_memory(4 * size_bytes)  # the pages that it will get are not known: enough of them
+                occupy_memory(self.folder, 3 * size_bytes // 2)
                 figure = measure([*(before or []), *argv], self.env)
                 if turn >= 0:
                     figures.setdefault(name, []).append(figure)

@@ -248,6 +248,9 @@ class Part:
         if size_bytes is None:
             return
         needed, free = size_bytes - self.kept_bytes, self._free_bytes()
+        if needed + _MARGIN_BYTES > free and hasattr(os, "sync"):
+            os.sync()  # btrfs counts the room of removed files only once it has written that down
+            free = self._free_bytes()
         if needed + _MARGIN_BYTES > free:
             raise NoSpace(str(self.destination), needed, free)
 

@@ -87,6 +87,7 @@ EDGES = {
     "packages/snapshot.py": "links to the files of an environment",
     "packages/journal.py": "the journal of an environment and its lock",
     "packages/executor.py": "uv and pip as child processes, their logs",
+    "packages/steps.py": "the environment that a printed command is for",
     "packages/recorded.py": "installed files beside their RECORD",
     "packages/environments.py": "directories of new environments and the lock on them",
     "packages/wheelhouse.py": "the pages of a directory with wheels",

@@ -16,9 +16,7 @@ from tests.support.server import Page, Server
 from tests.support.wheels import write_wheel
 from zoo_cli.packages.executor import (
     DirectoryInUse,
-    Installer,
     NoInstaller,
-    Step,
     StepFailed,
     _signals_later,
     find_installer,
@@ -28,6 +26,7 @@ from zoo_cli.packages.executor import (
     telling,
 )
 from zoo_cli.packages.indexes import UserIndex
+from zoo_cli.packages.steps import Installer, Step
 
 
 @pytest.fixture(autouse=True)
@@ -144,7 +143,7 @@ def test_ctrl_c_ends_the_child_and_its_children(tmp_path: Path) -> None:
         "print(os.getpid(), p.pid, flush=True); p.wait()"
     )
     zoo = (
-        "from zoo_cli.packages.executor import Step, run_step\nimport sys, pathlib\n"
+        "from zoo_cli.packages.executor import run_step\nfrom zoo_cli.packages.steps import Step\nimport sys, pathlib\n"
         f"run_step(Step((sys.executable, '-c', {child!r})), pathlib.Path({str(marks)!r}).write_text)"
     )
     process = subprocess.Popen((sys.executable, "-c", zoo), stderr=subprocess.DEVNULL)

@@ -355,7 +355,8 @@ import os, signal, sys
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
 from tests.support.changing import journal, now
-from zoo_cli.packages.executor import Step, run_step
+from zoo_cli.packages.executor import run_step
+from zoo_cli.packages.steps import Step
 with journal(Path(sys.argv[1])).change(("zoo", "install", "tiny"), now) as lock:
     def kill_us(line):
         print(line, flush=True)

@@ -13,10 +13,10 @@ from zoo_cli.plaintext import printable
 if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
     from zoo_cli.cli.target import Target
-    from zoo_cli.packages.executor import Step
     from zoo_cli.packages.install import Receipt
     from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.plan import Plan
+    from zoo_cli.packages.steps import Step
     from zoo_cli.transfer.sources import Mirrors
 
 
@@ -72,8 +72,9 @@ def _tell_conda(console: Console, plan: Plan) -> None:
 
 def _commands(plan: Plan, target: Target, only: tuple[str, ...] | None, mirrors: Mirrors | None) -> list[Step]:
     """What makes the environment, where it is not there, and what fills it; for a shell in an empty directory."""
-    from zoo_cli.packages.executor import Installer, Step, find_uv, is_too_old_for_uv, preferred_kind
+    from zoo_cli.packages.executor import find_uv, is_too_old_for_uv, preferred_kind
     from zoo_cli.packages.install import commands
+    from zoo_cli.packages.steps import Installer, Step
 
     directory = str(target.environment or "env")
     python = target.executable or f"{directory}/bin/python"

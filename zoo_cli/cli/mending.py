@@ -55,8 +55,9 @@ def mend(console: Console, mending: Mending) -> None:
     Raises:
         ZooError: of `zoo install`, or `StepFailed` of pip or uv.
     """
-    from zoo_cli.packages.executor import Step, run_step
+    from zoo_cli.packages.executor import run_step
     from zoo_cli.packages.indexes import user_index
+    from zoo_cli.packages.steps import Step
 
     for words in mending.commands:
         console.say(f"$ {printable(shlex.join(words))}")

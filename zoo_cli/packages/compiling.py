@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 
 from zoo_cli import filelock
 from zoo_cli.atomic import write_whole
-from zoo_cli.packages.executor import Step, find_installer, find_uv, make_environment, preferred_kind, run_step
+from zoo_cli.packages.executor import find_installer, find_uv, make_environment, preferred_kind, run_step
+from zoo_cli.packages.steps import Step
 from zoo_cli.packages.unity import group_sources, unit_text
 
 if sys.version_info >= (3, 11):

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.binding import UnplannedProject, kept_out
 from zoo_cli.packages.directurl import record
-from zoo_cli.packages.executor import Installer, Step, StepFailed, constraints_file, find_installer, run_step
+from zoo_cli.packages.executor import StepFailed, constraints_file, find_installer, run_step
 from zoo_cli.packages.grid import is_cuda
 from zoo_cli.packages.indexes import user_index
 from zoo_cli.packages.plan import COMPANIONS, address_of
 from zoo_cli.packages.problem import TORCH_FAMILY
+from zoo_cli.packages.steps import Installer, Step
 from zoo_cli.packages.wheelless import NoWheel, needed_wheels
 
 if TYPE_CHECKING:

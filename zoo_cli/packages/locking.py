@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from zoo_cli.atomic import write_whole
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.packages.executor import NoInstaller, Step, StepFailed, constraints_file, find_uv, run_step
+from zoo_cli.packages.executor import NoInstaller, StepFailed, constraints_file, find_uv, run_step
 from zoo_cli.packages.indexes import user_index
 from zoo_cli.packages.lockfile import (
     FILE_NAME,
@@ -35,6 +35,7 @@ from zoo_cli.packages.lockfile import (
     to_document,
     without_credentials,
 )
+from zoo_cli.packages.steps import Step
 from zoo_cli.packages.wheelless import NoWheel, needed_wheels, require_wheels
 from zoo_cli.trust.wheel import inspect_wheel
 

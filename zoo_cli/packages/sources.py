@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.packages.executor import Step, run_step
+from zoo_cli.packages.executor import run_step
+from zoo_cli.packages.steps import Step
 from zoo_cli.packages.wheels import normalise
 
 if TYPE_CHECKING:

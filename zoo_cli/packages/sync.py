@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.machine.facts import DirectUrl
 from zoo_cli.packages.directurl import record
-from zoo_cli.packages.executor import Step, find_installer, run_step
+from zoo_cli.packages.executor import find_installer, run_step
 from zoo_cli.packages.plan import BUILD_TOOLS
 from zoo_cli.packages.versions import version as parsed
 from zoo_cli.packages.wheels import parse_wheel_name, tags_for
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zoo_cli.machine.facts import Distribution, Interpreter, Machine
     from zoo_cli.packages.given import Given
     from zoo_cli.packages.lockfile import Lock, LockedFile, LockedPackage
+    from zoo_cli.packages.steps import Step
 
 STAYING = frozenset({"pip", "zoo-cli"})  # tools that a lock does not speak of
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.packages.executor import Step, find_installer, run_step
+from zoo_cli.packages.executor import find_installer, run_step
 from zoo_cli.packages.recorded import check_files, kept_in_place
 from zoo_cli.packages.wheels import normalise
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from zoo_cli.machine.facts import Distribution, Interpreter
+    from zoo_cli.packages.steps import Step
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

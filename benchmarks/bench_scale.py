@@ -26,7 +26,7 @@ from benchmarks.synthetic import write_index
 from zoo_cli.catalog.compiler.models import load_models
 from zoo_cli.catalog.filter_sql import EVERYTHING
 from zoo_cli.catalog.listing import Query, compile_query, list_models, search_scope
-from zoo_cli.catalog.models import UnknownModel, find_models
+from zoo_cli.catalog.references import UnknownModel, find_models
 from zoo_cli.catalog.scope import metric_names
 from zoo_cli.catalog.search import read_search
 

@@ -29,7 +29,7 @@ from zoo_cli.catalog.extras import (
     find_backbone,
     readme_origin,
 )
-from zoo_cli.catalog.models import find_models
+from zoo_cli.catalog.references import find_models
 
 INDEX = Path(__file__).parent.parent.parent / "index"
 

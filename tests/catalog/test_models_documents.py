@@ -19,7 +19,7 @@ from zoo_cli.catalog.compiler.releases import read_document, read_project, read_
 from zoo_cli.catalog.compiler.rows import BrokenRow
 from zoo_cli.catalog.contents import counts, metric_ranges, problems
 from zoo_cli.catalog.listing import Query, list_models
-from zoo_cli.catalog.models import find_models
+from zoo_cli.catalog.references import find_models
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.modelsdb import document, model, models_db, result, write_index
-from zoo_cli.catalog.models import AmbiguousModel, UnknownModel, UnknownPackage, find_models, releases
+from zoo_cli.catalog.models import releases
 from zoo_cli.catalog.names import near, normalised, query_name
+from zoo_cli.catalog.references import AmbiguousModel, UnknownModel, find_models
+from zoo_cli.catalog.scope import UnknownPackage
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from zoo_cli.catalog.database import open_catalog
-from zoo_cli.catalog.models import AmbiguousModel, UnknownModel, UnknownPackage, find_models
+from zoo_cli.catalog.references import AmbiguousModel, UnknownModel, find_models
+from zoo_cli.catalog.scope import UnknownPackage
 
 FORK = "onedl-"
 

@@ -15,9 +15,9 @@ from tests.support.modelsdb import document, model, models_db, result, write_ind
 from zoo_cli.catalog.database import open_catalog
 from zoo_cli.catalog.filter_sql import compile_filter, glob
 from zoo_cli.catalog.listing import Query, list_models
-from zoo_cli.catalog.models import UnknownModel, find_models
 from zoo_cli.catalog.names import normalised
 from zoo_cli.catalog.nearnames import near_names
+from zoo_cli.catalog.references import UnknownModel, find_models
 from zoo_cli.catalog.scope import metric_names
 from zoo_cli.catalog.search import BadSearch, SearchUnavailable, can_search, read_search
 from zoo_cli.catalog.words import GRAM, grams_of, grams_of_glob, other_forms, words_of

@@ -282,7 +282,7 @@ def test_bytes_that_are_no_text(arguments: tuple[bytes, ...], exit_code: int, sa
 HEAVY = {
     "yaml", "requests", "http", "ssl", "socket", "tqdm", "packaging", "urllib.request", "asyncio", "email", "tomllib",
     "zoo_cli.transfer", "zoo_cli.catalog.compiler", "zoo_cli.machine", "zoo_cli.packages", "zoo_cli.models",
-    "zoo_cli.catalog.models",
+    "zoo_cli.catalog.models", "zoo_cli.catalog.references",
 }  # fmt: skip
 
 

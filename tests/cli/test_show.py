@@ -12,7 +12,7 @@ from tests.test_docs import on_terminal
 from zoo_cli.catalog.cpu import Verdict, answer_of, cpu_verdict, folder_of
 from zoo_cli.catalog.database import open_catalog
 from zoo_cli.catalog.details import details_of
-from zoo_cli.catalog.models import find_models
+from zoo_cli.catalog.references import find_models
 from zoo_cli.cli.app import run
 from zoo_cli.cli.model_view import Compared, comparison_lines
 from zoo_cli.cli.text import width

@@ -13,7 +13,8 @@ import re
 
 from tests.fuzz.filter_target import bounded, console, database
 from zoo_cli.catalog.listing import Query, list_models
-from zoo_cli.catalog.models import AmbiguousModel, UnknownModel, UnknownPackage, find_models
+from zoo_cli.catalog.references import AmbiguousModel, UnknownModel, find_models
+from zoo_cli.catalog.scope import UnknownPackage
 from zoo_cli.catalog.search import BadSearch, relevance
 from zoo_cli.cli.app import error_lines
 from zoo_cli.cli.list_view import list_document, notes, why_empty

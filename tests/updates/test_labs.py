@@ -22,7 +22,8 @@ from tests.support.wheels import write_wheel
 from zoo_cli.catalog.compiler.labs import lab_text
 from zoo_cli.catalog.current import index_home, read_current
 from zoo_cli.catalog.database import open_catalog
-from zoo_cli.catalog.models import UnknownModel, UnknownPackage, find_models
+from zoo_cli.catalog.references import UnknownModel, find_models
+from zoo_cli.catalog.scope import UnknownPackage
 from zoo_cli.cli.app import run
 from zoo_cli.models.own import read_own
 

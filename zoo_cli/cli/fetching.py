@@ -41,7 +41,8 @@ def make_wish(connection: sqlite3.Connection, names: tuple[str, ...], given: dic
 
 def _asked(connection: sqlite3.Connection, names: tuple[str, ...], configs: tuple[str, ...]) -> tuple[str, ...]:
     """The models by name: MODEL..., or with --config the models of one package."""
-    from zoo_cli.catalog.models import packages, releases
+    from zoo_cli.catalog.models import releases
+    from zoo_cli.catalog.scope import packages
 
     listed = tuple(name.strip() for text in configs for name in text.split(",") if name.strip())
     if configs:

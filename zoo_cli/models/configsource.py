@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo_cli import __version__
-from zoo_cli.catalog.models import FORKS, UnknownPackage, find_models, releases
+from zoo_cli.catalog.models import releases
 from zoo_cli.catalog.names import near
+from zoo_cli.catalog.references import find_models
+from zoo_cli.catalog.scope import UnknownPackage
 from zoo_cli.models.flatten import module_of
 from zoo_cli.models.localconfigs import first_of, installed_configs, is_there, local_tree
 from zoo_cli.models.selection import NothingToFetch, NotInRelease
@@ -103,4 +105,4 @@ def _in_package(package: str, path: str, release: str | None, connection: sqlite
     inside = posixpath.normpath(path)
     inside = inside if inside.startswith("configs/") else f"configs/{inside}"
     inside = inside if _FORMAT.search(inside) else f"{inside}.py"
-    return inside, max(ours, key=lambda each: (not each.project.startswith(FORKS), each.date))
+    return inside, max(ours, key=lambda each: each.precedence)

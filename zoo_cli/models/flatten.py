@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo_cli import __version__
-from zoo_cli.catalog.models import FORKS
 from zoo_cli.catalog.scope import namespace_of
 from zoo_cli.models.configs import ConfigTree, Flat
 from zoo_cli.models.release import Release as ReleaseFile
@@ -122,7 +121,7 @@ def neighbour(module: str, index: Sequence[Release], namespace: str = "") -> Rel
     for space in dict.fromkeys(("", namespace)):
         among = [each for each in found if namespace_of(each.project) == space]
         if among:
-            return max(among, key=lambda each: (not each.project.startswith(FORKS), each.date))
+            return max(among, key=lambda each: each.precedence)
     return None
 
 

@@ -15,7 +15,8 @@ from urllib.parse import unquote, urlsplit
 from zoo_cli.catalog.details import logs_of
 from zoo_cli.catalog.extras import Backbone, backbones_like, find_backbone
 from zoo_cli.catalog.listing import Query, list_models
-from zoo_cli.catalog.models import Model, ModelFile, UnknownModel, distinct, find_models, models_by_number
+from zoo_cli.catalog.models import Model, ModelFile, models_by_number
+from zoo_cli.catalog.references import UnknownModel, distinct, find_models
 from zoo_cli.catalog.scope import packages
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.transfer.hashes import prefix_in_name

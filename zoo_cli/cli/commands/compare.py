@@ -29,7 +29,7 @@ def command(console: Console, models: tuple[str, ...], differing: bool) -> None:
     """
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.catalog.details import details_of
-    from zoo_cli.catalog.models import find_models
+    from zoo_cli.catalog.references import find_models
     from zoo_cli.cli.model_view import compared, comparison_lines
     from zoo_cli.cli.width import terminal_cells
 

@@ -27,7 +27,7 @@ def command(console: Console, model: str) -> None:
     """
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.catalog.details import details_of
-    from zoo_cli.catalog.models import find_models
+    from zoo_cli.catalog.references import find_models
     from zoo_cli.cli.freshness import heed_expiry, signer_of
     from zoo_cli.cli.model_view import model_document, sections, show_sections
     from zoo_cli.plaintext import printable

@@ -9,8 +9,8 @@ from zoo_cli.catalog.database import CatalogUnusable
 from zoo_cli.catalog.extras import UnknownBackbone
 from zoo_cli.catalog.filters import BadFilter
 from zoo_cli.catalog.listing import UnknownColumn
-from zoo_cli.catalog.models import AmbiguousModel, UnknownModel
 from zoo_cli.catalog.ordering import BadAxes, UnknownGoal
+from zoo_cli.catalog.references import AmbiguousModel, UnknownModel
 from zoo_cli.catalog.scope import UnknownPackage
 from zoo_cli.catalog.search import LONGEST, BadSearch, SearchUnavailable
 from zoo_cli.catalog.words import words_of

@@ -123,7 +123,7 @@ EDGES = {
     "cli/messages/transfer.py": "argv and the environment, for commands to paste",
     "cli/progress.py": "the clock: rates and lines every 30 s",
     "transfer/attempt.py": "the clock; network and files, through http and part",
-    "transfer/body.py": "a thread and the clock",
+    "transfer/body.py": "the clock, and a buffer for each thread",
     "transfer/connect.py": "sockets, TLS, proxy and CA settings of the environment",
     "transfer/documents.py": "network and local files",
     "transfer/fetch.py": "the destination",
@@ -143,12 +143,13 @@ EDGES = {
     "transfer/sizes.py": "network and local files: sizes alone",
     "transfer/part.py": "the part file, its lock and the clock",
     "transfer/mapped.py": "the part file and its map",
+    "transfer/relay.py": "threads: one writes, one hashes",
     "transfer/remote.py": "network and a temporary file",
     "transfer/rivals.py": "a thread, the network and the clock",
     "transfer/rounds.py": "the clock: waits between rounds",
     "transfer/store.py": "the cache directory, owners and modes, the clock",
     "transfer/cache.py": "the cache directory and the clock",
-    "transfer/writeback.py": "a thread that syncs the part file",
+    "transfer/writeback.py": "a thread that has the part file written",
 }
 
 TERMINAL_LIBRARIES = {"click", "rich", "tqdm"}

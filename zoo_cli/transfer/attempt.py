@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.transfer.addresses import local_path, place_of, redacted
-from zoo_cli.transfer.body import BLOCK_BYTES, Digest, gather, pour
+from zoo_cli.transfer.body import gather, pour
 from zoo_cli.transfer.events import Advanced, Listener, SourceFailed, Started
 from zoo_cli.transfer.failures import (
     BadAnswer,
@@ -27,6 +27,7 @@ from zoo_cli.transfer.failures import (
 from zoo_cli.transfer.hashes import Sha256, is_full
 from zoo_cli.transfer.http import Answer, Session, require_success
 from zoo_cli.transfer.inspection import BEGINNING_BYTES, FIRST_LOOK_BYTES, Refused
+from zoo_cli.transfer.relay import BLOCK_BYTES
 from zoo_cli.transfer.resume import State, content_range, judge, range_headers
 from zoo_cli.transfer.split import Judge, Split
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from zoo_cli.transfer.inspection import Inspector
     from zoo_cli.transfer.part import Part
     from zoo_cli.transfer.pool import Pool
+    from zoo_cli.transfer.relay import Digest
     from zoo_cli.transfer.rivals import Rivals, Watch
     from zoo_cli.transfer.settings import Settings
     from zoo_cli.transfer.sources import Wanted

@@ -30,7 +30,7 @@ class Mapped:
         fd: int,
         map_path: Path,
         have: tuple[Range, ...],
-        wrote: Callable[[int], None],
+        wrote: Callable[[int, int], None],
         unusable: Callable[[OSError], Exception],
     ) -> None:
         """Makes the map.
@@ -39,7 +39,7 @@ class Mapped:
             fd: The part file; it is duplicated.
             map_path: Where the map stands, perhaps already.
             have: What of the file is here.
-            wrote: Gets the number of bytes of each write.
+            wrote: Gets where each write began, and its number of bytes.
             unusable: Makes of an error of the operating system what it means for the destination.
 
         Raises:
@@ -55,7 +55,7 @@ class Mapped:
         try:
             while view:
                 count = os.pwrite(self._fd, view, at)
-                self._wrote(count)
+                self._wrote(at, count)
                 view, at = view[count:], at + count
             os.pwrite(self._map, RECORD.pack(first, at), number * RECORD.size)
         except OSError as exc:

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _BLOCK = 1 << 20
-_SMALL_BYTES = 32 << 20  # a file whose bytes the disk is asked for early
 _MARGIN_BYTES = 1 << 20  # left on the disk for the state file and others
 COMPANIONS = (".json", ".json.new", ".map", ".map.new", "-link")  # what may stand beside a part file
 _FLAGS = (
@@ -257,7 +256,6 @@ class Part:
     def write(self, view: memoryview) -> None:
         """Appends all of the view."""
         try:
-            total = self.state.size_bytes if self.state else None
             if self.size_bytes or not self.is_whole(len(view)):
                 self._record()
             if self._has_bytes:
@@ -265,7 +263,7 @@ class Part:
             self._has_bytes = True
             while view:
                 count = os.write(self._fd, view)
-                self._writeback.wrote(count, early=total is not None and total <= _SMALL_BYTES)
+                self._writeback.wrote(self.size_bytes, count)
                 self.size_bytes += count
                 view = view[count:]
         except OSError as exc:
@@ -280,9 +278,9 @@ class Part:
         """The file has so many bytes now, which came another way."""
         self.size_bytes, self._has_bytes = size_bytes, True
 
-    def wrote(self, count: int) -> None:
-        """So many bytes were written through a map."""
-        self._writeback.wrote(count)
+    def wrote(self, at: int, count: int) -> None:
+        """So many bytes were written at this place, through a map."""
+        self._writeback.wrote(at, count)
 
     def read_again(self, take: Callable[[memoryview], object]) -> None:
         """Gives the kept bytes, in order, to a function: a digest goes on from them."""

@@ -24,9 +24,9 @@ from zoo_cli.transfer.resume import content_range
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from zoo_cli.transfer.body import Digest
     from zoo_cli.transfer.http import Answer, Session
     from zoo_cli.transfer.part import Part
+    from zoo_cli.transfer.relay import Digest
 
 MIN_BYTES = 4 << 20  # below that a further connection costs more than it brings
 FAST_BYTES_PER_SECOND = 250_000_000  # one stream that is so fast is limited by this machine

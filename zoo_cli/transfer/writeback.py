@@ -1,8 +1,10 @@
 """Bytes on their way to the disk while others still arrive.
 
 Edge: a thread and the disk. A file gets its final name only when the disk has it; asked at the end, that takes as
-long as writing all of it (a second a gigabyte). So now and then a thread asks for what is there; the last wait is then
-short.
+long as writing all of it. So the system is told early which bytes nobody will change any more
+(posix_fadvise(2), POSIX_FADV_DONTNEED: Linux begins to write them, and keeps in memory what is not yet written). Unlike
+a sync that makes nobody wait: neither who writes further bytes nor a thread that reads what was written before. Systems
+without that call write at the end.
 """
 
 from __future__ import annotations
@@ -12,45 +14,45 @@ import threading
 from contextlib import suppress
 from queue import SimpleQueue
 
-_FIRST_BYTES, _STEP_BYTES = 4 << 20, 32 << 20
+_STEP_BYTES = 8 << 20
 
 
 class Writeback:
-    """Syncs one open file in the background; small files need none of it."""
+    """Has one open file written in the background as it grows, in one place or in several."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._unasked = self._written = 0
-        self._orders: SimpleQueue[bool] = SimpleQueue()
+        self._begun: dict[int, int] = {}  # where bytes that nobody was told of end: where they begin
+        self._told: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
 
-    def wrote(self, count: int, *, early: bool = False) -> None:
-        """So many bytes more are written; asks the disk for them when it is worth it and no order waits.
+    def wrote(self, at: int, count: int) -> None:
+        """So many bytes were written at this place, after those that were written before it or anew."""
+        first, after = self._begun.pop(at, at), at + count
+        if after - first < _STEP_BYTES:
+            self._begun[after] = first
+        else:
+            self._tell(first, after)
 
-        A sync holds up those who write meanwhile. At the beginning of a large file it would make a fast stream look
-        slow, and with many connections their bytes pile up in the sockets, where a kill loses them. So the first one
-        comes `early` only where the caller says that the file is small and comes in one stream.
-        """
-        self._unasked += count
-        self._written += count
-        step = min(_STEP_BYTES, max(_FIRST_BYTES, self._written // 4)) if early else _STEP_BYTES
-        if self._unasked < step or not self._orders.empty():
+    def _tell(self, first: int, after: int) -> None:
+        if not hasattr(os, "posix_fadvise"):
             return
-        self._unasked = 0
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, daemon=True)
-            self._thread.start()
-        self._orders.put(True)
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, daemon=True)
+                self._thread.start()
+        self._told.put((first, after))
 
     def _work(self) -> None:
-        sync = getattr(os, "fdatasync", os.fsync)
-        while self._orders.get():
-            with suppress(OSError):  # the last sync, in the foreground, tells
-                sync(self._fd)
+        while (piece := self._told.get()) is not None:
+            first, after = piece
+            with suppress(OSError):  # the sync at the end tells
+                os.posix_fadvise(self._fd, first, after - first, os.POSIX_FADV_DONTNEED)
 
     def close(self) -> None:
-        """Waits for the sync that is running."""
+        """Waits until the system was told what it was to be told."""
         if self._thread is not None:
-            self._orders.put(False)
+            self._told.put(None)
             self._thread.join()
             self._thread = None

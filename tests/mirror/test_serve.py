@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.mirror.conftest import served
+from zoo_cli.cli.app import run
 from zoo_cli.mirror import serve
 from zoo_cli.mirror.pages import JSON_TYPE
 from zoo_cli.mirror.serve import FileServer, Served
@@ -151,6 +152,11 @@ def test_only_get_and_head_and_no_smuggling(server: FileServer) -> None:
     inner = b"GET /host/empty HTTP/1.1\r\nHost: x\r\n\r\n"
     body = b"GET /host/empty HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(inner), inner)
     assert raw(server, body).count(b"HTTP/1.1") == 1
+    two = b"GET /host/empty HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: %d\r\n\r\n%s" % (
+        len(inner),
+        inner,
+    )
+    assert raw(server, two).count(b"HTTP/1.1") == 1
     chunked = b"GET /host/empty HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     assert b" 400 " in raw(server, chunked)
     assert b"200" not in raw(server, b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n")[:40]
@@ -158,16 +164,17 @@ def test_only_get_and_head_and_no_smuggling(server: FileServer) -> None:
     assert b" 431 " in raw(server, many)
 
 
-def test_slow_and_silent_clients_are_left_and_too_many_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_and_silent_clients_are_left_and_one_more_waits_for_that(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(serve, "_REQUEST_SECONDS", 0.3)
     monkeypatch.setattr(serve, "_BLOCK_SECONDS", 0.3)
     monkeypatch.setattr(serve, "MAX_CONNECTIONS", 4)
     with served(root) as server:
         idle = [socket.create_connection(("127.0.0.1", server.server_port), timeout=10) for _ in range(4)]
         time.sleep(0.1)
-        with socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as extra:
-            assert extra.recv(1) == b"", "no room"
         idle[0].sendall(b"GET /host/a.pth HTTP/1.1\r\nX: ")  # never ends its head
+        assert urllib.request.urlopen(f"{server.url}host/empty", timeout=10).status == 200
         assert [each.recv(1) for each in idle] == [b""] * 4, "each is left when its time is over"
         for each in idle:
             each.close()
@@ -180,6 +187,34 @@ def test_slow_and_silent_clients_are_left_and_too_many_refused(root: Path, monke
             got = sum(map(len, iter(lambda: slow.recv(65536), b"")))
         assert got < len(BODY)
         assert urllib.request.urlopen(f"{server.url}host/empty", timeout=10).status == 200
+
+
+def test_a_new_client_gets_the_place_of_one_that_rests(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "MAX_CONNECTIONS", 4)
+    with served(root) as server:
+        kept = [http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10) for _ in range(7)]
+        assert [ask(each, "/host/empty")[0] for each in kept] == [200] * 7
+        assert [each.sock.recv(1) for each in kept[:3]] == [b""] * 3, "those that rested longest"
+        assert [ask(each, "/host/empty")[0] for each in kept[3:]] == [200] * 4
+        for each in kept:
+            each.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--port", "{port}"], "--port 0"), (["--host", "192.0.2.1"], "--host 0.0.0.0"),
+        (["--host", "none.invalid"], "--host 0.0.0.0"),
+    ],
+)  # fmt: skip
+def test_an_address_that_is_not_to_be_had_is_one_error(
+    server: FileServer, root: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+) -> None:
+    (root / "mirror.json").write_text('{"zoo-mirror": 1, "files": []}')
+    asked = [word.format(port=server.server_port) for word in words]
+    assert run(["mirror", "serve", str(root), *asked]) == 1
+    err = capsys.readouterr().err
+    assert "cannot-serve" in err and says in err
 
 
 def test_many_at_once(server: FileServer) -> None:

@@ -2,13 +2,15 @@
 
 Edge: sockets, threads, signals. The standard library's server reads requests; what it lacks for files stands here:
 one range (RFC 9110), validators, pages by what the client accepts (PEP 691), and limits. Only GET and HEAD; plain files
-below the root, each step opened without following links; no hidden names. At most so many connections at once,
-a request within 30 s, and a client that takes less than 1 MiB in a minute is left. No TLS and no passwords: a web
-server in front has them.
+below the root, each step opened without following links; no hidden names. At most so many connections at once: one
+more waits in the system's queue, and gets the place of one that is kept open between two requests. A request within
+30 s, and a client that takes less than 1 MiB in a minute is left. No TLS and no passwords: a web server in front has
+them.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -18,7 +20,7 @@ import time
 from contextlib import contextmanager, suppress
 from email.utils import formatdate, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from zoo_cli.errors import ZooError
@@ -29,19 +31,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-MAX_CONNECTIONS = 128
+MAX_CONNECTIONS = 256  # two open files each, while many systems allow a process 1024
+_WAITING = 1024  # connections that the system keeps for us meanwhile
 _REQUEST_SECONDS = 30.0  # from one answer to the end of the next request's head
 _BLOCK_SECONDS = 60.0  # for each block of a body
+_LOOK_SECONDS = 0.5  # how often connections whose time is over are looked for
 _BLOCK = 1 << 20
+_PORT_TROUBLE = (errno.EADDRINUSE, errno.EACCES)
 _TYPES = {".html": HTML_TYPE, ".json": "application/json", ".metadata": "text/plain; charset=utf-8"}
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
 
 
 class CannotServe(ZooError):
-    """The directory cannot be opened, or the address is taken."""
+    """The directory cannot be opened, the host is none of this computer, or the port is not to be had."""
 
     code = "cannot-serve"
 
+    trouble: Literal["directory", "host", "port"]
     what: str
     reason: str
 
@@ -61,7 +67,7 @@ class FileServer(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
-    request_queue_size = 128
+    request_queue_size = _WAITING
 
     def __init__(self, root: Path, host: str, port: int, listen: Callable[[Served], None]) -> None:
         """Opens the directory and the socket.
@@ -70,12 +76,13 @@ class FileServer(ThreadingHTTPServer):
             CannotServe: One of them cannot be opened.
         """
         self.listen = listen
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()  # guards the next two, and tells when a connection ends
         self._deadlines: dict[socket.socket, float] = {}
+        self._resting: dict[socket.socket, None] = {}  # those between two requests, the longest first
         try:
             self.root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as exc:
-            raise CannotServe(str(root), exc.strerror or str(exc)) from exc
+            raise CannotServe("directory", str(root), exc.strerror or str(exc)) from exc
         try:
             if ":" in host:
                 import socket as sockets
@@ -83,8 +90,10 @@ class FileServer(ThreadingHTTPServer):
                 self.address_family = sockets.AF_INET6
             super().__init__((host, port), _Handler)
         except (OSError, OverflowError) as exc:
-            os.close(self.root_fd)
-            raise CannotServe(f"{host} port {port}", getattr(exc, "strerror", None) or str(exc)) from exc
+            self._close_root()  # a failed bind has closed it already
+            trouble: Literal["host", "port"] = "port" if getattr(exc, "errno", 0) in _PORT_TROUBLE else "host"
+            reason = getattr(exc, "strerror", None) or str(exc)
+            raise CannotServe(trouble, f"{host} port {port}", reason) from exc
 
     @property
     def url(self) -> str:
@@ -100,33 +109,50 @@ class FileServer(ThreadingHTTPServer):
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
-    def verify_request(self, request: object, client_address: object) -> bool:  # noqa: ARG002
-        """Whether there is room for one more connection."""
-        with self._lock:
-            if len(self._deadlines) >= MAX_CONNECTIONS:
-                return False
-            self._deadlines[request] = time.monotonic() + _REQUEST_SECONDS  # type: ignore[index]
-        return True
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """The next connection, when there is room for it; else it goes on waiting in the system's queue.
 
-    def extend(self, connection: socket.socket, seconds: float) -> None:
-        """Gives a connection so many seconds for what it does next."""
-        with self._lock:
+        Raises:
+            OSError: There was no room for half a second, or the client is gone.
+        """
+        with self._changed:
+            if len(self._deadlines) >= MAX_CONNECTIONS and self._resting:
+                self._end(next(iter(self._resting)))
+            if not self._changed.wait_for(lambda: len(self._deadlines) < MAX_CONNECTIONS, _LOOK_SECONDS):
+                raise BlockingIOError
+        request, address = super().get_request()
+        with self._changed:
+            self._deadlines[request] = time.monotonic() + _REQUEST_SECONDS
+        return request, address
+
+    def extend(self, connection: socket.socket, seconds: float, *, resting: bool = False) -> None:
+        """Gives a connection so many seconds for what it does next; `resting`: nothing before its next request."""
+        with self._changed:
+            self._resting.pop(connection, None)
             if connection in self._deadlines:
                 self._deadlines[connection] = time.monotonic() + seconds
+                if resting:
+                    self._resting[connection] = None
 
     def service_actions(self) -> None:
         """Twice a second: ends connections whose time is over."""
         now = time.monotonic()
-        with self._lock:
-            late = [each for each, deadline in self._deadlines.items() if deadline < now]
-        for each in late:
-            with suppress(OSError):
-                each.shutdown(2)
+        with self._changed:
+            for each in [each for each, deadline in self._deadlines.items() if deadline < now]:
+                self._end(each)
+
+    def _end(self, connection: socket.socket) -> None:
+        """Ends a connection; its thread forgets it."""
+        self._resting.pop(connection, None)
+        with suppress(OSError):
+            connection.shutdown(2)
 
     def shutdown_request(self, request: socket.socket) -> None:  # type: ignore[override]
         """Closes a connection and forgets it."""
-        with self._lock:
+        with self._changed:
             self._deadlines.pop(request, None)
+            self._resting.pop(request, None)
+            self._changed.notify()
         super().shutdown_request(request)
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -135,12 +161,15 @@ class FileServer(ThreadingHTTPServer):
     def server_close(self) -> None:
         """Closes socket, connections and directory."""
         super().server_close()
-        with self._lock:
-            open_ones = list(self._deadlines)
-        for each in open_ones:
-            with suppress(OSError):
-                each.shutdown(2)
-        os.close(self.root_fd)
+        with self._changed:
+            for each in self._deadlines:
+                self._end(each)
+        self._close_root()
+
+    def _close_root(self) -> None:
+        if self.root_fd >= 0:
+            os.close(self.root_fd)
+        self.root_fd = -1
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -155,14 +184,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """A file, or a page."""
+        self.server.extend(self.connection, _BLOCK_SECONDS)
         status, sent = self._answered()
         self.server.listen(Served(self.client_address[0], self.command, self.path[:2000], status, sent))
-        self.server.extend(self.connection, _REQUEST_SECONDS)
+        self.server.extend(self.connection, _REQUEST_SECONDS, resting=True)
 
     do_HEAD = do_GET  # noqa: N815
 
     def _answered(self) -> tuple[int, int]:
-        if self.headers.get("Content-Length", "0") != "0" or self.headers.get("Transfer-Encoding"):
+        if self.headers.get_all("Content-Length", ["0"]) != ["0"] or self.headers.get("Transfer-Encoding"):
             self.close_connection = True  # a body that nobody reads must not be taken for the next request
             return self._plain(400)
         parts = urlsplit(self.path) if self.path.startswith("/") and not self.path.startswith("//") else None
@@ -225,7 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
         sent = 0
         try:
             self.wfile.flush()
-            with os.fdopen(os.dup(fd), "rb", buffering=0) as file:
+            with open(fd, "rb", buffering=0, closefd=False) as file:
                 while sent < count:
                     self.server.extend(self.connection, _BLOCK_SECONDS)
                     step = self.connection.sendfile(file, first + sent, min(_BLOCK, count - sent))
@@ -307,7 +337,7 @@ def serve_until_stopped(server: FileServer) -> None:
     """Serves until SIGINT or SIGTERM; open connections are ended then."""
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.5}, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": _LOOK_SECONDS}, daemon=True)
     thread.start()
     try:
         while not stop.wait(3600):

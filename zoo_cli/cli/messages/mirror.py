@@ -11,6 +11,8 @@ from zoo_cli.mirror.s3 import BadBucket, NoS3Client, S3Failed
 from zoo_cli.mirror.serve import CannotServe
 from zoo_cli.mirror.tree import MirrorBusy, MirrorUnusable
 
+_EVERY = "0.0.0.0"  # noqa: S104 - shown, not listened on
+
 
 @describe.register
 def _(error: BadMirror) -> Message:
@@ -46,8 +48,12 @@ def _(error: MirrorBusy) -> Message:
 
 @describe.register
 def _(error: CannotServe) -> Message:
-    other = WayOut("On another port", same_command("--port", "0"))
-    return Message(f"cannot serve: {error.what}", (f"reason  {error.reason}",), (other,))
+    ways = {
+        "directory": (),
+        "port": (WayOut("On another port, any that is free", same_command("--port", "0")),),
+        "host": (WayOut("On every address of this computer, for all who reach it", same_command("--host", _EVERY)),),
+    }
+    return Message(f"cannot serve: {error.what}", (f"reason  {error.reason}",), ways[error.trouble])
 
 
 @describe.register

@@ -20,6 +20,7 @@ from zoo_cli.machine.interpreter import read_interpreter
 from zoo_cli.packages.executor import find_installer, run_step
 from zoo_cli.packages.journal import Journal, journal_of
 
+ROOT = Path(__file__).parent.parent.parent
 NOW = "2026-11-23T06:00:00Z"
 
 
@@ -152,12 +153,42 @@ def cut_off(python: Path, home: Path, seconds: float) -> int:
         return child.wait()
 
 
+def test_a_second_signal_while_it_is_brought_back_is_told_truly(python: Path, tmp_path: Path) -> None:
+    before = content(python.parent.parent)
+    script = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from tests.cli.test_changes import journal, Path
+import shutil, signal
+from zoo_cli.cli.change import changing
+from zoo_cli.cli.console import Console
+python = Path({str(python)!r})
+is_restoring = False
+def hook(event, arguments):
+    if is_restoring and event == "os.rename":
+        signal.raise_signal(signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.addaudithook(hook)
+with changing(Console(), journal(python), ("zoo", "install", "tiny")):
+    shutil.rmtree(next(python.parent.parent.glob("lib/python3*/site-packages/tiny")))
+    is_restoring = True
+    raise KeyboardInterrupt
+"""
+    stopped = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    assert f"half changed; this brings back what was there before: zoo undo --python {python}\n" in stopped.stderr
+    assert "as it was before" not in stopped.stderr
+    assert content(python.parent.parent) != before
+    mended = zoo(tmp_path, "undo", "--python", python)
+    assert mended.code == 0, mended.err
+    assert content(python.parent.parent) == before
+
+
 def test_a_change_that_was_cut_off_is_noticed_and_offered(python: Path, tmp_path: Path) -> None:
     before = content(python.parent.parent)
     kept = journal(python)
     script = f"""
 import sys
-sys.path.insert(0, {str(Path(__file__).parent.parent.parent)!r})
+sys.path.insert(0, {str(ROOT)!r})
 from tests.cli.test_changes import journal, NOW, Path
 import os, shutil, signal
 python = Path({str(python)!r})

@@ -137,6 +137,15 @@ def test_what_gives_no_fact(tmp_path: Path, index: Path, wheel: Path, words: tup
     assert told.document["proposals"] == []
 
 
+def test_what_is_no_wheel_is_said_by_its_path(tmp_path: Path, index: Path) -> None:
+    missing = zoo(tmp_path, "index", "propose", tmp_path / "nope.whl", "--index", index)
+    assert (missing.code, f"cannot read {tmp_path}/nope.whl" in missing.err) == (2, True)
+    assert f"ls -l {tmp_path}\n" in missing.err
+    assert "--find-links" not in missing.err
+    none = zoo(tmp_path, "index", "propose", index, "--index", index)
+    assert (none.code, f"There is no wheel at {index}." in none.err) == (2, True)
+
+
 def test_op_less_wheels_and_rows_that_the_compiler_refuses(tmp_path: Path, index: Path, wheel: Path) -> None:
     bare = write_wheel(tmp_path / "bare", "mmcv", "2.1.0", "cp310-cp310-manylinux1_x86_64")
     told = zoo(tmp_path, "index", "propose", bare, "--at", ADDRESS, "--index", index, "--json")

@@ -250,6 +250,7 @@ def test_a_signal_ends_the_child_and_brings_back_what_was(world: World, name: st
         child.send_signal(getattr(signal, name))
         _out, err = child.communicate(timeout=60)
     assert child.returncode == 130, err
+    assert "The environment is as it was before." in err
     assert content(world.prefix) == before
     assert not Path(f"/proc/{mark.read_text().strip()}/cmdline").exists()
 

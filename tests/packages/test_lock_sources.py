@@ -139,7 +139,11 @@ def test_a_commit_that_is_gone_and_a_project_that_is_another_are_refused(world: 
     text = lock.read_text()
     lock.write_text(text.replace(git(place, "rev-parse", "HEAD"), "0" * 40))
     gone = sync(world, "--allow-code")
-    assert (gone.code, "error[step-failed]" in gone.err) == (1, True)
+    assert (gone.code, "error[step-failed]: could not fetch research from the repository" in gone.err) == (1, True)
+    moved = place.rename(place.with_name("elsewhere"))
+    unreachable = sync(world, "--allow-code")
+    assert f"could not fetch research from the repository {place.as_uri()}\n" in unreachable.err
+    moved.rename(place)
     lock.write_text(text.replace('[packages.tool.zoo]\nversion = "1.0"', '[packages.tool.zoo]\nversion = "1.1"'))
     other = sync(world, "--allow-code")
     assert (other.code, "error[locked-source-differs]" in other.err) == (6, True), other.err

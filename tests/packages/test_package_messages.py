@@ -30,7 +30,7 @@ PROBLEMS = tuple(Problem("record-mismatch", f"file{number} is not what RECORD pr
         (NotAtSource("mmdet", "3.3.0", "https://h/simple/mmdet/"), "no other index", "pip index versions mmdet"),
         (UnplannedProject("mmcv", ("x needs it",), ("zoo", "install", "y")), "x needs it", "zoo install y mmcv"),
         (NotAListing("https://h/x", "a login page"), "a login page", None),
-        (NoSuchPlace("/nowhere", "there is no such directory"), "/nowhere", None),
+        (NoSuchPlace("/nowhere/x.whl", "there is no such file"), "/nowhere/x.whl", "ls -l /nowhere"),
         (BadWheelName("x.whl", "has not the parts"), "has not the parts", None),
         (MissingTool("torch", "none", "my env/python"), "has none", "'my env/python' -m pip install torch==VERSION"),
         (MissingTool("c++", "none on PATH", "mmcv 2.1.0"), "none on PATH", "sudo apt-get install g++"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -63,16 +64,30 @@ def settle(console: Console, journal: Journal, *, yes: bool) -> bool:
 
 @contextmanager
 def changing(console: Console, journal: Journal, words: tuple[str, ...], **how: Any) -> Iterator[int]:
-    """`Journal.change`, and a word about it when what was there came back."""
-    is_failing = False
+    """`Journal.change`, and a word on how the environment stands when it did not come to its end."""
+    from zoo_cli.packages.journal import JournalFailed, NotRestored
+
+    is_untold = False
     try:
         with journal.change(words, console.now, **how) as lock:
-            is_failing = how.get("rollback", True)
+            is_untold = True
             yield lock
-            is_failing = False
-    finally:
-        if is_failing:
-            console.say("It failed, so the environment is as it was before.")
+        is_untold = False
+    except (JournalFailed, NotRestored):  # they tell it themselves
+        is_untold = False
+        raise
+    finally:  # Ctrl-C, too
+        if is_untold:
+            _tell_standing(console, journal, came_back=how.get("rollback", True))
+
+
+def _tell_standing(console: Console, journal: Journal, *, came_back: bool) -> None:
+    """How the environment of a change that did not come to its end stands; a second Ctrl-C stops bringing it back."""
+    if journal.unfinished():
+        back = f"zoo undo --python {shlex.quote(journal.python)}"
+        console.say(f"The environment is half changed; this brings back what was there before: {back}")
+    elif came_back:
+        console.say("The environment is as it was before.")
 
 
 def tell_lost(console: Console, lost: Sequence[str]) -> None:

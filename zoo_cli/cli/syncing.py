@@ -203,7 +203,7 @@ def _find(fetch: Callable[[LockedFile], Path], arrival: Arrival) -> Given:
     else:
         inside = f"#subdirectory={locked.subdirectory}" if locked.subdirectory else ""
         address = locked.place if "://" in locked.place else Path(locked.place).as_uri()
-        source = find_source(f"git+{address}@{locked.digest}{inside}", checkouts)
+        source = find_source(f"git+{address}@{locked.digest}{inside}", checkouts, project=arrival.package.project)
     return read_given(source, checkouts)
 
 

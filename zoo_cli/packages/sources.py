@@ -75,13 +75,14 @@ def is_place(word: str) -> bool:
     return word.startswith(("git+", "./", "../", "/", "~")) or word in (".", "..") or word.endswith(".tar.gz")
 
 
-def find_source(word: str, checkouts: Path, *, is_editable: bool = False) -> Source:
+def find_source(word: str, checkouts: Path, *, is_editable: bool = False, project: str = "") -> Source:
     """The source that a word means; a repository is fetched, and its branch or tag becomes a commit.
 
     Args:
         word: `./folder`, `path/x-1.0.tar.gz`, or `git+https://host/project@ref`.
         checkouts: directory for what git fetches.
         is_editable: whether the folder itself is to be used.
+        project: what it is the source of, where that is known; an error names it.
 
     Raises:
         BadSource: it is not there, or is no source that zoo takes.
@@ -90,7 +91,7 @@ def find_source(word: str, checkouts: Path, *, is_editable: bool = False) -> Sou
     if word.startswith("git+"):
         if is_editable:
             raise BadSource(word, "only a folder of this computer can be installed editable")
-        return _from_git(word, checkouts)
+        return _from_git(word, checkouts, project)
     path = Path(word).expanduser()
     if path.is_dir():
         if not any((path / name).is_file() for name in ("pyproject.toml", "setup.py")):
@@ -187,13 +188,14 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(top) / name for name in names if not name.endswith((".pyc", ".so", ".o")))
 
 
-def _from_git(word: str, checkouts: Path) -> Source:
+def _from_git(word: str, checkouts: Path, project: str) -> Source:
     address, reference, subdirectory = _parse_git(word)
     place = _checkout(checkouts, address)
     if not (place / "HEAD").is_file():
         place.parent.mkdir(parents=True, exist_ok=True)
         _run_git("init", "--quiet", "--bare", "--", str(place), about=address)
-    _git(place, "fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--", address, reference)
+    words = ("fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--", address, reference)
+    _git(place, *words, reason=f"fetch {project or 'the source'} from the repository {address}")
     lines = _git(place, "rev-parse", "--verify", "FETCH_HEAD^{commit}")
     if not lines or not _COMMIT.match(lines[-1]):
         raise BadSource(word, "git did not tell the commit")
@@ -243,16 +245,16 @@ def _checkout(checkouts: Path, address: str) -> Path:
     return checkouts / hashlib.sha256(address.encode()).hexdigest()[:32]
 
 
-def _git(repository: Path, *words: str) -> tuple[str, ...]:
-    return _run_git("--git-dir", str(repository), *words, about=str(repository))
+def _git(repository: Path, *words: str, reason: str = "read the source with git") -> tuple[str, ...]:
+    return _run_git("--git-dir", str(repository), *words, about=str(repository), reason=reason)
 
 
-def _run_git(*words: str, about: str) -> tuple[str, ...]:
+def _run_git(*words: str, about: str, reason: str = "make a place for the source with git") -> tuple[str, ...]:
     git = shutil.which("git")
     if not git:
         raise BadSource(about, "git is not on PATH")
     settings = [word for setting in _GIT_SETTINGS for word in ("-c", setting)]
-    return run_step(Step((git, *settings, *words), _GIT_ENVIRONMENT, "fetch the source with git")).tail
+    return run_step(Step((git, *settings, *words), _GIT_ENVIRONMENT, reason)).tail
 
 
 def name_of_archive(filename: str) -> tuple[str, str] | None:

@@ -87,6 +87,8 @@ def _links(console: Console, places: tuple[str, ...], address: str | None, mirro
         if listing.skipped:
             raise listing.skipped[0].error
         wheels = [link for link in listing.links if link.filename.endswith(".whl") and link.yanked is None]
+        if not wheels:
+            raise click.UsageError(f"There is no wheel at {printable(place)}.")
         found += [Here(_published(link, place, at), link.url) for link in wheels]
     if address and len(found) != 1:
         raise click.UsageError(f"--at is the address of one wheel; here are {len(found)}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import PurePath
 
 from zoo_cli.cli.findings_view import sentence
 from zoo_cli.cli.messages import Message, WayOut, describe
@@ -101,7 +102,10 @@ def _(error: NoSuchPlace) -> Message:
     return Message(
         f"cannot read {error.place}",
         (error.reason,),
-        (WayOut("--find-links takes the address of a page, or a directory"),),
+        (
+            WayOut("See what is there", shlex.join(["ls", "-l", str(PurePath(error.place).parent)])),
+            WayOut("What will do: a wheel, a directory of wheels, or the address of a page that links to them"),
+        ),
     )
 
 

@@ -138,6 +138,7 @@ EDGES = {
     "transfer/split.py": "threads, sockets and the clock",
     "transfer/throttle.py": "the clock",
     "transfer/mirrors.py": "mirrors files, the working directory and the environment",
+    "transfer/mirrorsedit.py": "the user's mirrors file, under a lock",
     "transfer/projectrules.py": "a project's file, and what was accepted in the state directory",
     "transfer/parallel.py": "threads: several transfers at once; the clock: how busy they are",
     "transfer/sizes.py": "network and local files: sizes alone",

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.server import Server
 from zoo_cli.cli.app import run
 from zoo_cli.transfer.mirrors import UnknownMirror, bundled_file, load_mirrors, read_mirrors
-from zoo_cli.transfer.mirrorsfile import BadMirrors
+from zoo_cli.transfer.mirrorsedit import edited
+from zoo_cli.transfer.mirrorsfile import BadMirrors, parse_mirrors
+from zoo_cli.transfer.sources import Mirrors, Rule
 
 TORCH = "https://download.pytorch.org/whl/cu121/torch-2.1.2%2Bcu121-cp310-cp310-linux_x86_64.whl"
 SJTU = "https://mirror.sjtu.edu.cn/pytorch-wheels/cu121/torch-2.1.2%2Bcu121-cp310-cp310-linux_x86_64.whl"
@@ -83,24 +89,140 @@ def test_mistakes(mine: Path, capsys: pytest.CaptureFixture[str], words: list[st
     assert says in capsys.readouterr().err and not mine.exists()
 
 
-def test_a_file_written_by_hand_is_not_rewritten(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+HAND = """# Ours. Ask Kim before you change it.
+version: 1  # as zoo 0.9 has it
+
+use:
+- hf-mirror
+- tuna-pypi
+# what follows is for the cluster
+mirrors:
+    # the old one
+    - from: https://download.openmmlab.com
+      to:
+        - https://old.lab.example/mm  # by name
+        - /srv/mm
+      kinds: [wheels]
+
+    # PyTorch, since spring
+    - from: https://download.pytorch.org/whl
+      to: https://torch.lab.example/
+known:
+  - {name: lab, region: kr, from: https://huggingface.co, to: https://hf.lab.example, source: Kim}
+# the end
+"""
+
+
+def test_what_its_user_wrote_stays_in_the_file(mine: Path) -> None:
     mine.parent.mkdir()
-    text = "version: 1  # mine\nuse: [hf-mirror]\n"
+    mine.write_text(HAND)
+    assert run(["mirror", "add", "https://download.openmmlab.com=https://new.lab.example/\u00fc"]) == 0
+    today = read_mirrors(mine).rules[-1].date
+    added = [
+        '    - from: "https://download.openmmlab.com"', '      to: ["https://new.lab.example/\u00fc"]',
+        "      order: before", '      source: "zoo mirror add"', f"      date: {today}",
+    ]  # fmt: skip
+    lines = HAND.splitlines()
+    assert mine.read_text(encoding="utf-8").splitlines() == [*lines[:18], *added, *lines[18:]]
+    assert run(["mirror", "remove", "https://download.openmmlab.com=https://new.lab.example/\u00fc"]) == 0
+    assert mine.read_text() == HAND
+    assert run(["mirror", "remove", "https://download.openmmlab.com=https://old.lab.example/mm"]) == 0
+    assert mine.read_text().splitlines() == [*lines[:9], *lines[14:]]
+    assert run(["mirror", "use", "lab", "--order", "fastest"]) == 0
+    assert mine.read_text().splitlines() == [*lines[:3], 'use: ["lab"]', "use-order: fastest", *lines[6:9], *lines[14:]]
+    assert run(["mirror", "use", "--none"]) == 0
+    assert run(["mirror", "remove", "https://download.pytorch.org/whl=https://torch.lab.example/"]) == 0
+    kept = read_mirrors(mine)
+    assert (kept.rules, kept.used, [each.name for each in kept.known]) == ((), (), ["lab"])
+    assert [line for line in mine.read_text().splitlines() if "#" in line] == [
+        line for line in lines if "#" in line and "by name" not in line
+    ]
+
+
+@pytest.mark.parametrize("text", [
+    "version: 1\nmirrors: [{from: https://h.example, to: http://m.example}]\n",
+    "{version: 1, use: [hf-mirror]}\n",
+])  # fmt: skip
+def test_a_form_that_cannot_be_changed_by_lines(mine: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    mine.parent.mkdir()
     mine.write_text(text)
-    assert load_mirrors((), environ(mine)).used == ("hf-mirror",)
-    assert run(["mirror", "use", "sjtu-pytorch"]) == 1
+    assert run(["mirror", "add", "https://download.openmmlab.com=https://m.example"]) == 1
     talk = capsys.readouterr().err
-    assert "written by hand" in talk and 'use: ["sjtu-pytorch"]' in talk and mine.read_text() == text
+    assert "line by line" in talk and '- from: "https://download.openmmlab.com"' in talk and mine.read_text() == text
 
 
-def test_a_file_that_uses_what_nobody_knows(mine: Path) -> None:
+@pytest.mark.parametrize("text", [
+    "version: 1", "version: 1\r\nmirrors: []\r\n", "\ufeffversion: 1\nmirrors:\n- from: https://h.example\n  to: /x",
+    "---\nversion: 1\nheaders:\n- {for: https://h.example, name: X-Key, from-environment: K}\n...\n",
+])  # fmt: skip
+def test_other_forms_can(mine: Path, text: str) -> None:
+    mine.parent.mkdir()
+    mine.write_bytes(text.encode())
+    before = read_mirrors(mine)
+    assert run(["mirror", "add", "https://a.example=https://m.example"]) == 0
+    after = read_mirrors(mine)
+    assert after.rules[:-1] == before.rules and after.rules[-1].start == "https://a.example"
+    assert after.headers == before.headers and (b"\r\n" in mine.read_bytes()) == ("\r\n" in text)
+
+
+@given(st.data())
+def test_law_any_change_of_rules_is_made(data: st.DataObject) -> None:
+    """Entries go, come and change places in a file with comments: it then says exactly that, with every comment."""
+    pool = [Rule(f"https://h{at}.example", (f"https://m{at}.example",), source="s") for at in range(6)]
+    lists = st.lists(st.sampled_from(pool), unique=True, max_size=6)
+    first, second = data.draw(lists), data.draw(lists)
+    text = edited("# a\nversion: 1\n# b\n", Mirrors(), Mirrors(tuple(first)))
+    text = text.replace("  - from", "  # c\n  - from")
+    after = edited(text, Mirrors(tuple(first)), Mirrors(tuple(second)))
+    assert parse_mirrors("f", after.encode()).rules == tuple(second)
+    assert after.count("#") == text.count("#")
+
+
+def test_a_link_to_the_file_stays_a_link(mine: Path, tmp_path: Path) -> None:
+    mine.parent.mkdir()
+    (tmp_path / "kept.yaml").write_text("version: 1\n")
+    mine.symlink_to(tmp_path / "kept.yaml")
+    assert run(["mirror", "use", "hf-mirror"]) == 0
+    assert mine.is_symlink() and read_mirrors(tmp_path / "kept.yaml").used == ("hf-mirror",)
+
+
+def test_commands_at_once_lose_nothing(mine: Path) -> None:
+    """Eight processes add a rule each."""
+    words = [sys.executable, "-c", ADDS, str(mine)]
+    children = [subprocess.Popen([*words, str(number)]) for number in range(8)]
+    assert [child.wait(120) for child in children] == [0] * 8
+    assert {rule.to[0] for rule in read_mirrors(mine).rules} == {f"https://m{each}.example" for each in range(80)}
+
+
+ADDS = """
+import sys
+from zoo_cli.transfer.mirrors import parse_option
+from zoo_cli.transfer.mirrorsedit import change_mirrors
+for each in range(10):
+    rule = parse_option(f"https://h.example=https://m{sys.argv[2]}{each}.example".replace("m0", "m"))
+    change_mirrors(lambda mine: mine._replace(rules=(*mine.rules, rule)), {"ZOO_MIRRORS": sys.argv[1]})
+"""
+
+
+def test_a_file_that_uses_what_nobody_knows(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mine.parent.mkdir()
     mine.write_text("version: 1\nuse: [lab]\n")
     with pytest.raises(UnknownMirror):
         load_mirrors((), environ(mine))
+    assert run(["mirror", "list"]) == 2
+    assert f"{mine} uses the mirror lab" in capsys.readouterr().err
     mine.write_text("version: 1\nuse: [lab]\nknown: [{name: lab, region: here, from: https://, to: http://lab}]\n")
     with pytest.raises(BadMirrors, match="source"):
         load_mirrors((), environ(mine))
+
+
+def test_a_rule_is_removed_by_what_it_was_added_with(mine: Path, tmp_path: Path) -> None:
+    pair = f"https://Download.OpenMMLab.com:443={tmp_path}/mm"
+    assert run(["mirror", "add", pair]) == 0
+    (rule,) = read_mirrors(mine).rules
+    assert (rule.start, rule.to) == ("https://download.openmmlab.com", ((tmp_path / "mm").as_uri(),))
+    assert run(["mirror", "remove", pair]) == 0
+    assert read_mirrors(mine).rules == ()
 
 
 def test_asking_mirrors(mine: Path, server: Server, capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,13 +92,20 @@ def test_a_wrong_option_is_refused(text: str) -> None:
         ("version: 1\n\tx: y\n", 2, ""),
         ("version: [1\n", 2, ""),
         ("- a\n- b\n", 1, "the file"),
+        ("version: 1\n---\nversion: 1\n", 2, ""),
+        ("version: 1\nuse: [a\0b]\n", 2, ""),
+        ("version: 1\nmirrors:\n  - from: https://h\n    to: https://m\n    date: 2026-02-32\n", 5, "date"),
+        ("version: 1\nmirrors:\n  - from: https://h?x\n    to: https://m\n", 3, "from"),
+        ("version: 1\nmirrors:\n  - from: https://me:pw@h\n    to: https://m\n", 3, "from"),
+        ("version: 1\nmirrors:\n  - from: https://h\n    to: https://m/?x=1\n", 4, "to"),
+        ("version: 1\nuse-order: " + "v" * 100_000, 2, "use-order"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_line_and_key(tmp_path: Path, text: str, line: int, key: str) -> None:
     with pytest.raises(BadMirrors) as caught:
         read_mirrors(written(tmp_path, text))
     assert (caught.value.line, caught.value.key) == (line, key)
-    assert caught.value.why
+    assert caught.value.why and len(str(caught.value)) < 1000
 
 
 @given(st.binary(max_size=200) | st.text("[]{}:-&*!|> \n\"'#%@abc1,?").map(str.encode))

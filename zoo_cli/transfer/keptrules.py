@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from zoo_cli.transfer.sources import Order
 
-_FORMAT = b"zoo mirrors 3\n"
+_FORMAT = b"zoo mirrors 4\n"
 _MAX_BYTES = 1024 * 1024
 
 

@@ -2,8 +2,8 @@
 
 Edge: reads files and the environment. Asked in this order: `--mirror FROM=TO`; the project's file, if its user accepted
 it (`projectrules`); the user's file (ZOO_MIRRORS, else mirrors.yaml in zoo's config directory) and what it chose of the
-known mirrors with `use`; the file that comes with zoo. `write_mirrors` writes the user's file, unless it was written by
-hand. What a file may say is in `mirrorsfile`.
+known mirrors with `use`; the file that comes with zoo. What a file may say is in `mirrorsfile`; `mirrorsedit` changes
+the user's file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.transfer.addresses import check_keepable, redacted
+from zoo_cli.transfer.addresses import redacted
 from zoo_cli.transfer.failures import BadAddress
 from zoo_cli.transfer.keptrules import compile_rules, compiled_rules, keep_rules, kept_rules
 from zoo_cli.transfer.sources import Known, Mirrors, Rule
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 256 * 1024
 COMPILED_FILE = Path(__file__).parent.parent / "mirrors.tsv"  # of mirrors.yaml as it comes with zoo
 ROOT_MARKS = (".git", "pyproject.toml")  # of the root of a project
-WRITTEN_BY_ZOO = "# Written by `zoo mirror`; it writes this file anew each time.\n"
 
 
 class UnknownMirror(ZooError):
@@ -50,24 +49,6 @@ class NoProject(ZooError):
 
     directory: str
     named: str  # what ZOO_MIRRORS says
-
-
-class MirrorsByHand(ZooError):
-    """The user's mirrors file was not written by zoo, so zoo does not rewrite it; `lines` are what would be in it."""
-
-    code = "mirrors-by-hand"
-
-    file: str
-    lines: tuple[str, ...]
-
-
-class MirrorsUnwritable(ZooError):
-    """The user's mirrors file cannot be written."""
-
-    code = "mirrors-unwritable"
-
-    file: str
-    reason: str
 
 
 class BadMirrorOption(ZooError):
@@ -93,17 +74,18 @@ def load_mirrors(options: Sequence[str] = (), environ: Mapping[str, str] | None 
         UnknownMirror: A file uses what no file knows.
     """
     environ = os.environ if environ is None else environ
-    project, unaccepted = _project_rules(environ)
+    project, where, unaccepted = _project_rules(environ)
     user, bundled = read_user_file(environ), read_bundled_file()
     known, hosts = (*user.known, *bundled.known), (*user.hosts, *bundled.hosts)
-    chosen = [rule for each in (project, user) for rule in _chosen(each, known)]
+    named = ((project, where), (user, str(user_file(environ) or "")))
+    chosen = [rule for file, path in named for rule in _chosen(file, path, known)]
     rules = (*(parse_option(text) for text in options), *project.rules, *user.rules, *chosen, *bundled.rules)
     used = (*project.used, *user.used)
     return Mirrors(rules, hosts, known, used, user.headers, user.use_order, _rates(rules, environ), unaccepted)
 
 
-def _chosen(file: Mirrors, known: Sequence[Known]) -> list[Rule]:
-    return [each.rule._replace(order=file.use_order) for name in file.used for each in _named(known, name)]
+def _chosen(file: Mirrors, path: str, known: Sequence[Known]) -> list[Rule]:
+    return [each.rule._replace(order=file.use_order) for name in file.used for each in _named(known, name, path)]
 
 
 def _rates(rules: Sequence[Rule], environ: Mapping[str, str]) -> tuple[tuple[str, float], ...]:
@@ -115,20 +97,20 @@ def _rates(rules: Sequence[Rule], environ: Mapping[str, str]) -> tuple[tuple[str
     return users_health(environ).rates()
 
 
-def _project_rules(environ: Mapping[str, str]) -> tuple[Mirrors, str]:
-    """What the project's file says if it counts; its path if it does not.
+def _project_rules(environ: Mapping[str, str]) -> tuple[Mirrors, str, str]:
+    """What the project's file says and its path if it counts; its path at the end if it does not.
 
     Raises:
         BadMirrors: See `read_project`.
     """
     project = project_file(environ)
     if project is None:
-        return Mirrors(), ""
+        return Mirrors(), "", ""
     from zoo_cli.transfer.projectrules import is_accepted
 
     if not is_accepted(project, environ):
-        return Mirrors(), "" if _is_zoos_own(project.data) else str(project.path)
-    return read_project(project), ""
+        return Mirrors(), "", "" if _is_zoos_own(project.data) else str(project.path)
+    return read_project(project), str(project.path), ""
 
 
 def project_file(environ: Mapping[str, str]) -> Project | None:
@@ -187,15 +169,15 @@ def read_project(project: Project) -> Mirrors:
     return found
 
 
-def _named(known: Sequence[Known], name: str) -> list[Known]:
-    """The rules of a known mirror.
+def _named(known: Sequence[Known], name: str, file: str) -> list[Known]:
+    """The rules of a known mirror that a file uses.
 
     Raises:
         UnknownMirror: There is none of that name.
     """
     found = [each for each in known if each.name == name]
     if not found:
-        raise UnknownMirror(name, tuple(dict.fromkeys(each.name for each in known)))
+        raise UnknownMirror(name, tuple(dict.fromkeys(each.name for each in known)), file)
     return found
 
 
@@ -251,52 +233,6 @@ def user_file(environ: Mapping[str, str]) -> Path | None:
     return usual if usual.is_file() else None
 
 
-def write_mirrors(mirrors: Mirrors, environ: Mapping[str, str]) -> Path:
-    """Writes the user's file: its rules and the names it uses.
-
-    Raises:
-        PasswordKept: An address has a user name, a password or a key.
-        MirrorsByHand: The file has other things in it, or was not written by zoo.
-        MirrorsUnwritable: It cannot be written.
-    """
-    from zoo_cli.atomic import write_whole
-
-    path = user_file(environ) or config_directory(environ) / "mirrors.yaml"
-    for rule in mirrors.rules:
-        for address in rule.to:
-            check_keepable(address, str(path))
-    lines = _lines_of(mirrors)
-    try:
-        if path.exists() and not path.read_text(encoding="utf-8").startswith(WRITTEN_BY_ZOO):
-            raise MirrorsByHand(str(path), tuple(lines))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, (WRITTEN_BY_ZOO + "".join(f"{line}\n" for line in lines)).encode())
-    except (OSError, UnicodeDecodeError) as exc:
-        raise MirrorsUnwritable(str(path), getattr(exc, "strerror", None) or str(exc)) from exc
-    return path
-
-
-def _lines_of(mirrors: Mirrors) -> list[str]:
-    """A mirrors file; texts in double quotes, as JSON has them, are YAML."""
-    import json
-
-    lines = ["version: 1"]
-    if mirrors.used:
-        lines += [f"use: {json.dumps(list(mirrors.used))}", f"use-order: {mirrors.use_order}"]
-    for header in mirrors.headers:
-        lines += ["headers:"] if header is mirrors.headers[0] else []
-        lines += [f"  - for: {json.dumps(header.start)}", f"    name: {json.dumps(header.name)}"]
-        lines += [f"    from-environment: {header.variable}"]
-        lines += [f"    scheme: {json.dumps(header.scheme)}"] if header.scheme else []
-    lines += ["mirrors:"] if mirrors.rules else []
-    for rule in mirrors.rules:
-        lines += [f"  - from: {json.dumps(rule.start)}", f"    to: {json.dumps(list(rule.to))}"]
-        lines += [f"    kinds: {json.dumps(list(rule.kinds))}"] if rule.kinds else []
-        lines += [f"    order: {rule.order}", f"    source: {json.dumps(rule.source)}"]
-        lines += [f"    date: {rule.date}"] if rule.date else []
-    return lines
-
-
 def parse_option(text: str) -> Rule:
     """The rule of one `--mirror FROM=TO`; tried before the original.
 
@@ -308,12 +244,11 @@ def parse_option(text: str) -> Rule:
     found = re.fullmatch(r"(https?://[^=\s]*)=(\S.*)", text.strip())
     if not found:
         raise BadMirrorOption(redacted(text[:300]), "it must be FROM=TO, and FROM begins with https:// or http://")
-    from zoo_cli.transfer.mirrorsfile import check_start, target_of
+    from zoo_cli.transfer.mirrorsfile import start_of, target_of
 
     start, to = found.groups()
     try:
-        check_start(start)
-        return Rule(start, (target_of(to, may_be_relative=True),), source="--mirror")
+        return Rule(start_of(start), (target_of(to, may_be_relative=True),), source="--mirror")
     except BadAddress as exc:
         raise BadMirrorOption(redacted(text[:300]), exc.why) from exc
 

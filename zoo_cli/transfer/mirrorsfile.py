@@ -10,9 +10,10 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.transfer.addresses import local_path, parse_address
+from zoo_cli.transfer.addresses import local_path, parse_address, redacted
 from zoo_cli.transfer.failures import BadAddress
 from zoo_cli.transfer.headers import NAME, OURS, VARIABLE, Header
 from zoo_cli.transfer.sources import KINDS, ORDERS, Host, Known, Mirrors, Order, Rule
@@ -20,7 +21,10 @@ from zoo_cli.transfer.sources import KINDS, ORDERS, Host, Known, Mirrors, Order,
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import yaml
+
 _MAX_DEPTH = 6
+_LONGEST = 400  # letters of a complaint
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
 _DATE = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])\Z")
 USE_ORDERS = ("before", "fastest")
@@ -61,14 +65,25 @@ def parse_mirrors(file: str, data: bytes) -> Mirrors:
     return _Reader(file).mirrors(data)
 
 
-def check_start(text: str) -> None:
-    """Whether addresses can begin so.
+def start_of(text: str) -> str:
+    """What addresses begin with, scheme and host as all addresses have them: small letters, no port that goes without.
 
     Raises:
-        BadAddress: They cannot.
+        BadAddress: They cannot begin so.
     """
-    if text not in ("http://", "https://"):
-        parse_address(text)
+    if text in ("http://", "https://"):
+        return text
+    address = parse_address(text)
+    _check_bare(text)
+    if address.credentials:
+        raise BadAddress(redacted(text[:300]), "addresses are compared without user names")
+    return f"{address.scheme}://{address.authority}{urlsplit(text).path}"
+
+
+def _check_bare(text: str) -> None:
+    """Something is put behind it: that must not end up in a query or fragment."""
+    if "?" in text or "#" in text:
+        raise BadAddress(redacted(text[:300]), "it has a query or a fragment, and a path has to follow it")
 
 
 def target_of(text: str, *, may_be_relative: bool = False) -> str:
@@ -80,6 +95,7 @@ def target_of(text: str, *, may_be_relative: bool = False) -> str:
     path = local_path(text)
     if path is None:
         parse_address(text)
+        _check_bare(text)
         return text
     if not (may_be_relative or Path(path).is_absolute()):
         raise BadAddress(text[:300], "it is neither an address nor an absolute path")
@@ -94,6 +110,15 @@ class _Node:
     value: str | list[_Node] | dict[str, _Node] = field(default="")
 
 
+def _short(text: str) -> str:
+    """As much of a text as helps to find it in the file."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _line_of(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0
+
+
 class _Reader:
     """Checks one file; every complaint has file, line and key."""
 
@@ -101,7 +126,7 @@ class _Reader:
         self._file = file
 
     def _bad(self, line: int, key: str, why: str) -> BadMirrors:
-        return BadMirrors(self._file, line, key, why)
+        return BadMirrors(self._file, line, _short(key), _short(why))
 
     def mirrors(self, data: bytes) -> Mirrors:
         top = self._tree(data)
@@ -162,8 +187,7 @@ class _Reader:
         return self._rule_of(fields)._replace(order=cast("Order", self._one_of(fields, "order", ORDERS)))
 
     def _rule_of(self, fields: dict[str, _Node]) -> Rule:
-        start, to = self._text(fields, "from"), fields["to"]
-        self._address(fields["from"], "from", start, is_start=True)
+        to, start = fields["to"], self._address(fields["from"], "from", self._text(fields, "from"), is_start=True)
         targets = [to] if isinstance(to.value, str) else self._list(to, "to")
         if not targets:
             raise self._bad(to.line, "to", "it names no address")
@@ -189,10 +213,7 @@ class _Reader:
 
     def _address(self, node: _Node, key: str, text: str, *, is_start: bool = False) -> str:
         try:
-            if is_start:
-                check_start(text)
-                return text
-            return target_of(text)
+            return start_of(text) if is_start else target_of(text)
         except BadAddress as exc:
             raise self._bad(node.line, key, f"{exc.url}: {exc.why}") from exc
 
@@ -227,10 +248,17 @@ class _Reader:
         import yaml
 
         try:
-            events = yaml.parse(data.decode("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+            text = data.decode("utf-8")
+            events = yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
             found = self._node(iter(events), 0)
+            for event in events:
+                if isinstance(event, yaml.DocumentStartEvent):
+                    raise self._bad(_line_of(event), "", "a second document begins here")
         except UnicodeDecodeError as exc:
             raise self._bad(data.count(b"\n", 0, exc.start) + 1, "", "it is not UTF-8") from exc
+        except yaml.reader.ReaderError as exc:
+            line = text.count("\n", 0, text.find(chr(cast("int", exc.character)))) + 1
+            raise self._bad(line, "", f"it has a character that no text has: U+{exc.character:04X}") from exc
         except yaml.YAMLError as exc:
             mark = getattr(exc, "problem_mark", None)
             why = str(getattr(exc, "problem", None) or "it is no YAML")
@@ -244,8 +272,7 @@ class _Reader:
         import yaml
 
         for event in events:
-            mark = cast("yaml.Event", event).start_mark
-            line = mark.line + 1 if mark else 0
+            line = _line_of(cast("yaml.Event", event))
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) or getattr(event, "tag", None):
                 raise self._bad(line, "", "anchors, aliases and tags are not used here")
             if depth > _MAX_DEPTH:

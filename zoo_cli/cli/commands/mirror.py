@@ -16,18 +16,18 @@ from zoo_cli.errors import ExitCode
 from zoo_cli.plaintext import printable
 from zoo_cli.transfer.health import users_health
 from zoo_cli.transfer.mirrors import (
-    MirrorsUnwritable,
+    BadMirrorOption,
     NoProject,
     UnknownMirror,
     parse_option,
     project_file,
     read_project,
-    read_user_file,
-    write_mirrors,
 )
 from zoo_cli.transfer.sources import KINDS, ORDERS, Mirrors, Rule
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from zoo_cli.cli.console import Console
     from zoo_cli.transfer.sources import Order
 
@@ -108,12 +108,15 @@ def use_command(
     for name in names:
         if name not in there:
             raise UnknownMirror(name, there)
-    mine = read_user_file(console.environ)
-    others = tuple(rule for rule in mine.rules if not rule.source.startswith(_USED))
     own = tuple(rule for place in places for rule in _own_rules(console, place, cast("Order", order or "instead")))
     use_order = "fastest" if order == "fastest" or (order is None and region) else "before"
-    rules, used = (*others, *own), tuple(dict.fromkeys(names))
-    _write(console, mine._replace(rules=rules, used=used, use_order=cast("Order", use_order)), "use")
+
+    def chosen(mine: Mirrors) -> Mirrors:
+        others = tuple(rule for rule in mine.rules if not rule.source.startswith(_USED))
+        used = tuple(dict.fromkeys(names))
+        return mine._replace(rules=(*others, *own), used=used, use_order=cast("Order", use_order))
+
+    _change(console, chosen, "use")
 
 
 def _near(mirrors: Mirrors, region: str) -> tuple[str, ...]:
@@ -136,6 +139,7 @@ def _accept(console: Console) -> None:
         BadMirrors: It cannot be used.
         MirrorsUnwritable: That it was accepted cannot be kept.
     """
+    from zoo_cli.transfer.mirrorsedit import MirrorsUnwritable
     from zoo_cli.transfer.projectrules import accept
 
     project = project_file(console.environ)
@@ -200,9 +204,12 @@ def add_command(console: Console, rewrite: str, kinds: tuple[str, ...], order: s
     """Add a rule to your own file."""
     parsed, today = parse_option(rewrite), console.today()
     found = parsed._replace(kinds=kinds, order=cast("Order", order), source="zoo mirror add", date=today)
-    mine = read_user_file(console.environ)
-    others = tuple(rule for rule in mine.rules if (rule.start, rule.to) != (found.start, found.to))
-    _write(console, mine._replace(rules=(*others, found)), "add")
+
+    def added(mine: Mirrors) -> Mirrors:
+        others = (rule for rule in mine.rules if (rule.start, rule.to) != (found.start, found.to))
+        return mine._replace(rules=(*others, found))
+
+    _change(console, added, "add")
 
 
 @command.command("remove")
@@ -214,13 +221,27 @@ def remove_command(console: Console, what: str) -> None:
     if _is_forgotten(console, what):
         _tell(console, Path(what), Mirrors(), "remove")
         return
-    mine = read_user_file(console.environ)
-    used = tuple(name for name in mine.used if name != what)
-    used_place = f"{_USED}{what.rstrip('/')}/"
-    rules = tuple(rule for rule in mine.rules if what != f"{rule.start}={rule.to[0]}" and rule.source != used_place)
-    if (used, rules) == (mine.used, mine.rules):
-        raise UnknownMirror(what, (*mine.used, *(f"{rule.start}={rule.to[0]}" for rule in mine.rules)))
-    _write(console, mine._replace(used=used, rules=rules), "remove")
+    pair, used_place = _pair(what), f"{_USED}{what.rstrip('/')}/"
+
+    def without(mine: Mirrors) -> Mirrors:
+        used = tuple(name for name in mine.used if name != what)
+        rules = tuple(
+            rule for rule in mine.rules if (rule.start, rule.to[0]) != pair and rule.source != used_place
+        )  # fmt: skip
+        if (used, rules) == (mine.used, mine.rules):
+            raise UnknownMirror(what, (*mine.used, *(f"{rule.start}={rule.to[0]}" for rule in mine.rules)))
+        return mine._replace(used=used, rules=rules)
+
+    _change(console, without, "remove")
+
+
+def _pair(what: str) -> tuple[str, str] | None:
+    """Both sides of a FROM=TO as `add` keeps them; None for anything else."""
+    try:
+        rule = parse_option(what)
+    except BadMirrorOption:
+        return None
+    return rule.start, rule.to[0]
 
 
 def _is_forgotten(console: Console, what: str) -> bool:
@@ -229,6 +250,7 @@ def _is_forgotten(console: Console, what: str) -> bool:
     Raises:
         MirrorsUnwritable: That cannot be kept.
     """
+    from zoo_cli.transfer.mirrorsedit import MirrorsUnwritable
     from zoo_cli.transfer.projectrules import forget
 
     try:
@@ -237,8 +259,10 @@ def _is_forgotten(console: Console, what: str) -> bool:
         raise MirrorsUnwritable(str(state_directory(console.environ)), exc.strerror or str(exc)) from exc
 
 
-def _write(console: Console, mirrors: Mirrors, what: str) -> None:
-    _tell(console, write_mirrors(mirrors, console.environ), mirrors, what)
+def _change(console: Console, change: Callable[[Mirrors], Mirrors], what: str) -> None:
+    from zoo_cli.transfer.mirrorsedit import change_mirrors
+
+    _tell(console, *change_mirrors(change, console.environ), what)
 
 
 def _tell(console: Console, path: Path, mirrors: Mirrors, what: str) -> None:

@@ -11,13 +11,12 @@ from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.cli.messages.transfer import same_command
 from zoo_cli.transfer.mirrors import (
     BadMirrorOption,
-    MirrorsByHand,
-    MirrorsUnwritable,
     NoProject,
     UnknownMirror,
     bundled_file,
     config_directory,
 )
+from zoo_cli.transfer.mirrorsedit import MirrorsByHand, MirrorsUnwritable
 from zoo_cli.transfer.mirrorsfile import BadMirrors
 from zoo_cli.transfer.projectrules import was_accepted
 
@@ -62,10 +61,12 @@ def bad_mirror_option(error: BadMirrorOption) -> Message:
 @describe.register
 def unknown_mirror(error: UnknownMirror) -> Message:
     """A name nobody knows."""
-    there = ", ".join(error.known) or "none"
-    return Message(
-        f"there is no mirror {error.name}", (f"there are: {there}",), (WayOut("See them", "zoo mirror list"),)
-    )
+    there = (f"there are: {', '.join(error.known) or 'none'}",)
+    if error.file:
+        edit = WayOut("Take the name out", f"${{EDITOR:-vi}} {shlex.quote(error.file)}")
+        ways = (edit, *_without_mirrors_file(error.file))
+        return Message(f"{error.file} uses the mirror {error.name}, which no file knows", there, ways)
+    return Message(f"there is no mirror {error.name}", there, (WayOut("See them", "zoo mirror list"),))
 
 
 @describe.register
@@ -82,13 +83,10 @@ def no_project(error: NoProject) -> Message:
 
 @describe.register
 def mirrors_by_hand(error: MirrorsByHand) -> Message:
-    """A file that zoo does not rewrite."""
-    facts = ("zoo writes only files it has written; it would have written:", *(f"  {line}" for line in error.lines))
-    ways = (
-        WayOut("Put these lines in yourself", f"${{EDITOR:-vi}} {shlex.quote(error.file)}"),
-        WayOut("Or let zoo write another file", "export ZOO_MIRRORS=$HOME/.config/zoo/by-zoo.yaml"),
-    )
-    return Message(f"{error.file} was written by hand", facts, ways)
+    """A file that zoo cannot change by lines."""
+    facts = ("its choices and rules should be:", *(f"  {line}" for line in error.lines))
+    ways = (WayOut("Put these lines in yourself", f"${{EDITOR:-vi}} {shlex.quote(error.file)}"),)
+    return Message(f"{error.file} has a form that zoo cannot change line by line", facts, ways)
 
 
 @describe.register

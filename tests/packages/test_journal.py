@@ -17,16 +17,15 @@ from hypothesis import strategies as st
 from tests.support.changing import content, journal, now, site_of, upgrade
 from zoo_cli.machine.facts import Interpreter
 from zoo_cli.packages import snapshot
+from zoo_cli.packages.changes import Change, in_effect
 from zoo_cli.packages.journal import (
     KEPT,
-    Change,
     EnvironmentBusy,
     EnvironmentChanged,
     JournalFailed,
     NothingToUndo,
     NotRestored,
     UnfinishedChange,
-    in_effect,
     journal_of,
 )
 from zoo_cli.packages.trees import differences, distributions, read_tree

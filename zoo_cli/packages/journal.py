@@ -20,15 +20,15 @@ import os
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli import filelock
 from zoo_cli.atomic import write_whole
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.machine.facts import DirectUrl
 from zoo_cli.machine.files import read_text
 from zoo_cli.machine.metadata import parse_direct_url
 from zoo_cli.packages import snapshot
+from zoo_cli.packages.changes import Change, change_of, in_effect, steps
 from zoo_cli.packages.trees import (
     OWN,
     Differences,
@@ -43,7 +43,7 @@ from zoo_cli.transfer.addresses import redacted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from zoo_cli.machine.facts import Interpreter
+    from zoo_cli.machine.facts import DirectUrl, Interpreter
 
 KEPT = 5  # snapshots; the records of older changes stay
 _OUTSIDE = ("share", "etc", "include", "man")  # of a prefix that is no virtual environment, beside its packages
@@ -131,66 +131,12 @@ class ChangedSince(ZooError):
         return (*self.changed, *self.removed, *self.added)[0]
 
 
-class Change(NamedTuple):
-    """One finished change of an environment."""
-
-    number: int
-    command: tuple[str, ...]
-    started: str  # UTC, ISO 8601
-    before: Mapping[str, str]  # distributions: normalised name -> version
-    after: Mapping[str, str]
-    undoes: int | None = None  # the change before which this one went back
-    came_from: tuple[tuple[str, DirectUrl], ...] = ()  # what came by it and was built from a source
-
-    @property
-    def steps(self) -> tuple[tuple[str, str | None, str | None], ...]:
-        """What became of each distribution: (name, version before, version after), None where it was not there."""
-        versions = ((name, self.before.get(name), self.after.get(name)) for name, _source in self.came_from)
-        again = (each for each in versions if each[1] == each[2])  # another source of one version is a change, too
-        return tuple(sorted((*steps(self.before, self.after), *again)))
-
-
-def _change_of(record: dict[str, Any]) -> Change:
-    """A change from its record; any of the errors of a wrong type when it is none."""
-    number, undoes = record["number"], record["undoes"]
-    if type(number) is not int or (undoes is not None and type(undoes) is not int):
-        raise ValueError("a change has a number")
-    before, after = ({str(name): str(each) for name, each in record[when].items()} for when in ("before", "after"))
-    sources = tuple(
-        (str(name), DirectUrl(**_source_fields(each))) for name, each in record.get("came_from", {}).items()
-    )
-    return Change(number, tuple(map(str, record["command"])), str(record["started"]), before, after, undoes, sources)
-
-
-def _source_fields(record: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a source; ValueError when one is of another type."""
-    if any(type(value) is not (bool if name == "editable" else str) for name, value in record.items()):
-        raise ValueError("a source is told in texts")
-    return record
-
-
-def steps(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[tuple[str, str | None, str | None], ...]:
-    """What became of each distribution: (name, version before, version after), None where it was not there."""
-    pairs = ((name, before.get(name), after.get(name)) for name in sorted(before.keys() | after.keys()))
-    return tuple(each for each in pairs if each[1] != each[2])
-
-
 class _Begun(NamedTuple):
     """A change that has begun."""
 
     number: int
     command: tuple[str, ...]
     started: str
-
-
-def in_effect(changes: tuple[Change, ...]) -> tuple[int, ...]:
-    """The numbers of the changes whose result stands, oldest first: undoing goes back to where one began."""
-    states: dict[int, tuple[int, ...]] = {}  # what stood when a change began
-    now: tuple[int, ...] = ()
-    for change in changes:
-        states[change.number] = now
-        now = (*now, change.number) if change.undoes is None else states.get(change.undoes, ())
-    return now
 
 
 @dataclass(frozen=True)
@@ -234,7 +180,7 @@ class Journal:
         found = []
         for path in (self.home / "changes").glob("*.json"):
             with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-                found.append(_change_of(json.loads(path.read_bytes())))
+                found.append(change_of(json.loads(path.read_bytes())))
         return tuple(sorted(found))
 
     def kept(self) -> tuple[int, ...]:

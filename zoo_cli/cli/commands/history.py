@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from zoo_cli.cli.console import Console
-    from zoo_cli.packages.journal import Change
+    from zoo_cli.packages.changes import Change
 
 
 @click.command(name="history", epilog="Example: zoo history --env ./env")
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 @pass_console
 def command(console: Console, python: str | None, environment: Path | None) -> None:
     """What zoo changed in an environment, newest first: `zoo undo NUMBER` goes back to before a change."""
-    from zoo_cli.packages.journal import in_effect, journal_of
+    from zoo_cli.packages.changes import in_effect
+    from zoo_cli.packages.journal import journal_of
 
     target = read_target(console, python, environment)
     assert target.machine.python is not None

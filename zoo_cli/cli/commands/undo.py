@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from zoo_cli.cli.console import Console
-    from zoo_cli.packages.journal import Change, Journal
+    from zoo_cli.packages.changes import Change
+    from zoo_cli.packages.journal import Journal
 
 
 @click.command(name="undo", epilog="Examples: zoo undo    zoo undo 3 --env ./env    zoo history shows the numbers")
@@ -31,7 +32,8 @@ def command(
 
     Every file is as it was, also those of packages that were replaced. An undo is a change, so it can be undone.
     """
-    from zoo_cli.packages.journal import journal_of, steps
+    from zoo_cli.packages.changes import steps
+    from zoo_cli.packages.journal import journal_of
 
     target = read_target(console, python, environment)
     assert target.machine.python is not None

@@ -14,7 +14,7 @@ from zoo_cli.models.config_errors import (
     ConfigTooLarge,
     OtherPackage,
 )
-from zoo_cli.models.download import CheckpointChanged, SourcesDisagree
+from zoo_cli.models.modelfile import CheckpointChanged, SourcesDisagree
 from zoo_cli.models.outlook import VeryLarge
 from zoo_cli.models.release import BadWheel
 from zoo_cli.models.selection import NothingMatches, NothingToFetch, NotInRelease, NotNarrowed, SameDestination

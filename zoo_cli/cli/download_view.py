@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from zoo_cli.catalog.models import Model
 from zoo_cli.cli.text import human_bytes
 from zoo_cli.models.config_findings import imports_of
-from zoo_cli.models.download import addresses_of
 from zoo_cli.models.flatten import wheel_of
+from zoo_cli.models.modelfile import addresses_of
 from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
     from zoo_cli.models.bundling import Unpacked
     from zoo_cli.models.caches import Linked
-    from zoo_cli.models.download import PickFailed, PickReceipt, Receipt, ReceivedFile
+    from zoo_cli.models.download import PickFailed, PickReceipt, Receipt
+    from zoo_cli.models.modelfile import ReceivedFile
     from zoo_cli.models.outlook import Outlook
     from zoo_cli.models.receipts import Receipt as Kept
     from zoo_cli.models.selection import Pick, Selection

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from zoo_cli.cli.console import Console
     from zoo_cli.cli.progress import Progress
-    from zoo_cli.models.download import Access, PickFailed, PickReceipt, Receipt
+    from zoo_cli.models.download import PickFailed, PickReceipt, Receipt
+    from zoo_cli.models.modelfile import Access
     from zoo_cli.models.outlook import Outlook
     from zoo_cli.models.selection import Pick, Selection, Wish
     from zoo_cli.transfer.sources import Mirrors
@@ -74,7 +75,7 @@ def make_access(
     from zoo_cli.catalog.database import signed_in_use
     from zoo_cli.catalog.models import releases
     from zoo_cli.directories import CacheUnusable, cache_directory, state_directory
-    from zoo_cli.models.download import Access
+    from zoo_cli.models.modelfile import Access
     from zoo_cli.transfer.health import users_health
     from zoo_cli.transfer.settings import Settings
     from zoo_cli.transfer.store import users_store

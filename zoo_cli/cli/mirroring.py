@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
     from zoo_cli.machine.facts import Machine
     from zoo_cli.mirror.tree import Tree
-    from zoo_cli.models.download import Access
+    from zoo_cli.models.modelfile import Access
     from zoo_cli.models.selection import Selection
     from zoo_cli.packages.lockfile import Lock
     from zoo_cli.packages.mirrored import MirroredWheel
@@ -82,7 +82,7 @@ def model_items(console: Console, selection: Selection, access: Access) -> list[
 
 
 def _file_item(path: str, file: ModelFile, access: Access) -> Item:
-    from zoo_cli.models.download import fetch_model_file
+    from zoo_cli.models.modelfile import fetch_model_file
 
     def bring(place: Path, store: Store | None, listen: Listener) -> Received:
         return fetch_model_file(file, place, replace(access, store=store), listen, replace_others=True)

@@ -23,8 +23,8 @@ from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.models.config_errors import ConfigError
 from zoo_cli.models.config_findings import imports_of
 from zoo_cli.models.configs import ConfigTree
-from zoo_cli.models.download import CheckpointChanged
 from zoo_cli.models.keeping import receipt_of_pick, write_receipt
+from zoo_cli.models.modelfile import CheckpointChanged
 from zoo_cli.models.receipts import BadReceipt, Receipt, ReceiptFile, receipt_name, receipt_of, receipt_text
 from zoo_cli.models.selection import Layout, SameDestination, safe_name
 from zoo_cli.transfer.events import Finished, Listener, Noted, nothing

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.models.download import JOBS, Access, addresses_of
+from zoo_cli.models.download import JOBS
+from zoo_cli.models.modelfile import Access, addresses_of
 from zoo_cli.models.placing import bytes_here, free_bytes
 from zoo_cli.transfer.failures import NoSpace
 from zoo_cli.transfer.hashes import parse_sha256

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zoo_cli.cli.console import Console
-    from zoo_cli.models.download import Access, PickReceipt
+    from zoo_cli.models.download import PickReceipt
+    from zoo_cli.models.modelfile import Access
     from zoo_cli.models.selection import Selection
     from zoo_cli.trust.bundle import Written
 

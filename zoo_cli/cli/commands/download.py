@@ -16,7 +16,8 @@ from zoo_cli.errors import ExitCode
 if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
     from zoo_cli.models.caches import Linked
-    from zoo_cli.models.download import Access, PickReceipt
+    from zoo_cli.models.download import PickReceipt
+    from zoo_cli.models.modelfile import Access
     from zoo_cli.models.selection import Selection
     from zoo_cli.trust.verdict import Policy
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
     from zoo_cli.machine.facts import Machine
     from zoo_cli.mirror.sync import Checked, Decision, Item, Synced
-    from zoo_cli.models.download import Access
+    from zoo_cli.models.modelfile import Access
     from zoo_cli.packages.lockfile import Lock
 
 

@@ -20,11 +20,11 @@ from zoo_cli.models.config_errors import (
     OtherPackage,
 )
 from zoo_cli.models.convert import ConversionFailed
-from zoo_cli.models.download import CheckpointChanged, SourcesDisagree, Unverified
 from zoo_cli.models.figures import BadExpectation
 from zoo_cli.models.indexfiles import CannotKeepIndex
 from zoo_cli.models.keeping import NoReceipt
 from zoo_cli.models.localconfigs import NoConfigFile
+from zoo_cli.models.modelfile import CheckpointChanged, SourcesDisagree, Unverified
 from zoo_cli.models.outlook import VeryLarge
 from zoo_cli.models.own import OtherCheckpoint, UnreadableFile
 from zoo_cli.models.receipts import BadReceipt

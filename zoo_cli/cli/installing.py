@@ -10,7 +10,7 @@ import click
 from zoo_cli.cli import install_view
 from zoo_cli.cli.building import consent_to_code, wheel_builder
 from zoo_cli.cli.change import changing
-from zoo_cli.cli.planning import names_in
+from zoo_cli.cli.choices import names_in
 from zoo_cli.packages import install as flow
 from zoo_cli.packages.arrivals import WheelUnfit
 from zoo_cli.packages.executor import StepFailed
@@ -22,8 +22,9 @@ from zoo_cli.plaintext import printable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from zoo_cli.cli.choices import Choices
     from zoo_cli.cli.console import Console
-    from zoo_cli.cli.planning import Choices, Planner
+    from zoo_cli.cli.planning import Planner
     from zoo_cli.cli.target import Target
     from zoo_cli.packages.offers import Offers
     from zoo_cli.packages.plan import Plan

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from zoo_cli.cli import install_view
-from zoo_cli.cli.planning import Choices, Planner
+from zoo_cli.cli.planning import Planner
 from zoo_cli.cli.target import Target, find_target
 from zoo_cli.plaintext import printable
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from zoo_cli.cli.choices import Choices
     from zoo_cli.cli.console import Console
     from zoo_cli.cli.progress import Progress
     from zoo_cli.machine.facts import Machine

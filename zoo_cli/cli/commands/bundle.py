@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo_cli.cli.choices import Choices, planning_options, typed
 from zoo_cli.cli.download_view import counted
 from zoo_cli.cli.fetching import exit_code_of, fetch_models, make_access, make_wish
 from zoo_cli.cli.freshness import heed_expiry, stale_option
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.planning import Choices, planning_options, typed
 from zoo_cli.cli.text import human_bytes
 from zoo_cli.cli.trusting import policy_of, trust_option, unverified_option
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo_cli.cli import explain_view
+from zoo_cli.cli.choices import Choices, planning_options, typed
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.planning import Choices, Planner, planning_options, typed
+from zoo_cli.cli.planning import Planner
 from zoo_cli.cli.target import find_target
 from zoo_cli.packages.decide import decide
 from zoo_cli.packages.explain import NoSolution, explain

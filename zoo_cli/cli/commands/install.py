@@ -11,9 +11,10 @@ import click
 
 from zoo_cli.cli import install_view
 from zoo_cli.cli.change import settle
+from zoo_cli.cli.choices import Choices, planning_options, source_words, typed, with_sources
 from zoo_cli.cli.freshness import heed_expiry, stale_option
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.planning import Choices, Planner, planning_options, source_words, typed, with_sources
+from zoo_cli.cli.planning import Planner
 from zoo_cli.cli.target import Target, find_target
 from zoo_cli.plaintext import printable
 

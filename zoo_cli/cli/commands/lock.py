@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from zoo_cli.cli import install_view
+from zoo_cli.cli.choices import Choices, planning_options, source_words, typed, with_sources
 from zoo_cli.cli.freshness import heed_expiry, stale_option
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.planning import Choices, planning_options, source_words, typed, with_sources
 from zoo_cli.cli.trusting import policy_of, trust_option, unverified_option
 from zoo_cli.packages.lockfile import FILE_NAME, model_document
 from zoo_cli.plaintext import printable

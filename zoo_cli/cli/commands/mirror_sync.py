@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo_cli.cli.choices import Choices, planning_options
 from zoo_cli.cli.options import common_options, pass_console
-from zoo_cli.cli.planning import Choices, planning_options
 from zoo_cli.cli.text import human_bytes
 from zoo_cli.cli.trusting import policy_of, trust_option, unverified_option
 from zoo_cli.errors import ExitCode

@@ -131,7 +131,7 @@ EDGES = {
     "transfer/stream.py": "sockets and the clock",
     "transfer/pool.py": "threads and the clock",
     "transfer/lists.py": "the list of files that the user gives",
-    "transfer/probe.py": "the network and the clock",
+    "transfer/probe.py": "the network, local files and the clock",
     "transfer/headers.py": "the environment and the user's mirrors file",
     "transfer/health.py": "a small file in the state directory, and the clock",
     "transfer/keptrules.py": "a small file in the state directory",

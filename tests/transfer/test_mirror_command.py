@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.server import Server
+from tests.support.server import Redirect, Server
 from zoo_cli.cli.app import run
 from zoo_cli.transfer.mirrors import UnknownMirror, bundled_file, load_mirrors, read_mirrors
 from zoo_cli.transfer.mirrorsedit import edited
@@ -237,6 +237,31 @@ def test_asking_mirrors(mine: Path, server: Server, capsys: pytest.CaptureFixtur
     assert "offline" in capsys.readouterr().out
     assert run(["mirror", "test", server.url("/m/x.pth")]) == 0
     assert "206" in capsys.readouterr().out
+
+
+def test_a_login_page_another_size_and_a_directory(
+    mine: Path, server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = "https://download.openmmlab.com/x.pth"
+    assert run(["mirror", "test"]) == 0
+    assert "None is asked" in capsys.readouterr().err
+    server.files |= {"/good/x.pth": bytes(2000), "/short/x.pth": bytes(1000), "/in": b"<html>Who are you?</html>"}
+    server.always("/login/x.pth", Redirect(server.url("/in")))
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "x.pth").write_bytes(bytes(2000))
+    for to in (server.url("/good"), server.url("/short"), server.url("/login"), tmp_path / "d", tmp_path / "none"):
+        assert run(["mirror", "add", f"https://download.openmmlab.com={to}", "--order", "instead"]) == 0
+    mine.write_text(mine.read_text().replace("order: instead", "order: before", 4))
+    capsys.readouterr()
+    assert run(["mirror", "test", url, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["mirrors"]
+    assert [each["is_ok"] for each in found] == [True, True, False, True, False]
+    assert [each["size_bytes"] for each in found] == [2000, 1000, None, 2000, None]
+    assert "HTML page" in found[2]["said"] and "No such file" in found[4]["said"]
+    assert run(["mirror", "test", url]) == 0
+    assert "different sizes" in capsys.readouterr().err
+    assert run(["mirror", "test", "--json"]) == 0
+    assert [each["is_ok"] for each in json.loads(capsys.readouterr().out)["mirrors"]] == [True, True, True, True, False]
 
 
 def test_what_is_known_is_shown(mine: Path, server: Server, capsys: pytest.CaptureFixture[str]) -> None:

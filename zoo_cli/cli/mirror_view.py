@@ -64,7 +64,8 @@ class Asked(NamedTuple):
         """As a person reads it."""
         probe = self.probe
         rate = f"{human_bytes(probe.bytes_per_second)}/s" if probe.bytes_per_second else ""
-        found = ("ok" if probe.is_ok else "FAIL", f"{probe.seconds * 1000:.0f} ms", rate, probe.url, probe.said)
+        size = "" if probe.size_bytes is None else human_bytes(probe.size_bytes)
+        found = ("ok" if probe.is_ok else "FAIL", f"{probe.seconds * 1000:.0f} ms", rate, size, probe.url, probe.said)
         source = (self.rule.date, self.rule.source) if self.rule else ("", "")
         return tuple(printable(each) for each in (*found, *memory(self.before, self.now), *source))
 
@@ -84,7 +85,7 @@ class Asked(NamedTuple):
         }
 
 
-ASKED_NAMES = ("state", "answer", "rate", "address", "said", "rate before", "fault before", "date", "source")
+ASKED_NAMES = ("state", "answer", "rate", "size", "address", "said", "rate before", "fault before", "date", "source")
 
 
 def rule_to(mirrors: Mirrors, address: str) -> Rule | None:

@@ -30,6 +30,7 @@ from zoo_cli.transfer.inspection import BEGINNING_BYTES, FIRST_LOOK_BYTES, Refus
 from zoo_cli.transfer.relay import BLOCK_BYTES
 from zoo_cli.transfer.resume import State, content_range, judge, range_headers
 from zoo_cli.transfer.split import Judge, Split
+from zoo_cli.transfer.webpages import BEGIN_BYTES, begins_page, is_binary, is_said_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,12 +44,6 @@ if TYPE_CHECKING:
     from zoo_cli.transfer.settings import Settings
     from zoo_cli.transfer.sources import Wanted
 
-_BINARY = (
-    ".whl", ".pth", ".pt", ".pkl", ".bin", ".ckpt", ".safetensors", ".onnx", ".pdparams", ".h5", ".npz", ".npy",
-    ".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".tar", ".7z", ".conda", ".db", ".so", ".jpg", ".png",
-)  # fmt: skip
-_PAGE_BEGINNINGS = (b"<!doctype", b"<html")
-_BEGIN_BYTES = 200
 _PAGE_BYTES = 1 << 20  # a page is not larger
 
 
@@ -190,24 +185,21 @@ class Attempt:
     def _check_head(self, answer: Answer, total: int | None) -> None:
         """What can be known before the first byte: size and kind."""
         wanted = self._wanted
-        content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if content_type in ("text/html", "application/xhtml+xml") and self._is_binary():
-            raise NotTheFile(answer.url, wanted.name, content_type, _begin(answer))
+        content_type = answer.headers.get("content-type", "")
+        if is_said_page(content_type) and is_binary(wanted.name):
+            raise NotTheFile(answer.url, wanted.name, content_type[:100], _begin(answer))
         if total is None:
             return
         if wanted.size_bytes is not None and total != wanted.size_bytes:
             if total < _PAGE_BYTES:  # the usual reason: say so
-                self._check_first(memoryview(answer.read(_BEGIN_BYTES)))
+                self._check_first(memoryview(answer.read(BEGIN_BYTES)))
             raise SizeMismatch(answer.url, wanted.name, wanted.size_bytes, total)
         if total > wanted.max_bytes:
             raise TooLarge(answer.url, wanted.name, wanted.max_bytes, total)
 
-    def _is_binary(self) -> bool:
-        return self._wanted.name.lower().endswith(_BINARY)
-
     def _check_first(self, view: memoryview) -> None:
-        begins = bytes(view[:_BEGIN_BYTES])
-        if begins.lstrip().lower().startswith(_PAGE_BEGINNINGS) and self._is_binary():
+        begins = bytes(view[:BEGIN_BYTES])
+        if begins_page(begins) and is_binary(self._wanted.name):
             raise NotTheFile(self._shown, self._wanted.name, "", _text(begins))
 
     def _pour(self, body: Answer | _DiskBody, total: int | None, url: str, session: Session | None = None) -> None:
@@ -333,7 +325,7 @@ class _DiskBody:
 
 def _begin(answer: Answer) -> str:
     try:
-        return _text(answer.read(_BEGIN_BYTES))
+        return _text(answer.read(BEGIN_BYTES))
     except Failed:
         return ""
 

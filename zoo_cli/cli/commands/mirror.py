@@ -296,7 +296,6 @@ def test_command(context: click.Context, console: Console, url: str | None, ever
     What it finds is remembered as that of transfers is: zoo mirror list shows it, --order fastest goes by it.
     """
     from zoo_cli.cli.mirror_view import ASKED_NAMES, Asked, rule_to
-    from zoo_cli.transfer.addresses import local_path
     from zoo_cli.transfer.probe import probe_all
     from zoo_cli.transfer.settings import Settings
     from zoo_cli.transfer.sources import kind_of
@@ -309,13 +308,16 @@ def test_command(context: click.Context, console: Console, url: str | None, ever
     else:
         addresses = tuple(dict.fromkeys(to for rule in mirrors.rules for to in rule.to))
     health = users_health(console.environ)
-    remote = [each for each in addresses if local_path(each) is None]
-    before = [(health.of(each), rule_to(mirrors, each)) for each in remote]
+    before = [(health.of(each), rule_to(mirrors, each)) for each in addresses]
     settings = Settings(offline=console.offline, stall_seconds=10, health=health)
-    probes = probe_all(remote, settings, for_file=url is not None)
+    probes = probe_all(addresses, settings, for_file=url is not None)
     rows = [Asked(probe, *known, health.now()) for probe, known in zip(probes, before, strict=True)]
     if console.json:
         console.document({"ok": True, "command": "mirror test", "mirrors": [row.document() for row in rows]})
     else:
         console.table(ASKED_NAMES, [row.cells() for row in rows])
+        if not rows:
+            console.say("None is asked. All that are known: zoo mirror test --all")
+        if len({probe.size_bytes for probe in probes} - {None}) > 1:
+            console.warn("their files have different sizes: not all of them have the file that upstream has")
     context.exit(ExitCode.NETWORK if rows and not any(row.probe.is_ok for row in rows) else ExitCode.FINE)

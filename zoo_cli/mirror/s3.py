@@ -72,6 +72,7 @@ class BucketTree:
     client: Any  # of boto3
     staging: Path
     _sizes: dict[str, int] | None = field(default=None)
+    _staged: dict[str, Received] = field(default_factory=dict)  # what waits in the staging directory, by path
 
     @property
     def place(self) -> str:
@@ -131,13 +132,24 @@ class BucketTree:
             self._sizes = dict(self._listed())
         return self._sizes.get(held.path) == held.size_bytes
 
-    def take(self, path: str, bring: Bring, look: Look) -> tuple[Received, bytes | None]:
-        """The file through the staging directory into the bucket."""
-        from boto3.s3.transfer import TransferConfig
-
-        stage = self.staging / hashlib.sha256(path.encode()).hexdigest()[:16] / path.rpartition("/")[2]
+    def take(self, path: str, bring: Bring, look: Look, *, aside: bool = False) -> tuple[Received, bytes | None]:
+        """The file through the staging directory into the bucket; `aside` leaves it there."""
+        stage = self._stage(path)
         received = bring(stage, None)
         seen = look(stage)
+        self._staged[path] = received
+        if not aside:
+            self.publish(path)
+        return received, seen
+
+    def _stage(self, path: str) -> Path:
+        return self.staging / hashlib.sha256(path.encode()).hexdigest()[:16] / path.rpartition("/")[2]
+
+    def publish(self, path: str) -> None:
+        """See `Tree`."""
+        from boto3.s3.transfer import TransferConfig
+
+        stage, received = self._stage(path), self._staged.pop(path)
         about = {"ContentType": _type_of(path), "Metadata": {"sha256": str(received.sha256)}}
         how = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=4)
         with self._telling(f"write {path}"):
@@ -146,7 +158,6 @@ class BucketTree:
         with suppress(OSError):
             stage.unlink()
             stage.parent.rmdir()
-        return received, seen
 
     def check(self, held: Held) -> State:
         """See `Tree`."""

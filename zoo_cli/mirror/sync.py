@@ -3,7 +3,8 @@
 Flow: joins a tree, its manifest and its pages. The manifest is written before the first transfer (with what is to
 come, as pending), again and again while files come, and at the end: what a killed sync left behind is known to be the
 mirror's own, and hardly anything comes twice. Files come first, then pages, then the manifest, and only then
-something is removed.
+something is removed. A file that takes the place of another waits beside it until all files are there: a page names the
+digest of the one that was there, and the index may name others that are still to come.
 """
 
 from __future__ import annotations
@@ -77,6 +78,12 @@ class Decision:
     def coming(self) -> tuple[Item, ...]:
         """What is to be fetched."""
         return tuple(item for path, item in self.wanted.items() if path not in self.kept)
+
+    @property
+    def replaced(self) -> Mapping[str, Held]:
+        """Files that are there and whose place another is to take."""
+        there = ((item, self.before.files.get(item.path)) for item in self.coming)
+        return {held.path: held for item, held in there if held and item.sha256 not in (None, held.sha256)}
 
 
 @dataclass(frozen=True)
@@ -152,6 +159,7 @@ def execute(tree: Tree, decision: Decision, listen: Listener, jobs: int) -> Sync
     with closing(together(decision.coming, lambda item: run.bring(item, shared), jobs, shared)) as results:
         for item, result in results:
             run.take(item, result)
+    run.replace()
     pages = run.write_pages()
     run.write(force=True)
     removed, stayed = run.prune()
@@ -175,16 +183,17 @@ class _Run:
     came: list[Held] = field(default_factory=list)
     failures: list[tuple[Item, ZooError]] = field(default_factory=list)
     pages: dict[str, Held] = field(default_factory=dict)
+    _waiting: list[tuple[Item, Held, bytes | None]] = field(default_factory=list)  # what is there and has no name yet
     _old_pages: dict[str, Held] = field(default_factory=dict)  # those that nothing stands on any more
     _written: bytes = b""
     _next_write: float = 0.0
 
     def __post_init__(self) -> None:
         decision, before = self.decision, self.decision.before
-        self.files = {**decision.others, **decision.kept}
+        self.files = {**decision.others, **decision.kept, **decision.replaced}
         self.files |= {
             held.path: held
-            for path in decision.kept
+            for path in (*decision.kept, *decision.replaced)
             if (held := before.files.get(f"{path}.metadata")) and held.kind == "metadata"
         }
         self.pages = {path: held for path, held in before.files.items() if held.kind == "page"}
@@ -214,13 +223,15 @@ class _Run:
 
     def bring(self, item: Item, listen: Listener) -> tuple[Held, bytes | None]:
         """One file into the tree."""
+        waits = item.path in self.decision.replaced
         received, metadata = self.tree.take(
-            item.path, lambda place, store: item.bring(place, store, listen), item.metadata_of
+            item.path, lambda place, store: item.bring(place, store, listen), item.metadata_of, aside=waits
         )
         held = Held(item.path, item.kind, str(received.sha256), received.size_bytes, item.upstream, "", item.pages)
         if metadata is None:
             return held, None
-        self.tree.write(f"{item.path}.metadata", metadata)
+        if not waits:
+            self.tree.write(f"{item.path}.metadata", metadata)
         return held._replace(requires_python=_requires_python(metadata)), metadata
 
     def take(self, item: Item, result: tuple[Held, bytes | None] | ZooError) -> None:
@@ -229,11 +240,29 @@ class _Run:
             self.failures.append((item, result))
             return
         held, metadata = result
+        if held.path in self.decision.replaced:
+            self._waiting.append((item, held, metadata))
+            return
+        self._hold(held, metadata)
+        self.write()
+
+    def _hold(self, held: Held, metadata: bytes | None) -> None:
         self.files[held.path] = held
         self.came.append(held)
         if metadata is not None:
             self._note(f"{held.path}.metadata", "metadata", metadata)
-        self.write()
+
+    def replace(self) -> None:
+        """Gives those that waited the names of what was there before."""
+        for item, held, metadata in self._waiting:
+            try:
+                self.tree.publish(held.path)
+                if metadata is not None:
+                    self.tree.write(f"{held.path}.metadata", metadata)
+            except ZooError as error:
+                self.failures.append((item, error))
+            else:
+                self._hold(held, metadata)
 
     def _note(self, path: str, kind: str, body: bytes) -> Held:
         held = Held(path, kind, hashlib.sha256(body).hexdigest(), len(body))

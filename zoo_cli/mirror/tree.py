@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 State = Literal["ok", "damaged", "missing", "unreadable"]
 _LOCK = ".zoo-mirror-lock"
+ASIDE = ".zoo-next-"  # begins the name of a file that takes the place of another when all is there
 
 
 class MirrorUnusable(ZooError):
@@ -71,8 +72,11 @@ class Tree(Protocol):
     def has(self, held: Held) -> bool:
         """Whether the file is there as the manifest has it, without reading more than must be."""
 
-    def take(self, path: str, bring: Bring, look: Look) -> tuple[Received, bytes | None]:
-        """A file by `bring`; gives also what `look` says of it."""
+    def take(self, path: str, bring: Bring, look: Look, *, aside: bool = False) -> tuple[Received, bytes | None]:
+        """A file by `bring`; gives also what `look` says of it. `aside`: it gets its name by `publish` only."""
+
+    def publish(self, path: str) -> None:
+        """Gives a file that was taken aside its name; what stood there is replaced."""
 
     def check(self, held: Held) -> State:
         """Reads the file and compares it with its digest; a damaged one is removed."""
@@ -145,15 +149,24 @@ class DirectoryTree:
             self._store.seal(Stored(path, about, False), digest)
         return True
 
-    def take(self, path: str, bring: Bring, look: Look) -> tuple[Received, bytes | None]:
+    def take(self, path: str, bring: Bring, look: Look, *, aside: bool = False) -> tuple[Received, bytes | None]:
         """See `Tree`."""
-        place = self.root / path
+        place = self._aside(path) if aside else self.root / path
         received = bring(place, self._store)
         with self._telling(f"read {path}"):
             about = place.lstat()
             if not is_sealed(about, received.sha256):  # a copy that shares blocks, or the store could not keep it
                 self._store.seal(Stored(place, about, False), received.sha256)
         return received, look(place)
+
+    def _aside(self, path: str) -> Path:
+        place = self.root / path
+        return place.with_name(f"{ASIDE}{place.name}")
+
+    def publish(self, path: str) -> None:
+        """See `Tree`."""
+        with self._telling(f"write {path}"):
+            self._aside(path).replace(self.root / path)
 
     def check(self, held: Held) -> State:
         """See `Tree`."""
@@ -183,6 +196,8 @@ class DirectoryTree:
                 if not (self.has(held) if held else _is_as_left(place)):
                     return False
                 place.unlink()
+            self._aside(path).unlink(missing_ok=True)
+            self._remove_part(self._aside(path))
             self._remove_part(place)
             self._remove_empty(place.parent)
         except OSError:

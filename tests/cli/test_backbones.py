@@ -6,14 +6,7 @@ import json
 
 import pytest
 
-from zoo_cli.cli.app import run
-
-
-def zoo(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    capsys.readouterr()
-    code = run(list(arguments))
-    out, err = capsys.readouterr()
-    return code, out, err
+from tests.support.cli import run_here as zoo
 
 
 def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,14 +6,11 @@ import json
 
 import pytest
 
-from zoo_cli.cli.app import run
+from tests.support.cli import run_here
 
 
 def zoo(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    capsys.readouterr()
-    code = run(["index", *arguments])
-    out, err = capsys.readouterr()
-    return code, out, err
+    return run_here(capsys, "index", *arguments)
 
 
 def test_stats(capsys: pytest.CaptureFixture[str]) -> None:

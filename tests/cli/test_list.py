@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cli import run_here
 from zoo_cli.cli.app import run
 from zoo_cli.cli.list_view import fitting
 
@@ -20,10 +21,7 @@ FILTER = "box_AP>=50 and dataset=COCO"
 
 
 def zoo(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    capsys.readouterr()
-    code = run(["list", *arguments])
-    out, err = capsys.readouterr()
-    return code, out, err
+    return run_here(capsys, "list", *arguments)
 
 
 def on_a_terminal(*arguments: str, cells: int = 100) -> str:

@@ -14,18 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cli import run_here
 from tests.support.modelsdb import document, model, result, write_index
-from zoo_cli.cli.app import run
 
 ROOT = Path(__file__).parent.parent.parent
 V100 = "dataset=COCO and hardware=V100"
 
 
 def zoo(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    capsys.readouterr()
-    code = run(["list", *arguments])
-    out, err = capsys.readouterr()
-    return code, out, err
+    return run_here(capsys, "list", *arguments)
 
 
 @pytest.fixture

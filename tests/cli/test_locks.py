@@ -19,7 +19,7 @@ from tests.support.changing import content
 from tests.support.cli import zoo
 from tests.support.server import Exchange, Page, Server, Status, honest
 from tests.support.wheels import write_wheel
-from zoo_cli.packages.lockfile import Lock, LockedFile, LockedPackage
+from zoo_cli.packages.locked import Lock, LockedFile, LockedPackage
 from zoo_cli.packages.locking import read_lock, write_lock
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"

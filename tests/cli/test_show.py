@@ -7,26 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cli import run_here as zoo
 from tests.support.modelsdb import document, model, result, write_index
 from tests.test_docs import on_terminal
 from zoo_cli.catalog.cpu import Verdict, answer_of, cpu_verdict, folder_of
 from zoo_cli.catalog.database import open_catalog
 from zoo_cli.catalog.details import details_of
 from zoo_cli.catalog.references import find_models
-from zoo_cli.cli.app import run
 from zoo_cli.cli.model_view import Compared, comparison_lines
 from zoo_cli.cli.text import width
 
 ROOT = Path(__file__).parent.parent.parent
 YOLO = "yolov3_mobilenetv2_8xb24-320-300e_coco"
 OLD = "yolov3_mobilenetv2_320_300e_coco"
-
-
-def zoo(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    capsys.readouterr()
-    code = run(list(arguments))
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 def rows_of(out: str) -> list[tuple[str, ...]]:

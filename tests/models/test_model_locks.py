@@ -21,7 +21,8 @@ from tests.support.server import Page, Server
 from tests.support.wheels import write_wheel
 from zoo_cli.cli.app import run
 from zoo_cli.cli.model_lock import _digest
-from zoo_cli.packages.lockfile import BadLock, Lock, LockedFile, from_document, to_document
+from zoo_cli.packages.locked import Lock, LockedFile
+from zoo_cli.packages.lockfile import BadLock, from_document, to_document
 from zoo_cli.packages.locking import read_lock, write_lock
 from zoo_cli.packages.modelexport import end
 

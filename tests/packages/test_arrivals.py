@@ -22,7 +22,7 @@ from zoo_cli.cli.findings_view import sentence
 from zoo_cli.machine.facts import Machine, TorchFacts
 from zoo_cli.packages.arrivals import libraries_in, refusal_here
 from zoo_cli.packages.compiled import Place
-from zoo_cli.packages.lockfile import Lock, LockedFile, LockedPackage
+from zoo_cli.packages.locked import Lock, LockedFile, LockedPackage
 from zoo_cli.packages.locking import write_lock
 from zoo_cli.trust.inspected import Inspections
 from zoo_cli.trust.wheel import WheelReport, inspect_wheel

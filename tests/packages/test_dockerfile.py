@@ -17,7 +17,8 @@ from tests.support.upstream import upstream
 from zoo_cli.catalog.compat import images, projects, system_packages
 from zoo_cli.catalog.database import open_catalog
 from zoo_cli.packages.dockerfile import NoImage, OnlyHere, choose_image, dockerfile
-from zoo_cli.packages.lockfile import BadLock, Lock, LockedFile, LockedModel, from_document, to_document
+from zoo_cli.packages.locked import Lock, LockedFile, LockedModel
+from zoo_cli.packages.lockfile import BadLock, from_document, to_document
 from zoo_cli.packages.locking import read_lock, write_lock
 
 

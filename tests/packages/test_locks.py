@@ -16,11 +16,9 @@ from packaging.requirements import Requirement
 
 from zoo_cli.machine.facts import Capability, Distribution, Gpu, Interpreter, Libc, Machine
 from zoo_cli.packages.export import WITH_MODELS, WITHOUT_MODELS, requirements, script
+from zoo_cli.packages.locked import Lock, LockedFile, LockedPackage
 from zoo_cli.packages.lockfile import (
     BadLock,
-    Lock,
-    LockedFile,
-    LockedPackage,
     environment_marker,
     from_document,
     least_glibc,

@@ -18,7 +18,8 @@ from tests.support.wheels import write_wheel
 from zoo_cli.machine.interpreter import read_interpreter
 from zoo_cli.machine.probe import probe_machine
 from zoo_cli.packages.executor import find_uv
-from zoo_cli.packages.lockfile import Lock, LockedFile, LockedPackage, to_document
+from zoo_cli.packages.locked import Lock, LockedFile, LockedPackage
+from zoo_cli.packages.lockfile import to_document
 from zoo_cli.packages.pages import read_listing
 from zoo_cli.packages.plan import Because, Pin
 from zoo_cli.packages.supply import Supply

@@ -19,7 +19,8 @@ import pytest
 from tests.packages.test_binding import World, make_targets, stack_of
 from tests.support.server import Page
 from zoo_cli.packages.findlinks import Link
-from zoo_cli.packages.lockfile import Lock, LockedFile, LockedPackage, environment_marker
+from zoo_cli.packages.locked import Lock, LockedFile, LockedPackage
+from zoo_cli.packages.lockfile import environment_marker
 from zoo_cli.packages.locking import write_lock
 from zoo_cli.packages.request import BadRequirement
 from zoo_cli.packages.wheelless import archive_for, asked_builds, needed_wheels

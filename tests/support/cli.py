@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from zoo_cli.cli.app import run
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -42,3 +46,11 @@ def zoo(home: Path, *words: str | Path, timeout: float = 120, **more: str) -> Ra
         argv, cwd=home, env=environment(home, **more), stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout
     )
     return Ran(done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8"))
+
+
+def run_here(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Runs `zoo WORDS...` in this process, which takes no start-up: exit code, stdout, stderr."""
+    capsys.readouterr()
+    code = run(list(words))
+    out, err = capsys.readouterr()
+    return code, out, err

@@ -27,7 +27,6 @@ _LESS = re.compile(
 _MORE = re.compile(r"(?:^|_)(?:PSNR|SSIM|IS|NDS|R2|VIF|CLIP_?score)(?=_|$|@|\d)", re.IGNORECASE)
 _NO_SCORE = re.compile(r"(?:^|_)(?:Iters?|Version|Steps?)$", re.IGNORECASE)  # FID_Iter: the iteration, not the FID
 _GOALS = {"max": "max", "desc": "max", "descending": "max", "min": "min", "asc": "min", "ascending": "min"}
-GOALS = ("min", "max")
 
 
 class Axis(NamedTuple):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from zoo_cli.mirror.tree import Tree
     from zoo_cli.models.modelfile import Access
     from zoo_cli.models.selection import Selection
-    from zoo_cli.packages.lockfile import Lock
+    from zoo_cli.packages.locked import Lock
     from zoo_cli.packages.mirrored import MirroredWheel
     from zoo_cli.transfer.events import Listener
     from zoo_cli.transfer.fetch import Received

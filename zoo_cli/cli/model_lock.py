@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_cli.cli.fetching import fetch_models, make_access
-from zoo_cli.packages.lockfile import LockedFile, LockedModel, ModelDiffers
+from zoo_cli.packages.locked import LockedFile, LockedModel
+from zoo_cli.packages.lockfile import ModelDiffers
 
 if TYPE_CHECKING:
     import sqlite3

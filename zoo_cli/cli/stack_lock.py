@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from zoo_cli.machine.facts import Machine
     from zoo_cli.packages.findlinks import Link
     from zoo_cli.packages.given import Given
-    from zoo_cli.packages.lockfile import Lock
+    from zoo_cli.packages.locked import Lock
     from zoo_cli.packages.locking import Building
     from zoo_cli.packages.plan import Pin, Plan
     from zoo_cli.packages.supply import Supply

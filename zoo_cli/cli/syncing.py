@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from zoo_cli.packages.arrivals import Judge
     from zoo_cli.packages.compiled import Place
     from zoo_cli.packages.given import Given
-    from zoo_cli.packages.lockfile import Lock, LockedFile
+    from zoo_cli.packages.locked import Lock, LockedFile
     from zoo_cli.packages.sync import Arrival, Sync
 
 
@@ -184,7 +184,7 @@ def _find(fetch: Callable[[LockedFile], Path], arrival: Arrival) -> Given:
     """The source of a locked package: the commit, the bytes of its SHA-256, or the folder."""
     from zoo_cli.directories import cache_directory
     from zoo_cli.packages.given import Given, read_given
-    from zoo_cli.packages.lockfile import LockedFile
+    from zoo_cli.packages.locked import LockedFile
     from zoo_cli.packages.sources import Source, find_source
 
     checkouts, locked, sdist = cache_directory() / "git", arrival.package.built_from, arrival.package.sdist

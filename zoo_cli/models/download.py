@@ -36,13 +36,13 @@ JOBS = 4  # files at once
 
 @dataclass(frozen=True, slots=True)
 class PlacedConfig:
-    """A config under its final name. `evidence`: record, crc or kept (see `release.Release`)."""
+    """A flattened config and its place. `evidence`: record, crc or kept (see `release.Release`)."""
 
     path: Path
     text: str
     flat: Flat
     evidence: str
-    already_here: bool
+    already_here: bool  # the same stood there before
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +113,6 @@ def execute(
 
 
 @dataclass(frozen=True, slots=True)
-class _Ready:
-    """A flattened config on its way to its place."""
-
-    path: Path
-    text: str
-    flat: Flat
-    evidence: str
-    already_here: bool
-
-
-@dataclass(frozen=True, slots=True)
 class _Transfer:
     """A file and its place below the destination; `copies` is where the same file is fetched to."""
 
@@ -144,7 +133,7 @@ class _Run:
     replace_others: bool
     finish: Callable[[PickReceipt], None]
     accept: Callable[[Pick, str], None]
-    ready: dict[int, _Ready | None] = field(default_factory=dict)  # by the pick's number
+    ready: dict[int, PlacedConfig | None] = field(default_factory=dict)  # by the pick's number
     done: dict[int, PickReceipt] = field(default_factory=dict)
     failed: dict[int, ZooError] = field(default_factory=dict)
     came: dict[str, ReceivedFile | ZooError] = field(default_factory=dict)  # by place
@@ -232,16 +221,16 @@ class _Run:
         return Receipt(tuple(self.done[number] for number in sorted(self.done)), failures)
 
 
-def _prepared(pick: Pick, destination: Path, releases: Releases, replace_others: bool) -> _Ready | None:
+def _prepared(pick: Pick, destination: Path, releases: Releases, replace_others: bool) -> PlacedConfig | None:
     if pick.config_name is None or pick.model is None or pick.model.config_path is None:
         return None
     made = releases.flatten(pick.model.config_path, pick.model.release)
     text = write_flat(made.flat, made.header(pick.asked_as))
     path = destination / pick.place(pick.config_name)
-    return _Ready(path, text, made.flat, made.evidence, is_placed(path, text, replace=replace_others))
+    return PlacedConfig(path, text, made.flat, made.evidence, is_placed(path, text, replace=replace_others))
 
 
-def _placed(config: _Ready, listen: Listener) -> PlacedConfig:
+def _placed(config: PlacedConfig, listen: Listener) -> PlacedConfig:
     count = len(config.flat.files)
     if config.already_here:
         listen(Noted(f"{config.path.name}: already here, flattened from {count} files"))
@@ -250,4 +239,4 @@ def _placed(config: _Ready, listen: Listener) -> PlacedConfig:
         listen(Noted(f"{config.path.name}: flattened from {count} files"))
     if imports := imports_of(config.flat):
         listen(Noted(f"{config.path.name}: whoever uses it will import {', '.join(imports)}"))
-    return PlacedConfig(config.path, config.text, config.flat, config.evidence, config.already_here)
+    return config

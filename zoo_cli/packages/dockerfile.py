@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from zoo_cli.catalog.entries import Image, Project
-    from zoo_cli.packages.lockfile import Lock, LockedPackage
+    from zoo_cli.packages.locked import Lock, LockedPackage
 
 _HOME = "/opt/zoo"  # the environment
 _MODELS = f"{_HOME}/models"

@@ -16,7 +16,7 @@ from zoo_cli.packages.modelexport import shell_lines
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from zoo_cli.packages.lockfile import Lock, LockedPackage
+    from zoo_cli.packages.locked import Lock, LockedPackage
 
 _REQUIREMENTS = "requirements.zoo.txt"
 

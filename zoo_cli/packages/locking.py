@@ -19,14 +19,11 @@ from zoo_cli.atomic import write_whole
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.executor import NoInstaller, StepFailed, constraints_file, find_uv, run_step
 from zoo_cli.packages.indexes import user_index
+from zoo_cli.packages.locked import Lock, LockedFile, LockedPackage, LockedSource
 from zoo_cli.packages.lockfile import (
     FILE_NAME,
     MAX_BYTES,
     BadLock,
-    Lock,
-    LockedFile,
-    LockedPackage,
-    LockedSource,
     check_name,
     environment_marker,
     from_document,

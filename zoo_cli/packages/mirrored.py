@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from zoo_cli.machine.facts import Machine
-    from zoo_cli.packages.lockfile import Lock, LockedFile
+    from zoo_cli.packages.locked import Lock, LockedFile
 
 
 class MirroredWheel(NamedTuple):

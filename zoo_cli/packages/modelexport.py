@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from zoo_cli.packages.lockfile import Lock
+    from zoo_cli.packages.locked import Lock
 
 _FETCH = """\
 import hashlib, os, time, urllib.request

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from zoo_cli.machine.facts import Distribution, Interpreter, Machine
     from zoo_cli.packages.given import Given
-    from zoo_cli.packages.lockfile import Lock, LockedFile, LockedPackage
+    from zoo_cli.packages.locked import Lock, LockedFile, LockedPackage
     from zoo_cli.packages.steps import Step
 
 STAYING = frozenset({"pip", "zoo-cli"})  # tools that a lock does not speak of

@@ -15,7 +15,7 @@ from zoo_cli.atomic import write_whole
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.export import head
 from zoo_cli.packages.findlinks import page_address
-from zoo_cli.packages.lockfile import BadLock, Lock, LockedPackage, from_document, to_document
+from zoo_cli.packages.lockfile import BadLock, from_document, to_document
 from zoo_cli.packages.sync import wheels_for
 from zoo_cli.transfer.failures import DestinationUnusable
 from zoo_cli.transfer.hashes import parse_sha256
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from zoo_cli.machine.facts import Machine
-    from zoo_cli.packages.lockfile import LockedFile
+    from zoo_cli.packages.locked import Lock, LockedFile, LockedPackage
     from zoo_cli.packages.supply import Supply
     from zoo_cli.trust.bundle import Bundle
 

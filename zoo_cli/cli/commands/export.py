@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from zoo_cli.cli.console import Console
-    from zoo_cli.packages.lockfile import Lock
+    from zoo_cli.packages.locked import Lock
 
 _FORMATS = ("requirements", "conda", "script", "colab", "dockerfile")
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from zoo_cli.cli.console import Console
     from zoo_cli.cli.progress import Progress
-    from zoo_cli.packages.lockfile import LockedFile
+    from zoo_cli.packages.locked import LockedFile
 
 
 @click.command(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from zoo_cli.cli.console import Console
     from zoo_cli.packages.given import Given
-    from zoo_cli.packages.lockfile import Lock, LockedPackage
+    from zoo_cli.packages.locked import Lock, LockedPackage
     from zoo_cli.transfer.sources import Mirrors
 
 _PLACE = "{machine}"  # in --output: the machine's name

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from zoo_cli.machine.facts import Machine
     from zoo_cli.mirror.sync import Checked, Decision, Item, Synced
     from zoo_cli.models.modelfile import Access
-    from zoo_cli.packages.lockfile import Lock
+    from zoo_cli.packages.locked import Lock
 
 
 @click.command(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from zoo_cli.cli.console import Console
     from zoo_cli.cli.progress import Progress
-    from zoo_cli.packages.lockfile import Lock, LockedFile
+    from zoo_cli.packages.locked import Lock, LockedFile
 
 
 @click.command(name="sync", epilog="Examples: zoo sync    zoo sync pylock.a100.toml --env ./env")

@@ -38,6 +38,20 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         parse_address(text)
 
 
+@given(
+    st.from_regex(r"\Ahttps?://[a-z0-9.-]{1,8}(:[0-9]{1,5})?(/[A-Za-z0-9._~%+@:,=/?;-]{0,9}){0,3}\Z"),
+)
+def test_a_plain_address_is_read_as_any_other(text: str) -> None:
+    """With a fragment, which is not sent, it is read the long way."""
+    try:
+        long_way = parse_address(text + "#part")
+    except BadAddress:
+        with pytest.raises(BadAddress):
+            parse_address(text)
+        return
+    assert parse_address(text) == long_way
+
+
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:

@@ -74,10 +74,10 @@ class Fetches:
         assert (self.folder / place).read_bytes() == self.body
         nothing_but((self.folder / place).parent, Path(place).name, *(["first"] if after else []))
         kept = self.store.path_of(self.digest)
-        nothing_but(kept.parent, self.digest, f"{self.digest}.json")
+        nothing_but(kept.parent, self.digest)
         stored = self.store.look(self.digest)
         assert stored is not None and stored.is_sealed
-        assert self.store.noted(self.digest)["name"] == "a.pth"
+        assert self.store.noted()[self.digest]["name"] == "a.pth"
 
     def requested_bytes(self) -> int:
         """How much all requests since the last question asked for."""

@@ -207,4 +207,4 @@ def test_a_kill_after_the_change_keeps_the_bytes_of_both(two: Two, tmp_path: Pat
     assert (tmp_path / "x.bin").read_bytes() == BODY
     # Twice a sample, and what the sockets of the killed process had.
     assert sum(two.sent.values()) < len(BODY) + 2 * SAMPLE_BYTES + (1 << 20)
-    nothing_but(Store(tmp_path / "cache").path_of(DIGEST).parent, DIGEST, f"{DIGEST}.json")
+    nothing_but(Store(tmp_path / "cache").path_of(DIGEST).parent, DIGEST)

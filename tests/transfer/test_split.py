@@ -240,7 +240,7 @@ def test_a_kill_loses_what_was_on_its_way_and_no_more(server: Server, tmp_path: 
     assert (tmp_path / "x.bin").read_bytes() == LARGE
     # What a killed process had not read yet stood in the buffers of its sockets.
     assert sent < len(LARGE) + kills * 24 * (1 << 20) / 4
-    nothing_but(Store(tmp_path / "cache").path_of(LARGE_DIGEST).parent, LARGE_DIGEST, f"{LARGE_DIGEST}.json")
+    nothing_but(Store(tmp_path / "cache").path_of(LARGE_DIGEST).parent, LARGE_DIGEST)
 
 
 def test_holes_are_filled_and_nothing_else_is_asked_for(server: Server, tmp_path: Path) -> None:

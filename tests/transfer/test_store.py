@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ from zoo_cli.transfer.cache import Item, give_up, read_items, to_give_up
 from zoo_cli.transfer.events import CACHE, Finished, Noted
 from zoo_cli.transfer.failures import DestinationExists, HttpFailed
 from zoo_cli.transfer.fetch import Received, fetch
+from zoo_cli.transfer.hashes import parse_sha256
 from zoo_cli.transfer.part import Part, part_path
 from zoo_cli.transfer.store import BadLinking, Store, users_store
 
@@ -48,8 +50,8 @@ def test_second_use_costs_no_bytes_whatever_the_name_or_host(server: Server, sto
     assert isinstance(finished, Finished) and finished.source == CACHE
     nothing_but(tmp_path / "x", "a.pth")
     nothing_but(tmp_path / "y", "b.pth")
-    nothing_but(store.path_of(DIGEST).parent, DIGEST, f"{DIGEST}.json")
-    assert store.noted(DIGEST)["name"] == "a.pth"
+    nothing_but(store.path_of(DIGEST).parent, DIGEST)
+    assert store.noted()[DIGEST]["name"] == "a.pth"
 
 
 def test_an_offline_run_has_what_the_store_has(server: Server, store: Store, tmp_path: Path) -> None:
@@ -123,14 +125,24 @@ def test_what_is_there_is_not_replaced_by_a_link(server: Server, store: Store, t
     assert (tmp_path / "b.pth").read_bytes() == b"mine" and not (tmp_path / "nowhere").exists()
 
 
-def test_an_empty_note_is_written_again(store: Store) -> None:
-    """A kill between making it and writing it leaves one."""
-    note = store.prepare(DIGEST).with_suffix(".json")
-    note.touch()
-    store.note(DIGEST, "a.pth", "https://host/a.pth")
-    assert store.noted(DIGEST)["name"] == "a.pth"
-    store.note(DIGEST, "b.pth", "https://host/b.pth")
-    assert store.noted(DIGEST)["name"] == "a.pth"
+def test_notes_outlive_what_a_full_disk_cut_off_and_go_with_their_files(store: Store) -> None:
+    other = hashlib.sha256(b"other").hexdigest()
+    kept = store.prepare(DIGEST)
+    (notes,) = (store.note(DIGEST, "a.pth", "https://host/a.pth"), *kept.parents[1].glob("notes-*"))[1:]
+    with notes.open("ab") as file:
+        file.write(b'\n{"sha256": "' + other.encode())
+    store.note(parse_sha256(other), "b.pth", "https://host/b.pth")
+    store.note(DIGEST, "c.pth", "https://host/c.pth")
+    assert {digest: note["name"] for digest, note in store.noted().items()} == {DIGEST: "a.pth", other: "b.pth"}
+    kept.write_bytes(BODY)
+    store.trim_notes()
+    assert list(store.noted()) == [DIGEST] and other not in notes.read_text()
+
+
+def test_a_file_costs_the_store_one_new_file(server: Server, store: Store, tmp_path: Path) -> None:
+    get(server, store, tmp_path / "a.pth")
+    assert [path.name for path in (store.root / "sha256").rglob("*") if path.is_file()].count(DIGEST) == 1
+    nothing_but(store.path_of(DIGEST).parent, DIGEST)
 
 
 def test_what_a_crash_leaves_unsealed_is_read_before_it_is_used(server: Server, store: Store, tmp_path: Path) -> None:
@@ -161,7 +173,7 @@ def test_kept_bytes_serve_another_destination(server: Server, store: Store, tmp_
     assert not (tmp_path / "a.pth").exists()
     get(server, store, tmp_path / "elsewhere" / "b.pth")
     assert server.requests[-1].range == "bytes=100000-"
-    nothing_but(store.path_of(DIGEST).parent, DIGEST, f"{DIGEST}.json")
+    nothing_but(store.path_of(DIGEST).parent, DIGEST)
 
 
 def test_another_fetch_of_the_same_bytes_is_waited_for(server: Server, tmp_path: Path) -> None:
@@ -193,7 +205,7 @@ def test_a_cache_on_another_file_system(server: Server, tmp_path: Path) -> None:
         for name in "abc":
             assert (tmp_path / f"{name}.pth").read_bytes() == BODY and (tmp_path / f"{name}.pth").stat().st_nlink == 1
         nothing_but(tmp_path, "a.pth", "b.pth", "c.pth")
-        nothing_but(store.path_of(DIGEST).parent, DIGEST, f"{DIGEST}.json")
+        nothing_but(store.path_of(DIGEST).parent, DIGEST)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 

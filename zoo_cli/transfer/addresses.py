@@ -23,6 +23,10 @@ _PORTS = {"http": 80, "https": 443}
 _METADATA = frozenset({"100.100.100.200", "168.63.129.16", "fd00:ec2::254"})
 _NAT64 = IPv6Network("64:ff9b::/96")
 _CONTROL = re.compile("[\0-\x20\x7f]")
+_PLAIN = re.compile(
+    r"(https?)://([a-z0-9-]+(?:\.[a-z0-9-]+)*)(?::([1-9][0-9]{0,3}|[1-5][0-9]{4}))?((?:/[A-Za-z0-9._~%+@:,=-]+)+/?)\Z"
+)
+"""What most addresses are: there is nothing to be made lower case, decoded or quoted in them."""
 _SECRET_QUERY = re.compile(r"(?i)(token|signature|sig|secret|password|credential|key)=[^&#]*")
 
 
@@ -59,6 +63,9 @@ def parse_address(text: str) -> Address:
     Raises:
         BadAddress: Another scheme, no host, a port out of range, control characters, or longer than 8,000 letters.
     """
+    if len(text) <= _MAX_LENGTH and (plain := _PLAIN.match(text)):
+        known: Literal["http", "https"] = "https" if plain[1] == "https" else "http"
+        return Address(known, plain[2], int(plain[3] or _PORTS[known]), plain[4])
     if len(text) > _MAX_LENGTH or _CONTROL.search(text.strip()):
         raise BadAddress(redacted(text[:200]), "it has blanks or control characters, or is too long")
     try:
@@ -131,6 +138,7 @@ def network_of(address: str) -> Literal["public", "private", "never"]:
     return "public" if ip.is_global else "private"
 
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _DRIVE = re.compile(r"/[A-Za-z]:/")  # file:///C:/wheels; urllib.request.url2pathname costs 50 ms
 
 
@@ -140,7 +148,7 @@ def local_path(text: str) -> str | None:
     Raises:
         BadAddress: A file: address that names another host.
     """
-    if text.lower().startswith("file:"):
+    if text[:5].lower() == "file:":
         try:
             parts = urlsplit(text)
         except ValueError as exc:
@@ -149,14 +157,14 @@ def local_path(text: str) -> str | None:
             raise BadAddress(redacted(text[:300]), "a file: address names a file of this computer: file:///path")
         path = unquote(parts.path)
         return path[1:] if _DRIVE.match(path) else path
-    return None if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text) else text
+    return None if _SCHEME.match(text) else text
 
 
 @lru_cache(maxsize=128)
 def redacted(url: str) -> str:
     """The address without user name, password and the values of query fields that look secret."""
-    bare = re.sub(r"(?<=//)[^/?#@\s]*@", "", url)
-    return _SECRET_QUERY.sub(r"\1=...", bare)
+    bare = re.sub(r"(?<=//)[^/?#@\s]*@", "", url) if "@" in url else url
+    return _SECRET_QUERY.sub(r"\1=...", bare) if "=" in bare else bare
 
 
 def check_keepable(url: str, file: str) -> None:

@@ -124,13 +124,13 @@ def _plain(paths: Iterable[Path]) -> Iterator[tuple[Path, os.stat_result]]:
 
 def _stored(root: Path, named: dict[tuple[int, int], list[Item]]) -> Iterator[Item]:
     """Files of the store, each with its other names in the cache, which are taken out of `named`."""
-    store = Store(root)
+    notes = Store(root).noted()
     for path, about in _plain((root / FOLDER).glob("[0-9a-f][0-9a-f]/*")):
         if not _DIGEST.match(path.name):
             continue
         digest = Sha256(path.name)
         names = tuple(each.paths[0] for each in named.pop((about.st_dev, about.st_ino), []))
-        noted = store.noted(digest).get("name")
+        noted = notes.get(digest, {}).get("name")
         shown = noted if isinstance(noted, str) else ""
         outside = about.st_nlink - 1 - len(names)
         yield Item("file", shown, (path, *names), about.st_size, _used(about), digest, outside)
@@ -187,6 +187,8 @@ def give_up(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
     stayed: list[Item] = []
     for item in items:
         (gone if _remove(item) else stayed).append(item)
+    for root in {item.paths[0].parents[2] for item in gone if item.kind == "file"}:
+        Store(root).trim_notes()
     return gone, stayed
 
 
@@ -212,7 +214,7 @@ def _remove(item: Item) -> bool:
 
 
 def _companions(item: Item) -> tuple[Path, ...]:
-    """What is known of a file, beside it: the note of a stored one, state and map of an unfinished one."""
+    """What is known of an unfinished file, beside it: state and map."""
     path = item.paths[0]
     return tuple(path.with_name(path.name + ending) for ending in COMPANIONS)
 

@@ -19,7 +19,7 @@ from zoo_cli.transfer.addresses import place_of
 from zoo_cli.transfer.attempt import Attempt, Delivered
 from zoo_cli.transfer.events import CACHE, Event, Finished, Listener, Noted, Started, nothing
 from zoo_cli.transfer.failures import DestinationExists, DestinationUnusable, Failed, LocalFileFailed, NoSpace
-from zoo_cli.transfer.part import Part, part_path, sweep, sync_directory
+from zoo_cli.transfer.part import Part, part_name, sweep, sync_directory
 from zoo_cli.transfer.rounds import Rounds
 from zoo_cli.transfer.settings import Settings
 from zoo_cli.transfer.sources import Wanted
@@ -303,7 +303,7 @@ def _prepare(destination: Path, make_directory: bool) -> bool:
 
 def _is_begun(destination: Path) -> bool:
     """Whether a part file lies beside the destination."""
-    return os.path.lexists(part_path(destination))
+    return os.path.lexists(part_name(destination))
 
 
 def _already_here(

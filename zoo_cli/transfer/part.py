@@ -45,10 +45,15 @@ _FLAGS = (
 
 def part_path(destination: Path) -> Path:
     """The part file of a destination; a very long name is shortened, with a digest to keep it apart."""
-    name = destination.name
+    return destination.with_name(os.path.basename(part_name(destination)))
+
+
+def part_name(destination: Path) -> str:
+    """`part_path` as a text: paths as objects cost more than the calls they are for."""
+    folder, name = os.path.split(destination)
     if len(os.fsencode(name)) > 200:
         name = f"{name[:40]}.{sha256(os.fsencode(name)).hexdigest()[:16]}"
-    return destination.with_name(f".{name}.zoo-part")
+    return os.path.join(folder, f".{name}.zoo-part")
 
 
 def is_free(path: Path) -> bool:
@@ -68,7 +73,7 @@ def is_free(path: Path) -> bool:
 
 def sweep(destination: Path) -> None:
     """Removes what a process that was killed left beside a finished file; bytes kept for another one stay."""
-    part = str(part_path(destination))
+    part = part_name(destination)
     if any(os.path.lexists(part + ending) for ending in ("", *COMPANIONS)):
         with suppress(DestinationUnusable), Part(destination, lambda: None, wait_seconds=0.0) as found:
             found.may_have_companions = True
@@ -98,8 +103,7 @@ class Part:
             DestinationUnusable: The directory cannot be written, or the wait was in vain.
         """
         self.destination = destination
-        self.path = part_path(destination)
-        self._name = str(self.path)
+        self._name = part_name(destination)
         self.finished_meanwhile = self.may_have_companions = False
         self.alone = self._is_recorded = self._has_bytes = self._is_published = False
         self.ranges: tuple[Range, ...] = ()
@@ -113,6 +117,11 @@ class Part:
         except OSError as exc:
             self.close()
             raise self.unusable(exc) from exc
+
+    @property
+    def path(self) -> Path:
+        """The part file."""
+        return part_path(self.destination)
 
     @property
     def fd(self) -> int:
@@ -199,7 +208,8 @@ class Part:
         try:
             self._record()
             self.may_have_companions = self._has_bytes = True
-            return Mapped(self._fd, self.path.with_name(self.path.name + ".map"), have, self.wrote, self.unusable)
+            map_path = self.path.with_name(self.path.name + ".map")
+            return Mapped(self._fd, map_path, have, self.wrote, self.unusable)
         except OSError as exc:
             raise self.unusable(exc) from exc
 

@@ -1,10 +1,11 @@
 """The store: verified files under their SHA-256, so that second use costs no bytes.
 
-Edge: files, owners and the clock. Layout `sha256/ab/<64 hex digits>`, beside each file a note of what it is called.
-A file is sealed when the disk has it: read-only, with a time of change that could hardly come about by itself (its
-sub-second part follows from digest and size). Who edits a sealed file breaks the seal, so a look at size, time, mode
-and owner tells whether it must be hashed again. That needs no clock that goes forward and no database: a crash can
-only leave a file unsealed. Two processes never write one file: `part.Part` is the lock.
+Edge: files, owners and the clock. Layout `sha256/ab/<64 hex digits>`; `sha256/notes-<user>` tells what files are
+called, a line for each: a file of its own took more time and room than most of what it told of. A file is sealed when
+the disk has it: read-only, with a time of change that could hardly come about by itself (its sub-second part follows
+from digest and size). Who edits a sealed file breaks the seal, so a look at size, time, mode and owner tells whether
+it must be hashed again. That needs no clock that goes forward and no database: a crash can only leave a file unsealed.
+Two processes never write one file: `part.Part` is the lock.
 
 A store that cannot be written still serves what it has. In a shared cache (see `is_shared`) files of other users are
 hashed on every use.
@@ -23,10 +24,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast, get_args
 
 from zoo_cli.directories import cache_path
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.transfer.hashes import Sha256, parse_sha256
+from zoo_cli.transfer.hashes import BadDigest, Sha256, parse_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from zoo_cli.transfer.part import Part
@@ -37,7 +38,7 @@ Linking = Literal["auto", "copy"]
 
 LINKINGS: tuple[str, ...] = get_args(Linking)
 FOLDER = "sha256"
-_NOTE_BYTES = 64 * 1024
+_NOTE_BYTES = 64 * 1024  # the longest line
 _SEAL_STEP = 100  # nanoseconds: as fine as NTFS and SMB keep them
 
 
@@ -66,6 +67,7 @@ class Store:
         self.root = root
         self.linking = linking
         self._linked: set[Path] = set()  # directories that took a hard link of ours in this run
+        self._notes = root / FOLDER / f"notes-{os.getuid() if hasattr(os, 'getuid') else 0}"
 
     def path_of(self, sha256: Sha256) -> Path:
         """Where a file of that digest is, or would be."""
@@ -170,12 +172,12 @@ class Store:
                 return
             if not _share_blocks(part.path, kept):
                 if self.linking == "auto" and _link(part.path, target):
-                    self._seal_opened(part.fd, sha256, sync=sync)
+                    self._seal_opened(part.fd, sha256, part.size_bytes, time.time_ns(), sync=sync)
                     return
                 kept.restart()
                 part.read_again(kept.write)
             kept.publish(replace=False, sync=sync, sync_name=False)
-            self._seal_opened(kept.fd, sha256, sync=sync)
+            self._seal_opened(kept.fd, sha256, kept.size_bytes, time.time_ns(), sync=sync)
 
     def publish(self, part: Part, sha256: Sha256, *, sync: bool) -> Stored:
         """Gives a verified part, whose destination is in the store, its name there.
@@ -184,7 +186,7 @@ class Store:
         name leaves the part file, which is whole, or another name of the same file.
         """
         part.publish(replace=True, sync=sync, sync_name=False)
-        self._seal_opened(part.fd, sha256, sync=sync)
+        self._seal_opened(part.fd, sha256, part.size_bytes, time.time_ns(), sync=sync)
         about = os.fstat(part.fd)
         return Stored(part.destination, about, is_sealed(about, sha256))
 
@@ -192,26 +194,36 @@ class Store:
         """Remembers what a file was called and where it came from, for people who list the cache."""
         import json
 
-        path = self.path_of(sha256).with_suffix(".json")
-        body = json.dumps({"name": name, "url": url, "stored": int(time.time())})
-        with suppress(OSError):  # one write: a kill leaves an empty note, which is written again, or a whole one
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
-            try:
-                if not os.fstat(fd).st_size:
-                    os.write(fd, body.encode())
+        about = {"sha256": sha256, "name": name, "url": url, "stored": int(time.time())}
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+        with suppress(OSError):
+            fd = os.open(self._notes, flags, 0o666)
+            try:  # one write, into which no other comes; the break is first: what a full disk cut off ends there
+                os.write(fd, f"\n{json.dumps(about)}".encode())
             finally:
                 os.close(fd)
 
-    def noted(self, sha256: Sha256) -> dict[str, object]:
-        """What `note` remembered; empty when it is not there or damaged."""
+    def noted(self) -> dict[str, dict[str, object]]:
+        """What `note` remembered of each digest, the first time; lines that are damaged are left out."""
+        found: dict[str, dict[str, object]] = {}
+        for path in sorted((self.root / FOLDER).glob("notes-*")):
+            for note in _read_notes(path):
+                found.setdefault(str(note.get("sha256")), note)
+        return found
+
+    def trim_notes(self) -> None:
+        """Forgets what this user noted of files that are not there any more."""
         import json
 
-        try:
-            with self.path_of(sha256).with_suffix(".json").open("rb") as file:
-                value = json.loads(file.read(_NOTE_BYTES))
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return value if isinstance(value, dict) else {}
+        from zoo_cli.atomic import write_whole
+
+        notes = list(_read_notes(self._notes))
+        kept = [each for each in notes if _is_there(self.root, str(each.get("sha256")))]
+        with suppress(OSError):
+            if not kept:
+                self._notes.unlink(missing_ok=True)
+            elif len(kept) < len(notes):
+                write_whole(self._notes, "".join(f"\n{json.dumps(each)}" for each in kept).encode())
 
     def touch(self, stored: Stored) -> None:
         """Records that a file was used now, for `cache.prune`; the time of access is ours, whatever the mount says."""
@@ -230,26 +242,23 @@ class Store:
                     stored.about.st_size,
                 ):
                     os.fsync(fd)
-                    self._seal_opened(fd, sha256, sync=True)
+                    self._seal_opened(fd, sha256, now.st_size, now.st_mtime_ns, sync=True)
             finally:
                 os.close(fd)
 
     @staticmethod
-    def _seal_opened(fd: int, sha256: Sha256, *, sync: bool) -> None:
+    def _seal_opened(fd: int, sha256: Sha256, size_bytes: int, changed_ns: int, *, sync: bool) -> None:
         """Makes a file read-only and, if the disk has its bytes, gives it the time that says so."""
         with suppress(OSError, NotImplementedError):
             os.fchmod(fd, 0o444)
             if sync:
-                about = os.fstat(fd)
-                changed = about.st_mtime_ns - about.st_mtime_ns % 10**9 + _seal_of(sha256, about.st_size)
-                os.utime(fd, ns=(time.time_ns(), changed))
+                sealed_ns = changed_ns - changed_ns % 10**9 + _seal_of(sha256, size_bytes)
+                os.utime(fd, ns=(time.time_ns(), sealed_ns))
 
     def discard(self, sha256: Sha256) -> None:
-        """Removes a file and its note; another user's file in a shared cache stays."""
-        path = self.path_of(sha256)
-        for each in (path, path.with_suffix(".json")):
-            with suppress(OSError):
-                each.unlink()
+        """Removes a file; another user's file in a shared cache stays."""
+        with suppress(OSError):
+            self.path_of(sha256).unlink()
 
 
 def users_store(environ: Mapping[str, str] | None = None) -> Store:
@@ -267,7 +276,25 @@ def users_store(environ: Mapping[str, str] | None = None) -> Store:
 @lru_cache(maxsize=256)  # a transfer asks several times
 def _path_of(root: Path, sha256: str) -> Path:
     digest = parse_sha256(sha256)  # no text from elsewhere becomes a path unread
-    return root / FOLDER / digest[:2] / digest
+    return root / f"{FOLDER}/{digest[:2]}/{digest}"
+
+
+def _read_notes(path: Path) -> Iterator[dict[str, object]]:
+    import json
+
+    with suppress(OSError), path.open("rb") as file:
+        while line := file.readline(_NOTE_BYTES):
+            with suppress(ValueError, RecursionError):
+                value = json.loads(line)
+                if isinstance(value, dict):
+                    yield value
+
+
+def _is_there(root: Path, digest: str) -> bool:
+    try:
+        return os.path.lexists(_path_of(root, digest))
+    except BadDigest:
+        return False
 
 
 def digest_of(path: Path) -> tuple[int, Sha256]:

@@ -79,7 +79,18 @@ def test_only_a_change_comes_and_prune_takes_what_the_mirror_brought(
 def test_dry_run_says_it_and_does_nothing(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     done = sync(capsys, "net_r50", "--dry-run")
     assert f"{HOST}/{NAME['net_r50']}" in [each["path"] for each in done["coming"]]
-    assert not [path for path in Path("lab").glob("*") if not path.name.startswith(".")]
+    assert not Path("lab").exists()
+
+
+def test_what_failed_is_said_quietly_too_with_each_way_out_once(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("net_r50", "net_r101"):
+        site.server.always(site.path_of(NAME[name]), Status(404))
+    assert run(["mirror", "sync", "net_*", "--to", Path("lab").absolute().as_uri(), "-q"]) == 5
+    told = capsys.readouterr()
+    assert told.out.splitlines() == [str(Path("lab").absolute())]
+    assert told.err.count("error[http-status]") == 2
+    ways = [line.strip() for line in told.err.splitlines() if ":  " in line]
+    assert ways and len(ways) == len(set(ways))
 
 
 def test_one_that_fails_stops_no_other_and_comes_the_next_time(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,6 +171,9 @@ def test_a_client_that_sees_only_the_mirror_downloads_from_it(
         (["sync", "--to", "lab"], 2, "Say what the mirror shall have"),
         (["sync", "net_r50", "--to", "s3://KEY:SECRET@bucket/x"], 2, "bad-bucket"),
         (["sync", "net_r50", "--to", "s3://bucket/../x"], 2, "bad-bucket"),
+        (["sync", "net_r50", "--to", "http://lab:8000/"], 2, "neither a directory nor"),
+        (["sync", "net_r50", "--to", ""], 2, "neither a directory nor"),
+        (["verify", "S3://bucket/x"], 2, "neither a directory nor"),
         (["verify", "nowhere"], 2, "bad-mirror"),
         (["serve", "."], 2, "bad-mirror"),
     ],
@@ -167,6 +181,7 @@ def test_a_client_that_sees_only_the_mirror_downloads_from_it(
 def test_mistakes(site: Site, capsys: pytest.CaptureFixture[str], words: list[str], code: int, says: str) -> None:
     assert run(["mirror", *words]) == code
     assert says in (err := capsys.readouterr().err) and "SECRET" not in err
+    assert not list(site.folder.glob("http*")) and not Path(MANIFEST).exists()
 
 
 def test_a_damaged_manifest_is_said_and_nothing_is_touched(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

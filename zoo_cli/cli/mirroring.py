@@ -7,9 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from zoo_cli.mirror.manifest import INDEX, place_of_url
 from zoo_cli.mirror.s3 import is_bucket, open_bucket
 from zoo_cli.mirror.sync import Item
+from zoo_cli.plaintext import printable
 
 if TYPE_CHECKING:
     import sqlite3
@@ -36,13 +39,17 @@ def opened(place: str, cache: Path | None) -> Iterator[Tree]:
     """The tree at a place: a directory, or s3://bucket/prefix with a staging directory in the cache.
 
     Raises:
+        UsageError: It is neither.
         BadBucket, NoS3Client, S3Failed: See `mirror.s3`.
     """
     from zoo_cli.mirror.tree import DirectoryTree
     from zoo_cli.models.bundling import staging
+    from zoo_cli.transfer.addresses import local_path
 
     if not is_bucket(place):
-        yield DirectoryTree(Path(place).absolute())
+        if not (path := local_path(place)):
+            raise click.UsageError(f"'{printable(place, 200)}' is neither a directory nor s3://BUCKET/PREFIX.")
+        yield DirectoryTree(Path(path).absolute())
         return
     with staging(cache, ("mirror", place)) as folder:
         yield open_bucket(place, folder)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from dataclasses import fields
+from contextlib import nullcontext
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from zoo_cli.cli.console import Console
+    from zoo_cli.cli.messages import WayOut
+    from zoo_cli.errors import ZooError
     from zoo_cli.machine.facts import Machine
     from zoo_cli.mirror.sync import Checked, Decision, Item, Synced
     from zoo_cli.models.modelfile import Access
@@ -79,7 +82,7 @@ def sync_command(context: click.Context, console: Console, /, place: str, prune:
     access = make_access(
         console, connection, mirrors, policy_of(given["trust_globals"]), allow_unverified=given["allow_unverified"]
     )
-    with opened(place, access.cache) as tree, tree.alone():
+    with opened(place, access.cache) as tree, nullcontext() if given["dry_run"] else tree.alone():
         items = _items(console, connection, access, given)
         decision = decide(tree, items, prune=prune, index_date=index_date(connection))
         if given["dry_run"]:
@@ -170,9 +173,6 @@ def _tell_decision(console: Console, place: str, decision: Decision) -> None:
 
 
 def _tell(console: Console, place: str, done: Synced) -> None:
-    from zoo_cli.cli.app import error_lines
-    from zoo_cli.cli.messages import message_for
-
     manifest = done.manifest
     if console.json:
         console.document({
@@ -180,13 +180,10 @@ def _tell(console: Console, place: str, done: Synced) -> None:
             "came": [{"path": each.path, "sha256": each.sha256, "size_bytes": each.size_bytes} for each in done.came],
             "kept": done.kept, "removed": list(done.removed), "stayed": list(done.stayed), "pages": done.pages,
             "files": len(manifest.files), "size_bytes": manifest.size_bytes, "shared_names": list(done.shared),
-            "failures": [{"path": item.path, "code": error.code, **error.fields()} for item, error in done.failures],
+            "failures": [{**error.fields(), "path": item.path, "code": error.code} for item, error in done.failures],
         })  # fmt: skip
         return
-    for item, error in done.failures:
-        console.say(f"FAIL  {printable(item.path)}")
-        for line in error_lines(console, error.code, message_for(error)):
-            console.say(f"      {line}")
+    _tell_failures(console, done.failures)
     for path in done.stayed:
         console.warn(f"{path} is not as the mirror left it, and stays")
     for name in done.shared:
@@ -198,6 +195,21 @@ def _tell(console: Console, place: str, done: Synced) -> None:
     )
     console.say(f"It holds {_holding(manifest.files.values())}, {human_bytes(manifest.size_bytes)}")
     console.data(place)
+
+
+def _tell_failures(console: Console, failures: Sequence[tuple[Item, ZooError]]) -> None:
+    """Each with its reason; the same way out once for all of them."""
+    from zoo_cli.cli.app import error_lines
+    from zoo_cli.cli.messages import message_for
+
+    told: set[WayOut] = set()
+    for item, error in failures:
+        message = message_for(error)
+        console.complain(f"{console.paint('FAIL', 'red')}  {printable(item.path)}")
+        shown = replace(message, ways_out=tuple(way for way in message.ways_out if way not in told))
+        told |= set(message.ways_out)
+        for line in error_lines(console, error.code, shown):
+            console.complain(f"      {line}".rstrip())
 
 
 def _holding(files: Any) -> str:

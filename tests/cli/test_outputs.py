@@ -26,6 +26,16 @@ def test_a_reader_that_leaves_is_no_fault(words: tuple[str, ...], reader: str) -
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("shell", ["| true", "2>&1 | true", "--events | head -1", "--json | true"])
+def test_work_goes_on_when_the_reader_leaves_and_its_end_is_told(tmp_path: Path, shell: str) -> None:
+    names = [f"{number}.txt" for number in range(20)]
+    for name in names:
+        (tmp_path / name).write_text(name)
+    words = ("fetch", *(str(tmp_path / name) for name in (*names, "none")), "-o", str(tmp_path / "here"))
+    assert _run(words, shell).returncode == 5
+    assert sorted(path.name for path in (tmp_path / "here").iterdir()) == sorted(names)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
 @pytest.mark.parametrize("words", COMMANDS[1:4], ids=" ".join)
 def test_a_full_disk_is_told(words: tuple[str, ...]) -> None:

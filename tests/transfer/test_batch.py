@@ -103,6 +103,9 @@ def test_events_are_lines(many: Server, capsys: pytest.CaptureFixture[str]) -> N
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     kinds = [line.get("event") for line in lines]
     assert kinds[0] == "started" and kinds[-2:] == ["finished", None] and lines[-1]["command"] == "fetch"
+    assert run(["fetch", many.url("/f3.bin"), many.url("/none"), "--events"]) == 5
+    results = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [each["ok"] for each in sorted(results["files"], key=lambda each: str(each["path"]))] == [True, False]
     assert run(["fetch", many.url("/f1.bin"), "--limit-rate", "0"]) == 2
 
 
@@ -138,6 +141,10 @@ def test_a_file_has_so_many_seconds(many: Server, capsys: pytest.CaptureFixture[
         ("http://x/y\ta\t\tmore", "more than three"),
         ("\ta", "no address"),
         ("http://x/", "inside the directory"),
+        ("http://x/y\tC:a", "drive"),
+        ("http://x/y\ta\\b", "backslash"),
+        ("http://x/y a.pth " + "0" * 64, "separated by tabs"),
+        ("x" * 100_000, "more than 65536 letters"),
     ],
 )
 def test_a_bad_line_is_told_before_anything_is_fetched(
@@ -150,9 +157,25 @@ def test_a_bad_line_is_told_before_anything_is_fetched(
 
 def test_the_same_place_twice(many: Server, tmp_path: Path) -> None:
     jobs = [Job(Wanted("x", (many.url(path),)), tmp_path / "x") for path in ("/f1.bin", "/f2.bin")]
-    with pytest.raises(SamePlace):
+    with pytest.raises(SamePlace) as caught:
         fetch_many(jobs)
-    assert many.requests == []
+    assert many.requests == [] and caught.value.urls == (many.url("/f1.bin"), many.url("/f2.bin"))
+
+
+def test_two_rows_with_one_place_are_told_by_their_addresses(many: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("list.tsv").write_text(f"{many.url('/f1.bin')}\tx/\n{many.url('/f2.bin')}\tx/f1.bin\n")
+    assert run(["fetch", "--from", "list.tsv", "-o", "out"]) == 2
+    talk = capsys.readouterr().err
+    assert "would become out/x/f1.bin" in talk and many.url("/f1.bin") in talk and many.url("/f2.bin") in talk
+
+
+def test_who_waits_for_a_connection_has_not_failed(many: Server, tmp_path: Path) -> None:
+    """One connection, and each file takes it for longer than a connection may take to be made."""
+    limits = QUICK._replace(connections=1, connect_seconds=0.1, stall_seconds=0.1, min_bytes_per_second=1)
+    for path in list(FILES)[:6]:
+        many.always(path, Slow(3000 if len(FILES[path]) < 2000 else 6000))
+    jobs = [Job(Wanted(path, (many.url(path),)), tmp_path / path[1:]) for path in list(FILES)[:6]]
+    assert [outcome.error for outcome in fetch_many(jobs, limits)] == [None] * 6
 
 
 @given(st.text(max_size=200))

@@ -74,6 +74,26 @@ def test_a_directory_that_is_there_gets_the_file_under_its_own_name(zoo: Zoo, se
     assert (ran.code, "full/a.pth: it is a directory" in ran.err) == (1, True), ran.err
     ran = zoo(server.url("/"), "-o", "models")
     assert (ran.code, "it has no file name" in ran.err) == (2, True), ran.err
+    assert zoo(server.url("/a.pth"), "-o", "new/").out == "new/a.pth\n"
+
+
+def test_a_file_that_is_there_counts_when_asked_and_nothing_tells_otherwise(
+    zoo: Zoo, server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "a.pth").write_bytes(b"mine")
+    refused = zoo(server.url("/a.pth"))
+    assert refused.code == 1 and "--skip-existing" in refused.err
+    kept = zoo(server.url("/a.pth"), "--skip-existing", "--json")
+    assert kept.code == 0 and json.loads(kept.out)["already_here"] and json.loads(kept.out)["evidence"] == "none"
+    (tmp_path / "list.tsv").write_text(f"{server.url('/a.pth')}\n{server.url('/b.pth')}\n")
+    assert "--skip-existing lets" in zoo("--from", "list.tsv", "--offline").err
+    assert zoo("--from", "list.tsv", "--skip-existing").code == 0
+    assert [request.path for request in server.requests] == ["/b.pth"]
+    assert (tmp_path / "a.pth").read_bytes() == b"mine" and (tmp_path / "b.pth").read_bytes() == BODY
+    known = zoo(server.url("/a.pth"), "--skip-existing", "--sha256", DIGEST)
+    assert known.code == 1 and "error[destination-exists]" in known.err
+    assert zoo(server.url("/a.pth"), "--skip-existing", "--sha256", DIGEST, "--force").code == 0
+    assert (tmp_path / "a.pth").read_bytes() == BODY
 
 
 def test_the_way_out_is_another_address_of_the_file(zoo: Zoo, server: Server) -> None:
@@ -150,6 +170,9 @@ def test_an_existing_file_is_replaced_only_when_asked(zoo: Zoo, server: Server, 
     [
         (("ftp://host/x",), 2, "error[bad-address]: cannot fetch from ftp://host/x"),
         (("SERVER/",), 2, "no file name"),
+        (("SERVER/%00x",), 2, "no file name"),
+        (("SERVER/a.pth", "-o", "-"), 2, "not on stdout"),
+        (("file:///none/x.pth",), 5, "ls -l /none/x.pth"),
         (("SERVER/a.pth", "--sha256", "5a0be7c4"), 2, "error[bad-digest]"),
         (("SERVER/a.pth", "--size", "-1"), 2, "Invalid value for '--size'"),
         (("SERVER/a.pth", "--size", "3"), 6, "error[size-mismatch]"),

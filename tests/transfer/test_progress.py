@@ -5,7 +5,7 @@ import io
 import pytest
 
 from zoo_cli.cli.console import Console
-from zoo_cli.cli.progress import EVIDENCE, Progress
+from zoo_cli.cli.progress import EVIDENCE, ManyProgress, Progress
 from zoo_cli.transfer.events import Advanced, Event, Finished, Noted, SourceFailed, Started
 
 FLOW: tuple[Event, ...] = (
@@ -87,3 +87,35 @@ def test_a_slow_file_gets_a_line_each_tenth() -> None:
         progress(Advanced("a.pth", 1000))
     percents = [line.split()[1] for line in stream.getvalue().splitlines()[1:]]
     assert percents == ["13%", "21%", "100%"]
+
+
+def test_many_files_move_one_bar_while_they_come() -> None:
+    stream, out = Terminal(), io.StringIO()
+    console = Console(err=stream, out=out, environ={"TERM": "xterm", "COLUMNS": "80"})
+    with Progress(console) as progress:
+        many = ManyProgress(progress, 2)
+        for event in (Started("a", 9_000_000, 1_000_000, "h"), Advanced("a", 5_000_000), Started("b", None, 0, "h")):
+            many(event)
+        progress._bars[""].refresh()
+        assert "0 of 2 files: 5.00MB" in stream.getvalue()
+        many(Finished("a", 9_000_000, "none", "h", already_here=False))
+        progress.answer("a")
+        many.done("b")
+        progress._bars[""].refresh()
+        assert "2 of 2 files: 9.00MB" in stream.getvalue() and out.getvalue() == "a\n"
+    assert stream.getvalue().isascii()
+
+
+def test_many_files_get_a_line_each_half_minute_and_each_tenth() -> None:
+    stream = io.StringIO()
+    with Progress(Console(err=stream, environ={})) as progress:
+        many = ManyProgress(progress, 40)
+        many(Started("large", 9_000_000, 0, "h"))
+        many(Advanced("large", 1_000_000))
+        assert not stream.getvalue() and progress._whole
+        progress._whole.told_at -= 40.0
+        many(Advanced("large", 2_000_000))
+        for number in range(8):
+            many(Finished(str(number), 1_000_000, "none", "cache", already_here=True))
+    shown = [line.split(",")[:2] for line in stream.getvalue().splitlines()]
+    assert shown == [["  0 of 40 files", " 2.0 MB"], ["  4 of 40 files", " 6.0 MB"], ["  8 of 40 files", " 10 MB"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -124,11 +125,11 @@ def _set_out_examples(command: click.Command) -> None:
 
 @contextmanager
 def _written_out() -> Iterator[None]:
-    """A reader of stdout that goes away (`zoo list | head`) is no fault; click would end with 1."""
+    """A reader of the help that goes away (`zoo --help | head`) is no fault; click, its writer, would end with 1."""
     try:
         yield
     except BrokenPipeError:
-        drop_output()
+        drop_output(sys.stdout)
         raise click.exceptions.Exit(ExitCode.FINE) from None
 
 

@@ -36,19 +36,20 @@ class OutputLost(ZooError):
     reason: str
 
 
-def drop_output() -> None:
-    """Lets stdout lead nowhere, so that what is held back of it fails no more."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def drop_output(stream: TextIO) -> None:
+    """Lets a stream lead nowhere, so that what is held back of it fails no more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told(stream: TextIO) -> Iterator[None]:
+    """A reader that goes away (`zoo fetch ... | head`) changes nothing of what a command does, nor its exit code."""
     try:
         yield
     except BrokenPipeError:
-        raise
+        drop_output(stream)
     except OSError as exc:
-        drop_output()
+        drop_output(stream)
         raise OutputLost(exc.strerror or str(exc)) from exc
 
 
@@ -129,9 +130,9 @@ class Console:
         """Text of the answer as it is, on stdout.
 
         Raises:
-            OutputLost: It cannot be written, and the reader did not just go away (`BrokenPipeError`).
+            OutputLost: It cannot be written, and the reader did not just go away.
         """
-        with _told():
+        with _told(self.out):
             self.out.write(text)
 
     def finish(self) -> None:
@@ -140,7 +141,7 @@ class Console:
         Raises:
             OutputLost: As `put`.
         """
-        with _told():
+        with _told(self.out):
             self.out.flush()
 
     def say(self, line: str = "") -> None:
@@ -150,8 +151,11 @@ class Console:
 
     def complain(self, line: str = "") -> None:
         """One line of an error, on stderr, also with --quiet."""
-        self.err.write(harmless(line) + "\n")
-        self.err.flush()
+        try:
+            self.err.write(harmless(line) + "\n")
+            self.err.flush()
+        except BrokenPipeError:
+            drop_output(self.err)
 
     def warn(self, line: str) -> None:
         """One warning, on stderr, also with --quiet."""

@@ -7,6 +7,7 @@ leaves the terminal clean. Lines in a pipe come at the start, each 10 % or 30 se
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
@@ -15,6 +16,7 @@ from zoo_cli.plaintext import printable
 from zoo_cli.transfer.events import CACHE, Advanced, Event, Finished, Noted, SourceFailed, Started
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from tqdm import tqdm
@@ -114,13 +116,25 @@ class Progress:
         """One line about what was done, above the bars; nothing when quiet."""
         if self._is_silent:
             return
+        with self._between_bars():
+            if warn:
+                self._console.warn(text)
+            else:
+                self._console.say(f"  {printable(text)}")
+
+    def answer(self, line: str) -> None:
+        """One line of the answer on stdout, which may be the same terminal."""
+        with self._between_bars():
+            self._console.data(line)
+            if self._bars:
+                self._console.finish()
+
+    @contextmanager
+    def _between_bars(self) -> Iterator[None]:
         self._end_bar(_HINT)
         for bar in self._bars.values():
             bar.clear()
-        if warn:
-            self._console.warn(text)
-        else:
-            self._console.say(f"  {printable(text)}")
+        yield
         for bar in self._bars.values():
             bar.refresh()
 
@@ -195,7 +209,13 @@ class Progress:
         elif self._has_lines:
             self._line(event.name, flow)
 
-    def _move_whole(self) -> None:
+    def moved(self, done: int, have_bytes: int, fetched_bytes: int, *, tell: bool) -> None:
+        """So far are all files together, of which no other events come; `tell`: a line is due."""
+        if self._whole is not None:
+            self._whole.done, self._whole.have_bytes, self._whole.fetched_bytes = done, have_bytes, fetched_bytes
+            self._move_whole(tell=tell)
+
+    def _move_whole(self, *, tell: bool = False) -> None:
         """Shows how far all files together are: in the bar, or in a line now and then."""
         whole, now = self._whole, time.monotonic()
         if whole is None:
@@ -204,7 +224,7 @@ class Progress:
         if bar is not None:
             bar.update(whole.have_bytes - bar.n)
             bar.set_description_str(f"  {whole.done} of {whole.files} files", refresh=False)
-        elif self._has_lines and now - whole.told_at >= _EVERY_SECONDS:
+        elif self._has_lines and (tell or now - whole.told_at >= _EVERY_SECONDS):
             whole.told_at = now
             of = f" of {human_bytes(whole.size_bytes)}" if whole.size_bytes else ""
             rate = human_bytes(int(whole.fetched_bytes / max(now - whole.began, 1e-3)))
@@ -267,30 +287,39 @@ class Progress:
 
 
 class ManyProgress:
-    """Many files at once, as one line now and then: each tenth, or every 30 seconds; failures of addresses at once."""
+    """Many files at once as one: a bar, or a line each tenth and every 30 seconds; failures of addresses at once."""
 
     def __init__(self, progress: Progress, count: int) -> None:
         self._progress, self._count = progress, count
-        self._done = self._bytes = self._told = 0
-        self._began = self._told_at = time.monotonic()
+        self._have: dict[str, int] = {}  # of files in flight
+        self._done = self._bytes = self._fetched = self._told = 0
+        progress.expect(count, None)
 
     def __call__(self, event: Event) -> None:
         """Shows one event, or counts it."""
         if isinstance(event, (SourceFailed, Noted)):
             self._progress(event)
         elif isinstance(event, Finished):
-            self._bytes += event.size_bytes
-            self.done()
+            self._take(event.size_bytes - self._have.get(event.name, 0))
+            self.done(event.name)
+        elif isinstance(event, (Started, Advanced)):
+            step = event.have_bytes - self._have.get(event.name, 0)
+            self._have[event.name] = event.have_bytes
+            self._fetched += max(step, 0) if isinstance(event, Advanced) else 0
+            self._take(step)
 
-    def done(self) -> None:
+    def _take(self, step: int) -> None:
+        self._bytes += step
+        self._progress.moved(self._done, self._bytes, self._fetched, tell=False)
+
+    def done(self, name: str) -> None:
         """One file more is done with, one way or the other."""
+        self._have.pop(name, None)
         self._done += 1
-        now = time.monotonic()
-        if self._done == self._count or (10 * self._done < self._count + self._told and now - self._told_at < 30):
-            return
-        self._told, self._told_at = 10 * self._done, now
-        rate = human_bytes(int(self._bytes / max(now - self._began, 1e-3)))
-        self._progress.step(f"{self._done} of {self._count} files, {human_bytes(self._bytes)}, {rate}/s")
+        is_tenth = 10 * self._done >= self._count + self._told and self._done < self._count
+        if is_tenth:
+            self._told = 10 * self._done
+        self._progress.moved(self._done, self._bytes, self._fetched, tell=is_tenth)
 
 
 class BuildProgress:

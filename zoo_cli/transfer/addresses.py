@@ -27,6 +27,7 @@ _PLAIN = re.compile(
     r"(https?)://([a-z0-9-]+(?:\.[a-z0-9-]+)*)(?::([1-9][0-9]{0,3}|[1-5][0-9]{4}))?((?:/[A-Za-z0-9._~%+@:,=-]+)+/?)\Z"
 )
 """What most addresses are: there is nothing to be made lower case, decoded or quoted in them."""
+_UNFIT = re.compile("[\0\r\n]")  # for a name: no system takes the first, and lines of names could not be told apart
 _SECRET_QUERY = re.compile(r"(?i)(token|signature|sig|secret|password|credential|key)=[^&#]*")
 
 
@@ -186,12 +187,13 @@ def place_of(url: str) -> str:
 
 
 def file_name_of(url: str) -> str:
-    """The last part of the address's path, decoded; empty when there is none.
+    """The last part of the address's path, decoded; empty when there is none that a file may have.
 
     Raises:
         BadAddress: It cannot be read.
     """
     path = local_path(url)
-    if path is None:
-        path = unquote(parse_address(url).target.partition("?")[0])
-    return path.rpartition("/")[2]
+    if path is None:  # an encoded backslash is no way out of a directory on Windows
+        path = unquote(parse_address(url).target.partition("?")[0]).replace("\\", "/")
+    name = path.rpartition("/")[2]
+    return "" if name in (".", "..") or _UNFIT.search(name) else name

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
+from zoo_cli.transfer.addresses import redacted
 from zoo_cli.transfer.events import Listener, nothing
 from zoo_cli.transfer.fetch import Received, fetch
 from zoo_cli.transfer.headers import users_headers
@@ -19,7 +20,7 @@ from zoo_cli.transfer.pool import Pool
 from zoo_cli.transfer.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from zoo_cli.transfer.sources import Wanted
@@ -52,7 +53,7 @@ class SamePlace(ZooError):
     exit_code = ExitCode.USAGE
 
     path: str
-    files: tuple[str, ...]
+    urls: tuple[str, str]  # the first address of each
 
 
 def fetch_many(
@@ -63,6 +64,7 @@ def fetch_many(
     store: Store | None = None,
     at_once: int = DEFAULT_JOBS,
     replace: bool = False,
+    keep: bool = False,
 ) -> Iterator[Outcome]:
     """Fetches every file, several at once; gives the outcomes as they come.
 
@@ -75,26 +77,30 @@ def fetch_many(
         store: As `fetch`, for the files whose digest is known.
         at_once: How many at once.
         replace: As `fetch`.
+        keep: As `fetch`.
 
     Raises:
         SamePlace: Two jobs have the same destination; nothing was fetched.
         BadMirrors: The user's mirrors file cannot be read; nothing was fetched, either.
     """
     _require_places(jobs)
-    return _outcomes(jobs, settings or Settings(), Shared(listen), store, at_once, replace)
+    limits, shared = settings or Settings(), Shared(listen)
+    headers = users_headers() if limits.headers is None else limits.headers
+    pool = Pool(limits.connections)
+    each = limits._replace(sync_names=False, headers=headers)
+
+    def one(job: Job) -> Received:
+        kept = store if job.wanted.sha256 else None
+        return fetch(job.wanted, job.destination, each, shared, store=kept, replace=replace, keep=keep, pool=pool)
+
+    return _outcomes(jobs, one, limits, shared, pool, at_once)
 
 
 def _outcomes(
-    jobs: Sequence[Job], settings: Settings, listen: Shared, store: Store | None, at_once: int, replace: bool
+    jobs: Sequence[Job], one: Callable[[Job], Received], settings: Settings, listen: Shared, pool: Pool, at_once: int
 ) -> Iterator[Outcome]:
-    headers = users_headers() if settings.headers is None else settings.headers
-    limits, named = settings._replace(sync_names=False, headers=headers), set[str]()
-    with Pool(settings.connections) as pool:
-
-        def one(job: Job) -> Received:
-            kept = store if job.wanted.sha256 else None
-            return fetch(job.wanted, job.destination, limits, listen, store=kept, replace=replace, pool=pool)
-
+    named = set[str]()
+    with pool:
         try:
             for job, result in together(jobs, one, at_once, listen):
                 if isinstance(result, ZooError):
@@ -112,4 +118,8 @@ def _require_places(jobs: Sequence[Job]) -> None:
     for job in jobs:
         before = taken.setdefault(job.destination.absolute(), job)
         if before is not job:
-            raise SamePlace(str(job.destination), (before.wanted.name, job.wanted.name))
+            raise SamePlace(str(job.destination), (_first_address(before), _first_address(job)))
+
+
+def _first_address(job: Job) -> str:
+    return redacted(next(iter(job.wanted.urls), ""))

@@ -70,6 +70,7 @@ def fetch(
     *,
     store: Store | None = None,
     replace: bool = False,
+    keep: bool = False,
     make_directory: bool = True,
     pool: Pool | None = None,
 ) -> Received:
@@ -82,6 +83,7 @@ def fetch(
         listen: Gets events while it runs.
         store: Where a file of this digest may be already, and is kept for the next time.
         replace: Whether another file at the destination may be replaced (atomically, after verification).
+        keep: Whether a file at the destination counts as the wanted one where nothing is known to compare it with.
         make_directory: Whether a missing directory is made.
         pool: Connections shared with other transfers of this run; its own when None.
 
@@ -96,7 +98,7 @@ def fetch(
     destination, settings = Path(destination).absolute(), settings or Settings()
     here = None
     if _prepare(destination, make_directory):
-        here = _already_here(wanted, destination, replace, store)
+        here = _already_here(wanted, destination, replace, store, keep)
     delivery = Delivery(wanted, settings, listen, store, pool)
     if here is None and not replace:
         linked = delivery.as_link(destination)
@@ -105,7 +107,7 @@ def fetch(
     if here is None:
         waiting = Noted(f"another process is fetching {wanted.name}: waiting for it")
         with Part(destination, lambda: listen(waiting), settings.total_seconds) as part:
-            here = _already_here(wanted, destination, replace, store, part.finished_meanwhile)
+            here = _already_here(wanted, destination, replace, store, keep or part.finished_meanwhile)
             if here is None:
                 return delivery.tell(delivery.into(part, replace=replace))
     sweep(destination)
@@ -287,6 +289,8 @@ def evidence_of(wanted: Wanted) -> Evidence:
 
 def _prepare(destination: Path, make_directory: bool) -> bool:
     """Sees to the directory; whether something is at the destination."""
+    if "\0" in str(destination):
+        raise DestinationUnusable(str(destination), "its name has a NUL, which no name may have")
     try:
         if os.path.lexists(destination):
             if destination.is_dir():
@@ -311,9 +315,9 @@ def _already_here(
     destination: Path,
     replace: bool,
     store: Store | None = None,
-    finished_meanwhile: bool = False,
+    is_trusted: bool = False,
 ) -> Received | None:
-    """The file at the destination, when it is the wanted one.
+    """The file at the destination, when it is the wanted one; `is_trusted`: nothing that is known has to say so.
 
     Raises:
         DestinationExists: It is another one, or nothing can tell, and replacing was not asked.
@@ -330,7 +334,7 @@ def _already_here(
             size, digest = digest_of(destination)
     except OSError as exc:
         raise _unusable(destination, exc) from exc
-    is_right = digest.startswith(wanted.digest) if wanted.digest else finished_meanwhile
+    is_right = digest.startswith(wanted.digest) if wanted.digest else is_trusted
     if is_right and wanted.size_bytes in (None, size):
         return Received(destination, size, digest, str(destination), evidence_of(wanted), already_here=True)
     if not replace:

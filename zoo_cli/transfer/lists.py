@@ -2,13 +2,15 @@
 
 Edge: reads the list. `URL<tab>DEST<tab>SHA256`; several addresses of one file stand in the first field with blanks
 between them; the destination may be left out (then it is the name in the address), the digest, too. Empty lines and
-lines that begin with # are passed over. A destination stays inside the directory the list is fetched into.
+lines that begin with # are passed over. A destination stays inside the directory the list is fetched into, on every
+system, and is a directory where it ends in a slash.
 """
 
 from __future__ import annotations
 
+import re
 import sys
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 from zoo_cli.errors import ExitCode, ZooError
@@ -17,6 +19,8 @@ from zoo_cli.transfer.failures import BadAddress
 from zoo_cli.transfer.hashes import BadDigest, Sha256, parse_sha256
 
 MAX_LIST_BYTES = 256 * 1024 * 1024
+_MAX_LINE = 64 * 1024  # letters: several addresses of the longest
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|\.{0,2}/")  # a path says by its beginning that it is one
 
 
 class BadList(ZooError):
@@ -71,6 +75,8 @@ def parse_list(text: str, name: str) -> list[Line]:
         bare = line.rstrip("\r")
         if not bare.strip() or bare.startswith("#"):
             continue
+        if len(bare) > _MAX_LINE:
+            raise BadList(name, number, f"it has more than {_MAX_LINE} letters")
         try:
             found.append(_parse_line(bare))
         except BadAddress as exc:
@@ -93,7 +99,20 @@ def _parse_line(line: str) -> Line:
     for url in urls:
         if local_path(url) is None:
             parse_address(url)
-    relative = PurePosixPath(path or file_name_of(urls[0]))
-    if relative.is_absolute() or ".." in relative.parts or not relative.name or "\0" in path:
-        raise ValueError(f"its destination must be a path inside the directory: {path or redacted(urls[0])}")
-    return Line(urls, relative, parse_sha256(digest) if digest else None)
+    for word in urls[1:]:
+        if not _ADDRESS.match(word):
+            raise ValueError(
+                f"{word[:300]} is no address: fields are separated by tabs, addresses of one file by blanks"
+            )
+    name = path if path and not path.endswith("/") else path + file_name_of(urls[0])
+    return Line(urls, _inside(name, path or redacted(urls[0])), parse_sha256(digest) if digest else None)
+
+
+def _inside(text: str, shown: str) -> PurePosixPath:
+    """A path that stays where it is put, on Windows too: a list goes from one system to the other."""
+    path = PurePosixPath(text)
+    if "\\" in text or PureWindowsPath(text).drive:
+        raise ValueError(f"its destination has a backslash or a drive, write models/a.pth: {shown}")
+    if path.is_absolute() or ".." in path.parts or not path.name or "\0" in text:
+        raise ValueError(f"its destination must be a path inside the directory: {shown}")
+    return path

@@ -60,12 +60,14 @@ class Pool:
         self._is_closed = False
 
     def take(self, address: Address, settings: Settings, *, may_be_private: bool) -> Connection:
-        """A connection to the address's origin, kept or new; waits for a free one as long as connecting may take.
+        """A connection to the address's origin, kept or new; waits for a free one as long as the whole may take.
+
+        Those in use have limits of their own, so one comes free: a file that waits behind large ones has not failed.
 
         Raises:
             Unreachable, AddressRefused, BadCaBundle, BadAddress: As `connect`.
         """
-        found = self._reserve(address, may_be_private, settings.stall_seconds + settings.connect_seconds)
+        found = self._reserve(address, may_be_private, settings.total_seconds)
         if found is None:
             raise Unreachable(redacted(address.url), "get a free connection", "all are in use")
         return found if isinstance(found, Connection) else self._made(address, settings, may_be_private)
@@ -84,9 +86,9 @@ class Pool:
             undo.pop_all()
         return connection
 
-    def _reserve(self, address: Address, may_be_private: bool, seconds: float) -> Connection | bool | None:
+    def _reserve(self, address: Address, may_be_private: bool, seconds: float | None) -> Connection | bool | None:
         """A kept connection; True: one may be made; None: the time is over."""
-        until = time.monotonic() + seconds
+        until = None if seconds is None else time.monotonic() + seconds
         with self._changed:
             while True:
                 kept = self._kept(address, may_be_private)
@@ -97,8 +99,8 @@ class Pool:
                 ):
                     self._open[address.host] += 1
                     return True
-                left = until - time.monotonic()
-                if left <= 0:
+                left = None if until is None else until - time.monotonic()
+                if left is not None and left <= 0:
                     return None
                 self._changed.wait(left)
 

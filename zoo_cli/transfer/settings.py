@@ -101,4 +101,4 @@ class Settings(NamedTuple):
             return self
         left = max(0.01, seconds)
         connect, stall = min(self.connect_seconds, left), min(self.stall_seconds, left)
-        return self._replace(connect_seconds=connect, stall_seconds=stall)
+        return self._replace(connect_seconds=connect, stall_seconds=stall, total_seconds=left)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
@@ -13,7 +14,7 @@ from zoo_cli.cli.sources import users_mirrors
 from zoo_cli.machine.files import is_there
 from zoo_cli.transfer.addresses import file_name_of, local_path
 from zoo_cli.transfer.events import nothing
-from zoo_cli.transfer.failures import BadAddress
+from zoo_cli.transfer.failures import BadAddress, DestinationExists
 from zoo_cli.transfer.fetch import Settings, Wanted, fetch
 from zoo_cli.transfer.hashes import parse_sha256, prefix_in_name
 from zoo_cli.transfer.health import users_health
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
     from zoo_cli.transfer.throttle import Throttle
 
 
+class _Existing(TypedDict):
+    """What is done with a file at the destination, as `transfer.fetch` has it."""
+
+    replace: bool
+    keep: bool
+
+
 @click.command(
     "fetch",
     epilog="Examples: zoo fetch https://host/model-5a0be7c4.pth -o model.pth; "
@@ -43,8 +51,8 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
-    help="The file, or a directory for it; with several, the directory.",
+    type=click.Path(),
+    help="The file, or a directory for it: one that is there, or ends in a slash. With several, the directory.",
 )
 @click.option("--sha256", "sha256_text", metavar="HEX", help="The full digest the file must have.")
 @click.option("--mirror", "others", multiple=True, metavar="URL", help="Another address of the same file; repeatable.")
@@ -56,8 +64,9 @@ if TYPE_CHECKING:
     "--connections", type=click.IntRange(1, 64), default=24, show_default=True, help="The most to one host at a time."
 )
 @click.option("--max-time", type=FiniteRange(0, min_open=True), metavar="SECONDS", help="For each file, all in all.")
-@click.option("--events", is_flag=True, help="A line of JSON for each event on stdout, before the results.")
+@click.option("--events", is_flag=True, help="Lines of JSON on stdout: each event, at last the results.")
 @click.option("--force", is_flag=True, help="Replace another file at the destination.")
+@click.option("--skip-existing", is_flag=True, help="A file that is there counts, if nothing is known to check it by.")
 @common_options
 @pass_console
 @click.pass_context
@@ -65,7 +74,7 @@ def command(
     context: click.Context,
     console: Console,
     urls: tuple[str, ...],
-    output: Path | None,
+    output: str | None,
     sha256_text: str | None,
     others: tuple[str, ...],
     size_bytes: int | None,
@@ -76,6 +85,7 @@ def command(
     max_time: float | None,
     events: bool,
     force: bool,
+    skip_existing: bool,
 ) -> None:
     """Fetch any file: resumed, verified, and under its final name only when it is right.
 
@@ -86,8 +96,11 @@ def command(
         offline=console.offline, health=users_health(console.environ), connections=connections,
         total_seconds=max_time, throttle=_throttle(limit_rate),
     )  # fmt: skip
+    if output == "-":
+        raise click.UsageError("A file is handed out when all of it is right, so not on stdout: -o FILE, or -o ./- .")
+    existing: _Existing = {"replace": force, "keep": skip_existing}
     if list_file is None and len(urls) == 1:
-        _one(console, (urls[0], *others), output, sha256_text, size_bytes, settings, events, force)
+        _one(console, (urls[0], *others), output, sha256_text, size_bytes, settings, events, existing)
         return
     if urls and list_file is not None:
         raise click.UsageError("Name URLs, or a list with --from, not both.")
@@ -95,8 +108,9 @@ def command(
         raise click.UsageError("Name one or more URLs, or a list with --from.")
     if sha256_text or others or size_bytes is not None:
         raise click.UsageError("--sha256, --size and --mirror are of one file. For several: zoo fetch --from LIST.tsv")
-    work = _from_urls(console, urls, output) if urls else _from_list(console, str(list_file), output)
-    context.exit(_many(console, work, settings, jobs, events, force))
+    folder = Path(output or "")
+    work = _from_urls(console, urls, folder) if urls else _from_list(console, str(list_file), folder)
+    context.exit(_many(console, work, settings, jobs, events, existing))
 
 
 def _throttle(limit_rate: int | None) -> Throttle | None:
@@ -112,27 +126,29 @@ def _throttle(limit_rate: int | None) -> Throttle | None:
 def _one(
     console: Console,
     urls: tuple[str, ...],
-    output: Path | None,
+    output: str | None,
     sha256_text: str | None,
     size_bytes: int | None,
     settings: Settings,
     events: bool,
-    force: bool,
+    existing: _Existing,
 ) -> None:
     name = file_name_of(urls[0])
-    into = output is not None and is_there(f"{output}/.")  # a directory: under its own name there
-    if not name and (output is None or into):
+    into = (
+        not output or output.endswith(("/", os.sep)) or is_there(f"{output}/.")
+    )  # a directory: under its own name there
+    if not name and into:
         raise BadAddress(urls[0][:300], "it has no file name; choose one with -o FILE")
-    place = (output / name if into else output) if output else Path(name)
+    place = Path(output or "", name) if into else Path(str(output))
     digest = parse_sha256(sha256_text) if sha256_text else None
     wanted = wanted_file(name or str(output), urls, digest, users_mirrors(console), size_bytes)
     store = users_store() if digest else None  # without a digest nobody could ask for the file again
     with _progress(console) as progress:
         listen = _listener(console, progress, events)
-        received = fetch(wanted, place, settings, listen, store=store, replace=force)
-    if console.json:
+        received = fetch(wanted, place, settings, listen, store=store, **existing)
+    if console.json or events:
         console.document({"ok": True, "command": "fetch", **_document(received, place)})
-    elif not events:
+    else:
         console.data(str(place))
 
 
@@ -154,7 +170,7 @@ def wanted_file(
     )
 
 
-def _from_urls(console: Console, urls: Sequence[str], output: Path | None) -> list[Job]:
+def _from_urls(console: Console, urls: Sequence[str], folder: Path) -> list[Job]:
     from zoo_cli.transfer.batch import Job
 
     mirrors = users_mirrors(console)
@@ -163,52 +179,55 @@ def _from_urls(console: Console, urls: Sequence[str], output: Path | None) -> li
         name = file_name_of(url)
         if not name:
             raise BadAddress(url[:300], "it has no file name; fetch it alone, with -o FILE")
-        jobs.append(Job(wanted_file(name, (url,), None, mirrors), (output or Path()) / name))
+        jobs.append(Job(wanted_file(name, (url,), None, mirrors), folder / name))
     return jobs
 
 
-def _from_list(console: Console, file: str, output: Path | None) -> list[Job]:
+def _from_list(console: Console, file: str, folder: Path) -> list[Job]:
     from zoo_cli.transfer.batch import Job
     from zoo_cli.transfer.lists import read_list
 
     mirrors = users_mirrors(console)
     return [
-        Job(wanted_file(str(line.path), line.urls, line.sha256, mirrors), (output or Path()) / line.path)
+        Job(wanted_file(str(line.path), line.urls, line.sha256, mirrors), folder / line.path)
         for line in read_list(file)
     ]
 
 
-def _many(console: Console, work: list[Job], settings: Settings, jobs: int, events: bool, force: bool) -> int:
+def _many(console: Console, work: list[Job], settings: Settings, jobs: int, events: bool, existing: _Existing) -> int:
     """Fetches all; the worst exit code of them."""
     from zoo_cli.cli.messages import message_for
     from zoo_cli.cli.progress import ManyProgress, Progress
     from zoo_cli.transfer.batch import fetch_many
 
     files: list[dict[str, object]] = []
-    worst = 0
+    worst, codes = 0, set[str]()
     with Progress(console) as progress:
         many = ManyProgress(progress, len(work))
         listen = _listener(console, many, events)
-        for outcome in fetch_many(work, settings, listen, store=users_store(), at_once=jobs, replace=force):
+        for outcome in fetch_many(work, settings, listen, store=users_store(), at_once=jobs, **existing):
             shown = outcome.job.destination
             if outcome.received is not None:
                 files.append({"ok": True, **_document(outcome.received, shown)})
                 if not console.json and not events:
-                    console.data(str(shown))
+                    progress.answer(str(shown))
             elif outcome.error is not None:
                 error, what = outcome.error, message_for(outcome.error).what
                 worst = max(worst, error.exit_code)
+                codes.add(error.code)
                 files.append({"ok": False, "path": str(shown), "error": {"code": error.code, "what": what,
                                                                          "facts": error.fields()}})  # fmt: skip
                 if not console.json:
                     progress.step(f"{shown}: {error.code}: {what}", warn=True)
-                many.done()
+                many.done(outcome.job.wanted.name)
     failed = sum(1 for each in files if not each["ok"])
-    if console.json:
+    if console.json or events:
         console.document({"ok": not failed, "command": "fetch", "files": files})
-    else:
-        several = f"{len(files)} file{'' if len(files) == 1 else 's'}"
-        console.say(f"{len(files) - failed} of {several} are here." if failed else f"{several}.")
+    if not console.json:
+        if DestinationExists.code in codes:
+            console.say("Those that are there: --skip-existing lets unknown ones count, --force replaces them.")
+        several, are = ("1 file", "is") if len(files) == 1 else (f"{len(files)} files", "are")
+        console.say(f"{len(files) - failed} of {several} {are} here." if failed else f"{several}.")
     return worst
 
 

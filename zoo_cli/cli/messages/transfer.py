@@ -12,7 +12,7 @@ from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.cli.text import human_bytes
 from zoo_cli.directories import CacheUnusable
 from zoo_cli.errors import ZooError
-from zoo_cli.transfer.addresses import place_of, redacted
+from zoo_cli.transfer.addresses import local_path, place_of, redacted
 from zoo_cli.transfer.batch import SamePlace
 from zoo_cli.transfer.failures import (
     AddressRefused,
@@ -213,10 +213,11 @@ def address_refused(error: AddressRefused) -> Message:
 @describe.register
 def local_file_failed(error: LocalFileFailed) -> Message:
     """A local source cannot be read."""
+    is_address = error.url.lower().startswith("file:")
     return Message(
         f"cannot read {error.url}: {error.reason}",
-        ("it was taken for a path; an address begins with https://, http:// or file:///",),
-        (WayOut("See what is there", f"ls -l {shlex.quote(error.url)}"),),
+        () if is_address else ("it was taken for a path; an address begins with https://, http:// or file:///",),
+        (WayOut("See what is there", f"ls -l {shlex.quote(local_path(error.url) or error.url)}"),),
     )
 
 
@@ -345,12 +346,15 @@ def bad_ca_bundle(error: BadCaBundle) -> Message:
 def destination_exists(error: DestinationExists) -> Message:
     """Another file is there."""
     expected = f"sha256 {error.expected}" if error.expected else "nothing is known of the file to compare with"
+    is_unknown = not error.expected and sys.argv[1:2] == ["fetch"]
+    taken = (WayOut("Take what is there for it", same_command("--skip-existing")),) if is_unknown else ()
     return Message(
         f"{error.path} is there and is not known to be this file",
         (f"expected  {expected}", f"there     sha256 {error.found}"),
         (
             WayOut("Keep it under another name", f"mv {shlex.quote(error.path)} {shlex.quote(error.path + '.old')}"),
             WayOut("Replace it", same_command("--force")),
+            *taken,
         ),
     )
 
@@ -391,7 +395,7 @@ def same_place(error: SamePlace) -> Message:
     """Two files, one name."""
     return Message(
         f"two files would become {error.path}",
-        tuple(error.files),
+        error.urls if len(set(error.urls)) > 1 else (f"{error.urls[0]}, named twice",),
         (WayOut("Give each its own place, in a list: address, tab, destination", "zoo fetch --from LIST.tsv"),),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -134,9 +133,7 @@ def _one(
     existing: _Existing,
 ) -> None:
     name = file_name_of(urls[0])
-    into = (
-        not output or output.endswith(("/", os.sep)) or is_there(f"{output}/.")
-    )  # a directory: under its own name there
+    into = not output or output.endswith("/") or is_there(f"{output}/.")  # a directory: under its own name there
     if not name and into:
         raise BadAddress(urls[0][:300], "it has no file name; choose one with -o FILE")
     place = Path(output or "", name) if into else Path(str(output))

@@ -166,9 +166,7 @@ def test_signatures_that_are_over_warn_readers_and_stop_downloads(
     write_current(home, Current((Signed("zoo", "", file.name, digest, DATE, *ends),)))
     listed = zoo(tmp_path, "list", "mmdet", "-q", "-n", "1")
     assert listed.code == 0
-    assert (
-        f"warning: the signatures of the index of {DATE} are over since 2026-01-01: zoo index update zoo" in listed.err
-    )
+    assert f"warning: the signatures of the index of {DATE} expired on 2026-01-01: zoo index update zoo" in listed.err
     model = listed.out.strip()
     refused = zoo(tmp_path, "download", model, "--dest", tmp_path / "models", "--offline")
     assert (refused.code, refused.out) == (6, "")

@@ -73,10 +73,13 @@ _OPTIONS = (
         "--build",
         multiple=True,
         metavar="PROJECT[==V]",
-        help="Compile this ops project from its sdist, in few runs; or build this ordinary one (with ==V).",
+        help="Compile this ops project, several sources at a time; or build this ordinary one (with ==V).",
     ),
     click.option(
-        "--build-stock", multiple=True, metavar="PROJECT[==V]", help="The same, file by file as it is; far slower."
+        "--build-stock",
+        multiple=True,
+        metavar="PROJECT[==V]",
+        help="The same, one source at a time as upstream does; far slower.",
     ),
     click.option(
         "--provider",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from zoo_cli.cli.console import Console
 
 stale_option = click.option(
-    "--allow-stale-index", is_flag=True, help="Fetch by a signed index whose signatures are over."
+    "--allow-stale-index", is_flag=True, help="Fetch by a signed index whose signatures have expired."
 )
 
 
@@ -30,7 +30,7 @@ def signer_of(console: Console, package: str) -> Signed | None:
 def heed_expiry(
     console: Console, *, fetches: bool = False, allowed: bool = False, packages: Iterable[str] | None = None
 ) -> None:
-    """Warns when signatures that the index in use rests on are over; what came with zoo has no end.
+    """Warns when signatures that the index in use rests on have expired; what came with zoo never does.
 
     Args:
         console: Says when it is.
@@ -59,6 +59,6 @@ def heed_expiry(
             raise IndexExpired(each.root, each.date, each.source, each.expires, now[:10])
         whose = f" of {each.root}" if each.namespace else ""
         console.warn(
-            f"the signatures of the index{whose} of {each.date} are over since {each.expires[:10]}: "
+            f"the signatures of the index{whose} of {each.date} expired on {each.expires[:10]}: "
             f"zoo index update {each.root}"
         )

@@ -12,7 +12,7 @@ from zoo_cli.errors import ExitCode, ZooError
 Fault = Literal["expired", "older", "unsigned", "other-bytes", "endless", "malformed", "missing", "outside"]
 """Why metadata or an index is refused.
 
-expired: its date is over: withheld updates (freeze), or nobody signs any more. older: a version below one that was seen
+expired: withheld updates (freeze), or nobody signs any more. older: a version below one that was seen
 (rollback), or one that does not belong to the others (mix and match). unsigned: too few signatures of the keys that
 count. other-bytes: not the length or digest that was signed. endless: more bytes than may come. malformed: no metadata
 or file that can be read. missing: nothing for this version of zoo. outside: a lab's index names what is not the lab's.
@@ -33,7 +33,7 @@ class IndexRefused(ZooError):
 
 
 class IndexExpired(ZooError):
-    """The signatures of the index in use are over: what is there is read, nothing new is fetched by it."""
+    """The signatures of the index in use have expired: what is there is read, nothing new is fetched by it."""
 
     code = "index-expired"
     exit_code = ExitCode.INTEGRITY

@@ -144,7 +144,7 @@ def publish_command(
         })  # fmt: skip
         return
     versions = ", ".join(f"{role} {version}" for role, version in sorted(done.versions.items()))
-    console.say(f"Published: {versions}. The timestamp is over on {done.expires[:10]}.")
+    console.say(f"Published: {versions}. The timestamp expires on {done.expires[:10]}.")
 
 
 def _threshold(text: str) -> tuple[str, int]:

@@ -23,7 +23,7 @@ from zoo_cli.trust.refusals import (
 from zoo_cli.trust.roots import UPSTREAM
 
 _FAULTS = {
-    "expired": "its signatures are over: updates are withheld, or nobody signs any more",
+    "expired": "its signatures have expired: updates are withheld, or nobody signs any more",
     "older": "it is older than what was seen, or its parts do not belong together",
     "unsigned": "too few of the keys that count signed it",
     "other-bytes": "it does not have the length and digest that were signed",
@@ -54,7 +54,7 @@ def _(error: IndexExpired) -> Message:
         WayOut("Bring it up to date", f"zoo index update {error.root}"),
         WayOut("Use it all the same", same_command("--allow-stale-index")),
     )
-    return Message("the signatures of the index are over, so nothing new is fetched by it", facts, ways)
+    return Message("the signatures of the index have expired, so nothing new is fetched by it", facts, ways)
 
 
 @describe.register

@@ -236,6 +236,13 @@ def test_proxies_are_read_as_curl_reads_them() -> None:
         assert proxies.for_host("http", host, port) is None
     assert proxies.for_host("http", "h", 82) == "http://q:2"
     assert proxies.for_host("http", "notlab.example", 1) == "http://q:2"
+    lab = Proxies.from_environ(
+        {"ALL_PROXY": "http://a", "NO_PROXY": "localhost 127.0.0.0/8,10.1.0.0/16, [::1] fd00::/8 x/y"}
+    )
+    for host in ("localhost", "127.0.0.1", "10.1.255.3", "::1", "fd00::2"):
+        assert lab.for_host("https", host, 443) is None
+    for host in ("10.2.0.1", "fe80::1", "host.10.1.0.0"):
+        assert lab.for_host("https", host, 443) == "http://a"
     assert Proxies.from_environ({"NO_PROXY": "*", "ALL_PROXY": "http://a"}).for_host("http", "h", 1) is None
     assert Proxies.from_environ({"HTTP_PROXY": "http://evil", "REQUEST_METHOD": "GET"}).http is None
 

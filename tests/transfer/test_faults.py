@@ -45,6 +45,7 @@ from zoo_cli.transfer.failures import (
     Unreachable,
 )
 from zoo_cli.transfer.fetch import fetch
+from zoo_cli.transfer.http import retry_after
 from zoo_cli.transfer.part import part_path
 from zoo_cli.transfer.resume import State
 
@@ -278,6 +279,13 @@ def test_the_total_time_is_a_limit(server: Server, tmp_path: Path) -> None:
     with pytest.raises(TookTooLong):
         fetch(wanted(server.url("/a.pth")), tmp_path / "b.pth", QUICK._replace(total_seconds=1))
     assert time.monotonic() - started < 4
+
+
+def test_what_a_server_may_say_of_waiting() -> None:
+    date = "Mon, 23 Nov 2026 20:00:00 GMT"
+    assert [retry_after(text, date) for text in ("0", "7", "Mon, 23 Nov 2026 20:01:00 GMT")] == [0, 7, 60]
+    assert (retry_after("9" * 30) or 0) > 1e9 and retry_after("Mon, 23 Nov 2015 20:01:00 GMT", date) == 0
+    assert [retry_after(text, date) for text in (None, "", "-5", "1.5", "soon", "9" * 5000)] == [None] * 6
 
 
 def test_retry_after_is_waited_for(server: Server, tmp_path: Path) -> None:

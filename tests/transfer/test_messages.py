@@ -58,6 +58,16 @@ def test_each_failure_says_it_in_a_few_words(kind: type[ZooError]) -> None:
         assert 0 < len(error.brief) < 200 and isinstance(error.again, bool)
 
 
+def test_a_proxy_is_told_from_the_host_behind_it() -> None:
+    asks = message_for(failures.HttpFailed("http://host/a", 407, "Proxy Authentication Required"))
+    assert asks.what.startswith("the proxy on the way to host answered 407")
+    assert [way.command for way in asks.ways_out] == ["export HTTP_PROXY=http://USER:PASSWORD@host:port"]
+    behind = message_for(failures.Unreachable("https://host/a", "connect", "refused", "proxy:3128"))
+    assert any((way.command or "").startswith("NO_PROXY=host zoo") for way in behind.ways_out)
+    none = message_for(failures.Unreachable("http://host/a", "connect", "refused"))
+    assert "export HTTP_PROXY=http://host:port" in [way.command for way in none.ways_out]
+
+
 def test_codes_are_used_once() -> None:
     codes = [kind.code for kind in kinds()]
     assert len(set(codes)) == len(codes)

@@ -53,7 +53,7 @@ class SamePlace(ZooError):
     exit_code = ExitCode.USAGE
 
     path: str
-    urls: tuple[str, str]  # the first address of each
+    urls: tuple[str, ...]  # the first address of each
 
 
 def fetch_many(

@@ -279,4 +279,5 @@ def checked_proxy(address: Address, settings: Settings) -> Address | None:
     try:
         return proxy_for(address, settings)
     except BadAddress as exc:
-        raise BadAddress(exc.url, f"{exc.why} (it is set as a proxy)") from exc
+        why = exc.why if "://" not in exc.url or exc.url.startswith("http") else "only http and https proxies are used"
+        raise BadAddress(exc.url, f"{why} (it is set as a proxy in the environment)") from exc

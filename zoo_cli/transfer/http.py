@@ -311,7 +311,7 @@ def retry_after(text: str | None, date: str | None = None) -> float | None:
 
     if text is None:
         return None
-    if re.fullmatch(r"[0-9]{1,9}", text):
+    if re.fullmatch(r"[0-9]{1,300}", text):  # 10**300 is still a number
         return float(text)
     try:
         until = parsedate_to_datetime(text).timestamp()

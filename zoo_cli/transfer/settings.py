@@ -22,7 +22,7 @@ class Proxies(NamedTuple):
 
     http: str | None = None
     https: str | None = None
-    direct: tuple[str, ...] = ()  # NO_PROXY: host, .suffix, host:port, or *
+    direct: tuple[str, ...] = ()  # NO_PROXY: host, .suffix, host:port, network such as 10.0.0.0/8, or *
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Proxies:
@@ -36,7 +36,7 @@ class Proxies(NamedTuple):
             return environ.get(name) or upper or None
 
         every = value("all_proxy")
-        direct = tuple(part.strip().lower() for part in (value("no_proxy") or "").split(",") if part.strip())
+        direct = tuple((value("no_proxy") or "").lower().replace(",", " ").split())
         return cls(value("http_proxy") or every, value("https_proxy") or every, direct)
 
     def for_host(self, scheme: str, host: str, port: int) -> str | None:
@@ -44,13 +44,27 @@ class Proxies(NamedTuple):
         proxy = self.https if scheme == "https" else self.http
         if not proxy:
             return None
-        for each in self.direct:
-            name, _, only_port = each.rpartition(":") if each.count(":") == 1 else (each, "", "")
-            bare = name.lstrip("*").lstrip(".")
-            matches = name == "*" or host == bare or host.endswith("." + bare)
-            if matches and (not only_port or only_port == str(port)):
-                return None
-        return proxy
+        return None if any(_is_meant(each, host, port) for each in self.direct) else proxy
+
+
+def _is_meant(entry: str, host: str, port: int) -> bool:
+    """Whether an entry of NO_PROXY is about a host, as curl has it."""
+    if "/" in entry:
+        return _is_within(host, entry)
+    name, _, only_port = entry.rpartition(":") if entry.count(":") == 1 else (entry.strip("[]"), "", "")
+    bare = name.lstrip("*").lstrip(".")
+    matches = name == "*" or host == bare or host.endswith("." + bare)
+    return matches and (not only_port or only_port == str(port))
+
+
+def _is_within(host: str, network: str) -> bool:
+    """Whether a host that is written as an IP address belongs to a network."""
+    from ipaddress import ip_address, ip_network
+
+    try:
+        return ip_address(host) in ip_network(network, strict=False)
+    except ValueError:
+        return False
 
 
 class Settings(NamedTuple):

@@ -86,13 +86,20 @@ def unreachable(error: Unreachable) -> Message:
     ways = [_again("Try again")]
     if error.is_certificate:
         ways = [WayOut("Behind an inspecting proxy: trust its authority too", "export ZOO_CA_BUNDLE=/path/to/ca.pem")]
-    elif not error.proxy:
-        ways.append(WayOut("Behind a proxy", "export HTTPS_PROXY=http://host:port"))
+    elif error.proxy:
+        host = urlsplit(error.url).hostname or ""
+        ways.append(WayOut("Without the proxy", f"NO_PROXY={shlex.quote(host)} {same_command()}"))
+    else:
+        ways.append(WayOut("Behind a proxy", f"export {_proxy_variable(error.url)}=http://host:port"))
     return Message(
         f"cannot reach {place_of(error.url)}",
         (f"address  {error.url}", f"failed   {error.doing}: {error.reason}{via}"),
         (*ways, _other_address(error.url)),
     )
+
+
+def _proxy_variable(url: str) -> str:
+    return "HTTPS_PROXY" if url.startswith("https:") else "HTTP_PROXY"
 
 
 @describe.register
@@ -123,6 +130,8 @@ def header_unusable(error: HeaderUnusable) -> Message:
 @describe.register
 def http_failed(error: HttpFailed) -> Message:
     """A status that is no success."""
+    if error.status == 407:
+        return _proxy_asks(error)
     facts = [f"address  {error.url}"]
     if error.retry_after_seconds is not None:
         facts.append(f"it asks to wait {error.retry_after_seconds:.0f} s")
@@ -133,6 +142,16 @@ def http_failed(error: HttpFailed) -> Message:
         f"{place_of(error.url)} answered {error.status} {error.reason}".rstrip(),
         tuple(facts),
         (*ways, WayOut("See what the host has there", f"curl -I {shlex.quote(error.url)}"), _other_address(error.url)),
+    )
+
+
+def _proxy_asks(error: HttpFailed) -> Message:
+    """It came from the proxy, not from the host."""
+    proxy = f"export {_proxy_variable(error.url)}=http://USER:PASSWORD@host:port"
+    return Message(
+        f"the proxy on the way to {place_of(error.url)} answered {error.status} {error.reason}".rstrip(),
+        (f"address  {error.url}", "it wants a user name and a password, or other ones"),
+        (WayOut("With them, in the address of the proxy", proxy),),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -17,9 +18,10 @@ import pytest
 
 from tests.models.site import BODIES, NAME, Site
 from tests.support.s3 import s3_server, s3rver_server
+from tests.support.server import Cut, Exchange, Server
 from zoo_cli.cli.app import run
 from zoo_cli.mirror import s3
-from zoo_cli.mirror.manifest import read_manifest
+from zoo_cli.mirror.manifest import Held, Manifest, read_manifest
 
 TO = "s3://lab/zoo"
 HOST = "upstream.example/zoo"
@@ -162,6 +164,69 @@ def test_refusals_are_one_error_without_a_secret(
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     assert run(["mirror", "verify", TO]) == 5
     assert "127.0.0.1:1" in capsys.readouterr().err
+
+
+@pytest.fixture
+def staged(site: Site, store: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server that answers as the store of a small mirror would, or as it is told."""
+    body = b"one" * 1000
+    held = Held("host/a.pth", "checkpoint", hashlib.sha256(body).hexdigest(), len(body))
+    with Server() as server:
+        server.files["/lab/zoo/host/a.pth"] = body
+        server.files["/lab/zoo/mirror.json"] = Manifest({held.path: held}).to_bytes()
+        for name, value in {**store, "AWS_ENDPOINT_URL": server.url()}.items():
+            monkeypatch.setenv(name, value)
+        boto3.setup_default_session()
+        yield server
+
+
+def test_an_object_whose_reading_breaks_off_is_read_again_and_never_removed_for_it(
+    staged: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    staged.misbehave("/lab/zoo/host/a.pth", Cut(1000))
+    assert run(["mirror", "verify", TO]) == 0
+    staged.always("/lab/zoo/host/a.pth", Cut(1000))
+    capsys.readouterr()
+    assert run(["mirror", "verify", TO]) == 6
+    assert capsys.readouterr().out == "unreadable\thost/a.pth\n"
+    assert {each.method for each in staged.requests} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "says"),
+    [
+        (404, "NoSuchBucket", "aws s3 mb s3://lab"), (403, "AccessDenied", "PutObject"),
+        (403, "RequestTimeTooSkewed", "timedatectl"), (403, "InvalidAccessKeyId", "AWS_ACCESS_KEY_ID"),
+        (400, "AuthorizationHeaderMalformed", "AWS_DEFAULT_REGION"), (403, "Strange", "Try again"),
+    ],
+)  # fmt: skip
+def test_each_trouble_has_its_way_out(
+    staged: Server, capsys: pytest.CaptureFixture[str], status: int, code: str, says: str
+) -> None:
+    def refuse(exchange: Exchange) -> None:
+        body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+        exchange.handler.send_response(status)
+        exchange.handler.send_header("Content-Length", str(len(body)))
+        exchange.handler.end_headers()
+        exchange.handler.wfile.write(body)
+
+    staged.always("/lab/zoo/mirror.json", refuse)
+    assert run(["mirror", "verify", TO]) == 5
+    err = capsys.readouterr().err
+    assert says in err and "zoo mirror verify" not in err.partition(says)[0] and "AWS_ENDPOINT_URL" not in err
+
+
+def test_what_stands_where_a_sync_did_not_get_to_is_not_the_mirrors(
+    site: Site, bucket: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, others = f"zoo/{HOST}/ours.pth", f"zoo/{HOST}/others.pth"
+    bucket.put_object(Key=ours, Body=b"half of a sync", Metadata={"sha256": "0" * 64})
+    bucket.put_object(Key=others, Body=b"somebody's")
+    left = (f"{HOST}/ours.pth", f"{HOST}/others.pth", f"{HOST}/never.pth")
+    bucket.put_object(Key="zoo/mirror.json", Body=Manifest({}, left).to_bytes())
+    done = sync(capsys, "net_r50", "--prune")
+    assert (done["removed"], done["stayed"]) == ([f"{HOST}/never.pth", f"{HOST}/ours.pth"], [f"{HOST}/others.pth"])
+    assert others in keys(bucket) and ours not in keys(bucket)
 
 
 def test_without_the_extra_it_says_what_to_install(site: Site, tmp_path: Path) -> None:

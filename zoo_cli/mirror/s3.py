@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _PLACE = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([^?#\s]*))?\Z")
 _GONE = ("404", "NoSuchKey", "NotFound")
 PART_BYTES = 16 << 20  # larger files go up in parts of this size
+_READS = 3  # of an object whose answers break off
 _PAGE = "index.html"
 
 
@@ -61,6 +62,7 @@ class S3Failed(ZooError):
     place: str
     doing: str
     reason: str
+    cause: str = ""  # the store's word for it, such as NoSuchBucket, or the client's
 
 
 @dataclass
@@ -99,11 +101,12 @@ class BucketTree:
             body: bytes | None = answer["Body"].read(max_bytes) if answer else None
             return body
 
-    def _get(self, path: str) -> dict[str, Any] | None:
+    def _get(self, path: str, *, head: bool = False) -> dict[str, Any] | None:
         from botocore.exceptions import ClientError
 
+        ask = self.client.head_object if head else self.client.get_object
         try:
-            answer: dict[str, Any] = self.client.get_object(Bucket=self.bucket, Key=self.prefix + path)
+            answer: dict[str, Any] = ask(Bucket=self.bucket, Key=self.prefix + path)
         except ClientError as exc:
             if exc.response.get("Error", {}).get("Code") in _GONE:
                 return None
@@ -160,19 +163,19 @@ class BucketTree:
             stage.parent.rmdir()
 
     def check(self, held: Held) -> State:
-        """See `Tree`."""
-        digest, size = hashlib.sha256(), 0
-        with self._telling(f"read {held.path}"):
-            answer = self._get(held.path)
+        """See `Tree`; an object whose reading broke again and again is unreadable."""
+        for _ in range(_READS):
+            with self._telling(f"read {held.path}"):
+                answer = self._get(held.path)
             if answer is None:
                 return "missing"
-            for block in answer["Body"].iter_chunks(1 << 20):
-                digest.update(block)
-                size += len(block)
-        if (size, digest.hexdigest()) == (held.size_bytes, parse_sha256(held.sha256)):
-            return "ok"
-        self._delete(held.path)
-        return "damaged"
+            found = _digest(answer["Body"])
+            if found == (held.size_bytes, parse_sha256(held.sha256)):
+                return "ok"
+            if found is not None:
+                self._delete(held.path)
+                return "damaged"
+        return "unreadable"
 
     def forget(self, sha256: str) -> None:
         """Nothing to do: every key has its own bytes."""
@@ -181,8 +184,16 @@ class BucketTree:
         """See `Tree`."""
         if held and not self.has(held):
             return self._sizes is not None and path not in self._sizes
+        if held is None and not self._may_be_ours(path):
+            return False
         self._delete(path)
         return True
+
+    def _may_be_ours(self, path: str) -> bool:
+        """Whether an object is as a sync that did not end leaves it: with its digest beside it; or is not there."""
+        with self._telling(f"read {path}"):
+            answer = self._get(path, head=True)
+        return answer is None or "sha256" in answer.get("Metadata", {})
 
     def _delete(self, path: str) -> None:
         with self._telling(f"remove {path}"):
@@ -201,7 +212,34 @@ class BucketTree:
         try:
             yield
         except (Boto3Error, BotoCoreError, ClientError, HTTPClientError, HTTPError) as exc:
-            raise S3Failed(self.place, doing, str(exc)[:500]) from exc
+            raise S3Failed(self.place, doing, str(exc)[:500], _cause_of(exc)) from exc
+
+
+def _cause_of(error: BaseException | None) -> str:
+    """What a store calls the trouble, else the client's first word for it."""
+    causes = []
+    while error is not None:
+        response = getattr(error, "response", None)
+        if isinstance(response, dict) and (code := response.get("Error", {}).get("Code")):
+            return str(code)[:100]
+        causes.append(type(error).__name__)
+        error = error.__cause__ or error.__context__
+    return causes[0]
+
+
+def _digest(body: Any) -> tuple[int, str] | None:
+    """Size and SHA-256 of an answer's body; None when it broke off."""
+    from botocore.exceptions import BotoCoreError
+    from urllib3.exceptions import HTTPError
+
+    digest, size = hashlib.sha256(), 0
+    try:
+        for block in body.iter_chunks(1 << 20):
+            digest.update(block)
+            size += len(block)
+    except (BotoCoreError, HTTPError):
+        return None
+    return size, digest.hexdigest()
 
 
 def _type_of(path: str) -> str:
@@ -252,6 +290,6 @@ def open_bucket(text: str, staging: Path, environ: Mapping[str, str] | None = No
         )  # fmt: skip
         client = boto3.client("s3", config=how)
     except (BotoCoreError, ValueError) as exc:
-        raise S3Failed(text, "connect", str(exc)[:500]) from exc
+        raise S3Failed(text, "connect", str(exc)[:500], _cause_of(exc)) from exc
     prefix = (found[2] or "").strip("/")
     return BucketTree(found[1], f"{prefix}/" if prefix else "", client, staging)

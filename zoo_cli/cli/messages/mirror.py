@@ -11,6 +11,19 @@ from zoo_cli.mirror.s3 import BadBucket, NoS3Client, S3Failed
 from zoo_cli.mirror.serve import CannotServe
 from zoo_cli.mirror.tree import MirrorBusy, MirrorUnusable
 
+_KEYS = WayOut("Say who asks, or: aws configure", "export AWS_ACCESS_KEY_ID=KEY AWS_SECRET_ACCESS_KEY=SECRET")
+_WHERE = WayOut("For a store that is not Amazon's say where it is", "export AWS_ENDPOINT_URL=URL")
+_REGION = WayOut("Say in which region the bucket is", "export AWS_DEFAULT_REGION=REGION")
+_MAY = WayOut("Who asks needs s3:ListBucket, GetObject, PutObject, DeleteObject there", "aws sts get-caller-identity")
+_CLOCK = WayOut("Set this computer's clock", "sudo timedatectl set-ntp true")
+_S3_WAYS = {
+    **dict.fromkeys(("NoCredentialsError", "PartialCredentialsError", "InvalidAccessKeyId"), _KEYS),
+    **dict.fromkeys(("SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"), _KEYS),
+    **dict.fromkeys(("EndpointConnectionError", "ConnectTimeoutError", "ValueError", "SSLError"), _WHERE),
+    **dict.fromkeys(("NoRegionError", "PermanentRedirect", "AuthorizationHeaderMalformed"), _REGION),
+    **dict.fromkeys(("AccessDenied", "403"), _MAY),
+    **dict.fromkeys(("RequestTimeTooSkewed", "RequestExpired"), _CLOCK),
+}
 _EVERY = "0.0.0.0"  # noqa: S104 - shown, not listened on
 
 
@@ -73,11 +86,14 @@ def _(error: NoS3Client) -> Message:
 
 @describe.register
 def _(error: S3Failed) -> Message:
+    bucket = error.place.removeprefix("s3://").partition("/")[0]
+    makes = WayOut("Make the bucket", shlex.join(["aws", "s3", "mb", f"s3://{bucket}"]))
+    first = makes if error.cause == "NoSuchBucket" else _S3_WAYS.get(error.cause)
+    again = WayOut(
+        "Then try again; what is there is kept" if first else "Try again; what is there is kept", same_command()
+    )
     return Message(
         f"the store of {error.place} did not do as asked",
         (f"failed  {error.doing}: {error.reason}",),
-        (
-            WayOut("Say who asks, and for a store that is not Amazon's where it is", "export AWS_ENDPOINT_URL=URL"),
-            WayOut("Try again; what is there is kept", same_command()),
-        ),
+        (first, again) if first else (again,),
     )

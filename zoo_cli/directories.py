@@ -6,6 +6,7 @@ Edge: files and the environment.
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,23 @@ def cache_directory(environ: Mapping[str, str] | None = None) -> Path:
     except OSError as exc:
         raise CacheUnusable(str(path), exc.strerror or str(exc)) from exc
     return path
+
+
+def own_cache(cache: Path, environ: Mapping[str, str] | None = None) -> Path:
+    """Where the cache keeps what no digest tells right: configs, compiled wheels, checkouts, what programs said.
+
+    The cache directory itself, unless others may write in it (a group's, everybody's, another user's): what they put
+    there would be believed, and run. Then it is a directory in the user's own state. Not made here.
+    """
+    try:
+        about = cache.stat()
+    except OSError:  # it will be ours
+        return cache
+    is_groups = about.st_mode & stat.S_IWGRP and about.st_mode & stat.S_ISGID
+    is_anothers = hasattr(os, "getuid") and about.st_uid not in (os.getuid(), 0)
+    if is_groups or is_anothers or about.st_mode & stat.S_IWOTH:
+        return state_directory(environ) / "cache"
+    return cache
 
 
 def state_directory(environ: Mapping[str, str] | None = None) -> Path:

@@ -77,6 +77,21 @@ def test_config_file_says_where_it_is_from_and_is_the_same_everywhere(site: Site
     assert str(site.folder) not in text
 
 
+def test_a_config_that_another_user_put_into_the_cache_is_not_taken(site: Site) -> None:
+    """A config names what is imported and built, and in a group's cache everybody can write: it is kept elsewhere."""
+    cache = Path(site.environ["ZOO_CACHE"])
+    assert download("net_r50", "--dest", "one", "--config-only") == 0
+    kept = list((cache / "configs").rglob("*.py"))
+    assert kept
+    for each in kept:
+        each.write_text("custom_imports = dict(imports=['mine'])\n")
+    assert download("net_r50", "--dest", "two", "--config-only") == 0
+    assert "mine" in Path("two/net_r50.py").read_text()
+    cache.chmod(0o3775)
+    assert download("net_r50", "--dest", "three", "--config-only") == 0
+    assert Path("three/net_r50.py").read_bytes() == Path("one/net_r50.py").read_bytes()
+
+
 def test_old_name_gives_todays_model_under_the_name_asked(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     assert download("net_r50_old") == 0
     output = capsys.readouterr()

@@ -12,6 +12,7 @@ import pytest
 import zoo_cli
 from zoo_cli import filelock
 from zoo_cli.cli.app import run
+from zoo_cli.directories import own_cache
 from zoo_cli.transfer.cache import PLACES, read_items
 
 PACKAGE = Path(zoo_cli.__file__).parent
@@ -37,8 +38,8 @@ def constants(tree: ast.Module) -> dict[str, str]:
 
 def is_cache(node: ast.expr) -> bool:
     """Whether an expression is the cache directory, by its name."""
-    text = ast.unparse(node)
-    return text.partition("(")[0].rpartition(".")[2] in ("cache", "_cache", "cache_path", "cache_directory")
+    names = ("cache", "_cache", "own", "own_cache", "cache_path", "cache_directory")
+    return ast.unparse(node).partition("(")[0].rpartition(".")[2] in names
 
 
 def places(name: str, tree: ast.Module) -> Iterator[tuple[str, str | None]]:
@@ -127,3 +128,34 @@ def test_what_a_command_works_in_is_not_given_up(cache: Path, capsys: pytest.Cap
         assert run(["cache", "prune", "--all", "--json"]) == 0
     (kept,) = json.loads(capsys.readouterr().out)["kept"]
     assert kept["kind"] == "unfinished" and (cache / "bundling" / "0a" / "file").exists()
+
+
+@pytest.mark.parametrize("mode", [0o2775, 0o3775, 0o777])
+def test_what_no_digest_tells_right_is_not_where_others_may_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mode: int
+) -> None:
+    root, state = tmp_path / "cache", tmp_path / "state"
+    monkeypatch.setenv("ZOO_CACHE", str(root))
+    monkeypatch.setenv("ZOO_STATE", str(state))
+    assert own_cache(root) == root, "not made yet: it will be ours"
+    root.mkdir(mode=0o755)
+    assert own_cache(root) == root
+    root.chmod(mode)
+    assert own_cache(root) == state / "cache"
+    kept = state / "cache" / "configs" / "mmdet" / "x.py"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(bytes(1000))
+    assert run(["cache", "info", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kinds"]["configs"]["count"] == 1
+    assert run(["cache", "prune", "--all", "-q"]) == 0 and not kept.exists()
+
+
+def test_a_place_that_can_be_no_cache_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        monkeypatch.setenv("ZOO_CACHE", str(place))
+        for word in ("info", "list", "verify", "prune"):
+            assert run(["cache", word]) == 1
+            assert "Not a directory" in capsys.readouterr().err

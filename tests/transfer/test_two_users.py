@@ -36,7 +36,7 @@ def shared(request: pytest.FixtureRequest) -> Iterator[Path]:
         yield root
 
 
-def start(user: int, shared: Path, *words: str) -> subprocess.Popen[str]:
+def start(user: int, shared: Path, *words: str, umask: int = 0o002) -> subprocess.Popen[str]:
     """Zoo as that user, who may read whatever the interpreter needs and owns nothing but their own."""
     home = shared.parent / f"home-{user}"
     if not home.exists():
@@ -49,12 +49,12 @@ def start(user: int, shared: Path, *words: str) -> subprocess.Popen[str]:
     argv = ["setpriv", f"--reuid={user}", f"--regid={GROUP}", "--clear-groups", *only, sys.executable, "-m", "zoo_cli"]
     return subprocess.Popen(
         [*argv, *words], env=environ, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        umask=0o002,
+        umask=umask,
     )  # fmt: skip
 
 
-def run(user: int, shared: Path, *words: str) -> tuple[int, str]:
-    child = start(user, shared, *words)
+def run(user: int, shared: Path, *words: str, umask: int = 0o002) -> tuple[int, str]:
+    child = start(user, shared, *words, umask=umask)
     out, err = child.communicate(timeout=60)
     return child.returncode, out + err
 
@@ -104,3 +104,20 @@ def test_both_at_once(server: Server, shared: Path) -> None:
     kept = Store(shared).path_of(DIGEST)
     assert "is not kept in the cache" in talk
     assert kept.read_bytes() == BODY and not [each for each in kept.parent.iterdir() if each.name.startswith(".")]
+
+
+def test_the_umask_of_one_does_not_keep_the_other_out(server: Server, shared: Path) -> None:
+    """Also where a file has another name in the cache: both put one into the same directory."""
+    for user, name in ((ANN, "ann.whl"), (BOB, "bob.whl")):
+        place = shared / "wheels" / "host" / name
+        code, talk = run(user, shared, "fetch", server.url("/a.pth"), "-o", str(place), "--sha256", DIGEST, umask=0o077)
+        assert code == 0 and place.stat().st_mode & 0o400, talk
+    folders = [each for each in shared.rglob("*") if each.is_dir()]
+    assert {stat.S_IMODE(each.stat().st_mode) for each in folders} == {stat.S_IMODE(shared.stat().st_mode)}
+
+
+def test_what_programs_said_is_kept_where_only_its_user_can_write(shared: Path) -> None:
+    code, talk = run(BOB, shared, "check-env", umask=0o077)
+    assert code in (0, 1), talk
+    assert not list(shared.iterdir())
+    assert (shared.parent / f"home-{BOB}" / ".local/state/zoo/cache/interpreters").is_dir()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo_cli.catalog.current import Current, index_home, read_current, seal_of
-from zoo_cli.directories import cache_path
+from zoo_cli.directories import cache_path, own_cache
 from zoo_cli.errors import ExitCode, ZooError
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def open_catalog(path: Path | None = None, environ: Mapping[str, str] | None = N
     if wanted is None:
         return _by_default(environ)[0]
     if wanted.is_dir():
-        file = _fresh(wanted, cache_path(environ) / f"index-{_name_of(wanted)}.db", environ, variable)[0]
+        own = own_cache(cache_path(environ), environ)
+        file = _fresh(wanted, own / f"index-{_name_of(wanted)}.db", environ, variable)[0]
     else:
         file = wanted
     return open_file(file, variable)
@@ -151,7 +152,7 @@ def open_file(file: Path, variable: str | None = None) -> sqlite3.Connection:
 def _fresh(index: Path, file: Path, environ: Mapping[str, str], variable: str | None) -> tuple[Path, str]:
     """The compiled index, compiled again when the sources are not those of its stamp; and the stamp."""
     stamp = _stamp(index)
-    elsewhere = cache_path(environ) / f"index-{_name_of(index)}.db"
+    elsewhere = own_cache(cache_path(environ), environ) / f"index-{_name_of(index)}.db"
     for each in dict.fromkeys((file, elsewhere)):
         if each.is_file() and _stamp_of(each) == stamp:
             return each, stamp

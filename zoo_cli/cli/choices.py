@@ -155,11 +155,11 @@ def with_sources(console: Console, choices: Choices, editable: Sequence[str]) ->
     if not places:
         return choices, ()
     from zoo_cli.cli.building import find_sources
-    from zoo_cli.directories import cache_directory
+    from zoo_cli.directories import cache_directory, own_cache
     from zoo_cli.packages.given import read_given
 
     packages = tuple(word for word in choices.packages if not is_place(word))
-    checkouts = cache_directory() / "git"
+    checkouts = own_cache(cache_directory()) / "git"
     return replace(choices, packages=packages), tuple(
         read_given(each, checkouts) for each in find_sources(console, places, checkouts)
     )

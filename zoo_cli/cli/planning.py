@@ -247,7 +247,7 @@ class Planner:
             ZooError: a page cannot be read, a choice cannot be.
         """
         from zoo_cli.catalog.compat import official_providers
-        from zoo_cli.directories import cache_path
+        from zoo_cli.directories import cache_path, own_cache
         from zoo_cli.packages.compiled import Place, sound_projects
         from zoo_cli.packages.decide import as_offered, make_problem, rows_without, without_refused, without_wheel
         from zoo_cli.packages.extensions import read_evidence
@@ -263,7 +263,8 @@ class Planner:
         if self._console.offline:
             matrix = as_offered(matrix, offers)
         here = machine.python
-        evidence = read_evidence(here, self.known, cache=cache_path()) if here and not machine.is_described else {}
+        cache = own_cache(cache_path())
+        evidence = read_evidence(here, self.known, cache=cache) if here and not machine.is_described else {}
         sound = sound_projects(Place(machine, here, matrix), self.known, evidence) if here else frozenset[str]()
         official = official_providers(self.catalog)
         problem = make_problem(self.request, machine, matrix, self.known, offers, official, sound)

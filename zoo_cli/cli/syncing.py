@@ -182,12 +182,12 @@ def _from(arrival: Arrival) -> str:
 
 def _find(fetch: Callable[[LockedFile], Path], arrival: Arrival) -> Given:
     """The source of a locked package: the commit, the bytes of its SHA-256, or the folder."""
-    from zoo_cli.directories import cache_directory
+    from zoo_cli.directories import cache_directory, own_cache
     from zoo_cli.packages.given import Given, read_given
     from zoo_cli.packages.locked import LockedFile
     from zoo_cli.packages.sources import Source, find_source
 
-    checkouts, locked, sdist = cache_directory() / "git", arrival.package.built_from, arrival.package.sdist
+    checkouts, locked, sdist = own_cache(cache_directory()) / "git", arrival.package.built_from, arrival.package.sdist
     if locked is None:
         assert sdist is not None
         source = Source("sdist", str(fetch(sdist)), sdist.sha256, url=sdist.url)

@@ -93,7 +93,7 @@ def read_target_interpreter(
 ) -> tuple[Interpreter, str]:
     """The interpreter that was named, else the user's own, and who named it; with the files of compiled projects."""
     from zoo_cli.catalog.compat import projects
-    from zoo_cli.directories import cache_path
+    from zoo_cli.directories import cache_path, own_cache
     from zoo_cli.machine.interpreter import TargetChoice, default_target, find_interpreter, read_interpreter
     from zoo_cli.packages.evidence import COMPILED_KINDS
 
@@ -102,7 +102,11 @@ def read_target_interpreter(
     )
     compiled = frozenset(name for name, project in projects(catalog).items() if project.kind in COMPILED_KINDS)
     found = read_interpreter(
-        choice.executable, environ=console.environ, record_for=compiled, origin=choice.origin, cache=cache_path()
+        choice.executable,
+        environ=console.environ,
+        record_for=compiled,
+        origin=choice.origin,
+        cache=own_cache(cache_path()),
     )
     return found, choice.origin
 
@@ -120,14 +124,14 @@ class _Reader:
 
     def machine(self, interpreter: Interpreter, origin: str) -> Machine:
         """This machine with that interpreter."""
-        from zoo_cli.directories import cache_path
+        from zoo_cli.directories import cache_path, own_cache
         from zoo_cli.machine.probe import probe_machine
 
         machine = probe_machine(
             self.console.environ,
             gpus=_gpu_names(self.catalog),
             python=interpreter,
-            cache_directory=cache_path(),
+            cache_directory=own_cache(cache_path()),
         )
         return machine._replace(origin={**machine.origin, "python": origin})
 

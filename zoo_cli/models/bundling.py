@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from zoo_cli import __version__, filelock
+from zoo_cli.directories import own_cache
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.models.config_errors import ConfigError
 from zoo_cli.models.config_findings import imports_of
@@ -66,7 +67,8 @@ def staging(cache: Path | None, words: Sequence[str]) -> Iterator[Path]:
         with TemporaryDirectory() as temporary:
             yield Path(temporary)
         return
-    folder = cache / "bundling" / sha256("\0".join(words).encode(errors="replace")).hexdigest()[:16]
+    own = own_cache(cache)
+    folder = own / "bundling" / sha256("\0".join(words).encode(errors="replace")).hexdigest()[:16]
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = folder.with_name(f".{folder.name}.lock")  # `zoo cache prune` leaves a folder whose lock is held
     with filelock.hold(lock, wait_seconds=None):

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 from zoo_cli.atomic import write_whole
+from zoo_cli.directories import own_cache
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.models.upstream import BadRelease, Tree
 from zoo_cli.models.upstream import ReleaseFile as UpstreamFile
@@ -81,7 +82,8 @@ class Release:
         # Of what was read last: kept | record (against RECORD, that against the index) | crc | whole (the whole file)
         self.evidence = "kept"
         self._settings = settings
-        self._kept = cache / "configs" / wheel.namespace / parse_sha256(wheel.sha256) if cache else None
+        own = own_cache(cache) if cache else None  # a config names what is imported: nobody else may put it there
+        self._kept = own / "configs" / wheel.namespace / parse_sha256(wheel.sha256) if own else None
         self._open = ExitStack()
         self._archive: zipfile.ZipFile | None = None
         self._sdist: Tree | None = None

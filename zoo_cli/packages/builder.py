@@ -149,15 +149,17 @@ class _Build:
     def __init__(
         self, request: BuildRequest, settings: Settings, judge: Judging, listen: Callable[[BuildEvent], None]
     ) -> None:
-        from zoo_cli.directories import cache_directory
+        from zoo_cli.directories import cache_directory, own_cache
 
         self.request, self.settings, self.judge, self.listen = request, settings, judge, listen
         self.recipe = request.recipe
         self.cache = cache_directory()
+        self.own = own_cache(self.cache)  # what is compiled here is believed: nobody else may put it there
+        self.own.mkdir(parents=True, exist_ok=True)
         self.has_ops = self.recipe is not None and self.recipe.needs_torch
         self.target = read_target(request.python, needs_torch=self.has_ops)
         needed_for = f"{request.project} {request.version}"
-        self.tools = find_toolchain(self.cache, needed_for)
+        self.tools = find_toolchain(self.own, needed_for)
         check_standard(self.target, self.tools, needed_for)
         self.cuda = self._toolkit(needed_for)
 
@@ -166,13 +168,13 @@ class _Build:
         project, number = normalise(self.request.project), self.request.version
         sdist = None if self.request.source else find_sdist(project, number, index, self.settings)
         key = self._key(sdist)
-        place = self.cache / "built" / key
+        place = self.own / "built" / key
         if not self.request.again and (kept := read_built(place)):
             return kept
         place.parent.mkdir(parents=True, exist_ok=True)
         _sweep(place.parent)
-        _sweep(self.cache / "building")
-        with compiling.work_place(self.cache, key) as (work, lock):
+        _sweep(self.own / "building")
+        with compiling.work_place(self.own, key) as (work, lock):
             if not self.request.again and (kept := read_built(place)):
                 return kept
             if self.request.again:
@@ -266,7 +268,7 @@ class _Build:
             return directory / folder, units, files
         except (OSError, ValueError):
             shutil.rmtree(directory, ignore_errors=True)
-        source, units, files = put_source(archive, directory, self.cache / "git"), 0, 0
+        source, units, files = put_source(archive, directory, self.own / "git"), 0, 0
         if combine and self.recipe:
             jobs = max(2, self.tools.jobs(self.request.jobs))
             units, files = compiling.combine_sources(source, self.recipe.folders, jobs)

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from zoo_cli.directories import CacheUnusable, own_cache
 from zoo_cli.transfer.hashes import Sha256
 from zoo_cli.transfer.part import COMPANIONS, is_free
 from zoo_cli.transfer.store import FOLDER, Store, digest_of, is_sealed
@@ -106,6 +107,22 @@ def read_items(root: Path) -> list[Item]:
     for name, kind in _FILES.items():
         items += _small(kind, root.glob(name))
     return sorted(items, key=lambda each: (each.kind, each.name, each.paths))
+
+
+def all_items(root: Path) -> list[Item]:
+    """Everything that is kept between runs: in the cache directory, and what only its user may have put there.
+
+    Raises:
+        CacheUnusable: It is no directory, or cannot be looked into.
+    """
+    try:
+        os.scandir(root).close()
+    except FileNotFoundError:
+        pass
+    except OSError as exc:
+        raise CacheUnusable(str(root), exc.strerror or str(exc)) from exc
+    own = own_cache(root)
+    return read_items(root) if own == root else [*read_items(root), *read_items(own)]
 
 
 def _small(kind: Kind, paths: Iterable[Path]) -> Iterator[Item]:

@@ -97,7 +97,7 @@ def fetch(
     """
     destination, settings = Path(destination).absolute(), settings or Settings()
     here = None
-    if _prepare(destination, make_directory):
+    if _prepare(destination, make_directory, store):
         here = _already_here(wanted, destination, replace, store, keep)
     delivery = Delivery(wanted, settings, listen, store, pool)
     if here is None and not replace:
@@ -235,9 +235,9 @@ class Delivery:
                 self._delivered = delivered
                 return stored
         except DestinationUnusable as exc:
-            self._listen(Noted(f"{wanted.name} is not kept in the cache: {exc.reason}"))
+            self._listen(Noted(f"{wanted.name} is not kept in the cache, {store.root}: {exc.reason}"))
         except OSError as exc:
-            self._listen(Noted(f"{wanted.name} is not kept in the cache: {exc.strerror or exc}"))
+            self._listen(Noted(f"{wanted.name} is not kept in the cache, {store.root}: {exc.strerror or exc}"))
         self._store = None  # it is not asked again for this file
         return None
 
@@ -287,7 +287,7 @@ def evidence_of(wanted: Wanted) -> Evidence:
     return "prefix" if wanted.prefix else "none"
 
 
-def _prepare(destination: Path, make_directory: bool) -> bool:
+def _prepare(destination: Path, make_directory: bool, store: Store | None) -> bool:
     """Sees to the directory; whether something is at the destination."""
     if "\0" in str(destination):
         raise DestinationUnusable(str(destination), "its name has a NUL, which no name may have")
@@ -299,7 +299,10 @@ def _prepare(destination: Path, make_directory: bool) -> bool:
         if not destination.parent.is_dir():
             if not make_directory:
                 raise DestinationUnusable(str(destination), "its directory does not exist")
-            destination.parent.mkdir(parents=True, exist_ok=True)
+            if store is None:
+                destination.parent.mkdir(parents=True, exist_ok=True)
+            else:
+                store.make_directory(destination.parent)
     except (OSError, ValueError) as exc:
         raise _unusable(destination, exc) from exc
     return False

@@ -113,14 +113,25 @@ class Store:
             OSError: They cannot be made.
         """
         path = self.path_of(sha256)
-        if path.parent.is_dir():
-            return path
-        for folder in (self.root, path.parent.parent, path.parent):
-            if not folder.is_dir():
-                folder.mkdir(parents=True, exist_ok=True)
-                if folder != self.root and is_shared(self.root):
-                    folder.chmod(stat.S_IMODE(self.root.stat().st_mode))
+        self.make_directory(path.parent)
         return path
+
+    def make_directory(self, folder: Path) -> None:
+        """Makes a directory and those above it; below a group's cache with its mode, whatever the umask is.
+
+        Raises:
+            OSError: They cannot be made.
+        """
+        if folder.is_dir():
+            return
+        if self.root not in folder.parents:
+            folder.mkdir(parents=True, exist_ok=True)
+            return
+        self.make_directory(folder.parent)
+        folder.mkdir(exist_ok=True)
+        if is_shared(self.root):
+            with suppress(PermissionError):  # another user made it at this moment
+                folder.chmod(stat.S_IMODE(self.root.stat().st_mode))
 
     def place(self, stored: Stored, part: Part, *, replace: bool, settings: Settings) -> bool:
         """Gives the destination of a part a sealed file without copying its bytes.

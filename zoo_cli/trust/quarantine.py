@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.atomic import write_whole
+from zoo_cli.directories import own_cache
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +45,7 @@ class Quarantine:
     @property
     def directory(self) -> Path:
         """Where the files are."""
-        return self.cache / FOLDER
+        return own_cache(self.cache) / FOLDER
 
     def keep(self, file: BinaryIO, reason: Mapping[str, object]) -> Path | None:
         """A copy of a refused file, and its reason; None when there is no room for it, or no right to write.

@@ -57,11 +57,11 @@ def path_command(console: Console) -> None:
 @pass_console
 def info_command(console: Console) -> None:
     """How much of what is in the cache."""
-    from zoo_cli.transfer.cache import read_items
+    from zoo_cli.transfer.cache import all_items
     from zoo_cli.transfer.store import is_shared
 
     root = cache_path()
-    items = read_items(root)
+    items = all_items(root)
     sums = {kind: [each for each in items if each.kind == kind] for kind in _KINDS}
     own = sum(each.own_bytes for each in items)
     if console.json:
@@ -88,10 +88,10 @@ def info_command(console: Console) -> None:
 @pass_console
 def list_command(console: Console) -> None:
     """Every file in the cache, the one used last first."""
-    from zoo_cli.transfer.cache import clock, read_items
+    from zoo_cli.transfer.cache import all_items, clock
 
     now = clock()
-    items = sorted(read_items(cache_path()), key=lambda each: (-each.used_at, each.name))
+    items = sorted(all_items(cache_path()), key=lambda each: (-each.used_at, each.name))
     if console.json:
         console.document({"ok": True, "command": "cache list", "items": [_document(each, now) for each in items]})
         return
@@ -108,10 +108,10 @@ def list_command(console: Console) -> None:
 @click.pass_context
 def verify_command(context: click.Context, console: Console) -> None:
     """Read every fetched file again and compare it with its digest; damaged ones are removed."""
-    from zoo_cli.transfer.cache import read_items, verify
+    from zoo_cli.transfer.cache import all_items, verify
 
     root = cache_path()
-    checked = list(verify(root, read_items(root)))
+    checked = list(verify(root, all_items(root)))
     bad = [each for each in checked if each.state != "ok"]
     if console.json:
         files = [{"sha256": each.item.sha256, "name": each.item.name, "state": each.state} for each in checked]
@@ -144,9 +144,9 @@ def prune_command(
 
     Without options only transfers go that were begun a week ago and never finished.
     """
-    from zoo_cli.transfer.cache import clock, give_up, read_items, to_give_up
+    from zoo_cli.transfer.cache import all_items, clock, give_up, to_give_up
 
-    items = read_items(cache_path())
+    items = all_items(cache_path())
     seconds = None if older_than is None else older_than * 86400
     chosen = items if everything else to_give_up(items, clock(), limit_bytes=max_size, older_than_seconds=seconds)
     gone, stayed = (chosen, []) if dry_run else give_up(chosen)

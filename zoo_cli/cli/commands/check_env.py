@@ -87,7 +87,7 @@ def _check(
     from zoo_cli.catalog.compat import projects as known_projects
     from zoo_cli.catalog.database import open_catalog
     from zoo_cli.cli.target import find_target
-    from zoo_cli.directories import cache_path
+    from zoo_cli.directories import cache_path, own_cache
     from zoo_cli.machine.remembered import mark
     from zoo_cli.packages.check import Index, check_environment
 
@@ -99,7 +99,7 @@ def _check(
     def matrix(with_ops: bool) -> Matrix:
         return read_matrix(catalog, target.machine.platform, with_ops=with_ops)
 
-    index = Index(known, official_providers(catalog), matrix, [file, mark(Path(file))], cache_path())
+    index = Index(known, official_providers(catalog), matrix, [file, mark(Path(file))], own_cache(cache_path()))
     return check_environment(target.machine, index, _wanted(projects, known), console.environ), target
 
 

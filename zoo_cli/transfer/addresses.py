@@ -149,6 +149,8 @@ def local_path(text: str) -> str | None:
     Raises:
         BadAddress: A file: address that names another host.
     """
+    if text.startswith(("http://", "https://")):
+        return None
     if text[:5].lower() == "file:":
         try:
             parts = urlsplit(text)
@@ -178,6 +180,7 @@ def check_keepable(url: str, file: str) -> None:
         raise PasswordKept(redacted(url), file)
 
 
+@lru_cache(maxsize=128)
 def place_of(url: str) -> str:
     """Where an address leads, to show: host (and port if unusual), or `file:`."""
     try:

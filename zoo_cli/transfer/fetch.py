@@ -96,15 +96,15 @@ def fetch(
         Refused: `wanted.inspector` does not let the file through; it does not get its final name.
     """
     destination, settings = Path(destination).absolute(), settings or Settings()
-    here = None
-    if _prepare(destination, make_directory, store):
+    delivery, here = Delivery(wanted, settings, listen, store, pool), None
+    if _is_taken(destination):
         here = _already_here(wanted, destination, replace, store, keep)
-    delivery = Delivery(wanted, settings, listen, store, pool)
-    if here is None and not replace:
+    elif not replace:
         linked = delivery.as_link(destination)
         if linked is not None:
             return delivery.tell(linked)
     if here is None:
+        _prepare(destination, make_directory, store)
         waiting = Noted(f"another process is fetching {wanted.name}: waiting for it")
         with Part(destination, lambda: listen(waiting), settings.total_seconds) as part:
             here = _already_here(wanted, destination, replace, store, keep or part.finished_meanwhile)
@@ -287,15 +287,23 @@ def evidence_of(wanted: Wanted) -> Evidence:
     return "prefix" if wanted.prefix else "none"
 
 
-def _prepare(destination: Path, make_directory: bool, store: Store | None) -> bool:
-    """Sees to the directory; whether something is at the destination."""
+def _is_taken(destination: Path) -> bool:
+    """Whether something is at the destination, which is no directory."""
     if "\0" in str(destination):
         raise DestinationUnusable(str(destination), "its name has a NUL, which no name may have")
     try:
-        if os.path.lexists(destination):
-            if destination.is_dir():
-                raise DestinationUnusable(str(destination), "it is a directory")
-            return True
+        if not os.path.lexists(destination):
+            return False
+        if destination.is_dir():
+            raise DestinationUnusable(str(destination), "it is a directory")
+    except (OSError, ValueError) as exc:
+        raise _unusable(destination, exc) from exc
+    return True
+
+
+def _prepare(destination: Path, make_directory: bool, store: Store | None) -> None:
+    """Sees to the directory."""
+    try:
         if not destination.parent.is_dir():
             if not make_directory:
                 raise DestinationUnusable(str(destination), "its directory does not exist")
@@ -305,7 +313,6 @@ def _prepare(destination: Path, make_directory: bool, store: Store | None) -> bo
                 store.make_directory(destination.parent)
     except (OSError, ValueError) as exc:
         raise _unusable(destination, exc) from exc
-    return False
 
 
 def _is_begun(destination: Path) -> bool:

@@ -198,7 +198,8 @@ class Session:
     def _asked(self, address: Address, headers: Mapping[str, str], connection: Connection) -> Answer:
         """Sends one GET and reads the head of its answer, in bounded time; each address has its own keys."""
         try:
-            headers = {**headers, **fields_for(address, self._keys)}
+            if self._keys:
+                headers = {**headers, **fields_for(address, self._keys)}
             connection.stream.send(_request(address, headers, connection), self._settings.stall_seconds)
             head = connection.stream.head(self._settings.stall_seconds)
             answer = Answer(address, head, connection, self._pool, self._settings)
@@ -246,7 +247,8 @@ def _request(address: Address, headers: Mapping[str, str], connection: Connectio
         fields.update(proxy_authorization(proxy))
     lines = [f"GET {address.url if proxy else address.target} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in fields.items()]
-    if any("\n" in line or "\r" in line for line in lines):
+    text = "".join(lines)
+    if "\n" in text or "\r" in text:
         raise Malformed("a field to be sent has a line break")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 

@@ -50,10 +50,10 @@ def part_path(destination: Path) -> Path:
 
 def part_name(destination: Path) -> str:
     """`part_path` as a text: paths as objects cost more than the calls they are for."""
-    folder, name = os.path.split(destination)
+    folder, slash, name = str(destination).rpartition(os.sep)
     if len(os.fsencode(name)) > 200:
         name = f"{name[:40]}.{sha256(os.fsencode(name)).hexdigest()[:16]}"
-    return os.path.join(folder, f".{name}.zoo-part")
+    return f"{folder}{slash}.{name}.zoo-part"
 
 
 def is_free(path: Path) -> bool:
@@ -131,7 +131,8 @@ class Part:
     @property
     def kept_bytes(self) -> int:
         """How many bytes are here in all, those after a hole too."""
-        return self.size_bytes + sum(after - first for first, after in self.ranges)
+        rest = sum(after - first for first, after in self.ranges) if self.ranges else 0
+        return self.size_bytes + rest
 
     def _acquire(self, waiting: Callable[[], None], wait_seconds: float | None) -> None:
         """Opens and locks; starts again when the file was finished or removed by the one who held it."""

@@ -59,17 +59,17 @@ def parse_head(data: bytes) -> Head:
     lengths: list[str] = []
     name = ""
     for line in lines:
-        if line[:1] in (" ", "\t") and name:  # folded by an old server (RFC 9112, section 5.2)
+        if name and line[:1] in " \t" and line:  # folded by an old server (RFC 9112, section 5.2)
             fields[name] += " " + line.strip()
             continue
         key, colon, value = line.partition(":")
         name = key.strip().lower()
         if not colon or not name:
             raise Malformed("a line of its head is no field")
-        fields[name] = value.strip()
+        fields[name] = value = value.strip()
         if name == "content-length":
-            lengths.append(fields[name])
-    options = {each.strip().lower() for each in fields.get("connection", "").split(",")}
+            lengths.append(value)
+    options = [each.strip() for each in fields.get("connection", "").lower().split(",")]
     closes = "close" in options or (found[1] == "0" and "keep-alive" not in options)
     return Head(int(found[2]), found[3] or "", fields, tuple(lengths), closes)
 

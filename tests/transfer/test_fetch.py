@@ -26,6 +26,8 @@ from zoo_cli.transfer.failures import (
 )
 from zoo_cli.transfer.fetch import Settings, Wanted, fetch
 from zoo_cli.transfer.hashes import Sha256
+from zoo_cli.transfer.part import Part
+from zoo_cli.transfer.resume import State
 
 
 def test_a_file_arrives_and_is_told(server: Server, tmp_path: Path) -> None:
@@ -140,6 +142,28 @@ def test_a_local_file_and_a_file_address_are_sources_too(tmp_path: Path) -> None
         fetch(wanted(str(tmp_path / "none")), tmp_path / "x", QUICK)
     with pytest.raises(LocalFileFailed, match="directory"):
         fetch(wanted(str(tmp_path)), tmp_path / "x", QUICK)
+
+
+def test_what_has_no_size_of_its_own_is_no_source(tmp_path: Path) -> None:
+    """Each of them says that it has 0 bytes."""
+    os.mkfifo(tmp_path / "pipe")
+    for source in filter(os.path.lexists, (str(tmp_path / "pipe"), "/dev/zero", "/proc/self/status")):
+        with pytest.raises(LocalFileFailed, match=r"no plain file|more bytes than its size says"):
+            fetch(Wanted("x", (source,)), tmp_path / "x", QUICK)
+    nothing_but(tmp_path, "pipe")
+
+
+def test_a_copy_that_was_cut_off_is_gone_on_with(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(BODY)
+    (tmp_path / "here").mkdir()
+    with Part(tmp_path / "here" / "x", lambda: None) as part:
+        part.start(State(str(source), None, None, len(BODY), DIGEST))
+        part.write(memoryview(BODY)[:1000])
+    heard = Heard()
+    fetch(wanted(str(source)), tmp_path / "here" / "x", QUICK, heard)
+    assert [event.have_bytes for event in heard.events if isinstance(event, Started)] == [1000]
+    nothing_but(tmp_path / "here", "x")
 
 
 def test_offline_makes_no_connection(server: Server, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.server import Behaviour, Exchange, Server, Stall, Status, Uplink, ignores_range
 from tests.transfer.conftest import QUICK, Heard, nothing_but
-from zoo_cli.transfer.events import SourceFailed
+from zoo_cli.transfer.events import SourceFailed, Started
 from zoo_cli.transfer.fetch import Received, Settings, Wanted, fetch
 from zoo_cli.transfer.hashes import Sha256
 from zoo_cli.transfer.health import Health
@@ -85,6 +85,42 @@ def test_the_faster_one_goes_on_where_the_slow_one_stands(two: Two, tmp_path: Pa
     assert two.sent[two.other] <= len(BODY) + SAMPLE_BYTES  # what the slow one brought is not fetched again
     asked = [each.range for each in two.other.requests]
     assert asked[0] and asked[1] and not asked[1].startswith("bytes=0-")
+
+
+@pytest.mark.parametrize("as_address", [False, True], ids=["path", "file address"])
+def test_a_local_file_goes_on_where_a_slow_host_stands(two: Two, tmp_path: Path, as_address: bool) -> None:
+    source = tmp_path / "share" / "x.bin"
+    source.parent.mkdir()
+    source.write_bytes(BODY)
+    urls = (two.urls[0], source.as_uri() if as_address else str(source))
+    heard = Heard()
+    received = fetch(Wanted("x.bin", urls, sha256=DIGEST), tmp_path / "here" / "x.bin", WATCHFUL, heard)
+    assert received.is_mixed and received.url == urls[1] and received.path.read_bytes() == BODY
+    started = [event for event in heard.events if isinstance(event, Started)]
+    assert started[-1].source == "file:" and started[-1].have_bytes > 0 and two.sent[two.slow] < len(BODY)
+    nothing_but(tmp_path / "here", "x.bin")
+
+
+def test_a_slow_host_with_wrong_bytes_before_a_local_file(two: Two, tmp_path: Path) -> None:
+    line = two.line
+
+    def spoiled(exchange: Exchange) -> None:
+        exchange.body = b"\0" * 16 + exchange.body[16:]
+        line(exchange)
+
+    two.behave(two.slow, spoiled)
+    source = tmp_path / "share.bin"
+    source.write_bytes(BODY)
+    wanted = Wanted("x.bin", (two.urls[0], str(source)), sha256=DIGEST)
+    received = fetch(wanted, tmp_path / "x.bin", WATCHFUL)
+    assert received.path.read_bytes() == BODY and not received.is_mixed
+
+
+def test_a_local_file_of_another_size_is_not_gone_to(two: Two, tmp_path: Path) -> None:
+    source = tmp_path / "share.bin"
+    source.write_bytes(BODY + b"x")
+    wanted = Wanted("x.bin", (two.urls[0], str(source)), sha256=DIGEST)
+    assert fetch(wanted, tmp_path / "x.bin", WATCHFUL).url == two.urls[0]
 
 
 def test_eight_digits_are_enough_and_nothing_is_not(two: Two, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.transfer.addresses import local_path, place_of, redacted
@@ -19,7 +18,6 @@ from zoo_cli.transfer.failures import (
     CutShort,
     Failed,
     HashMismatch,
-    LocalFileFailed,
     NotTheFile,
     SizeMismatch,
     TooLarge,
@@ -34,9 +32,9 @@ from zoo_cli.transfer.webpages import BEGIN_BYTES, begins_page, is_binary, is_sa
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from io import FileIO
 
     from zoo_cli.transfer.inspection import Inspector
+    from zoo_cli.transfer.localfile import LocalFile
     from zoo_cli.transfer.part import Part
     from zoo_cli.transfer.pool import Pool
     from zoo_cli.transfer.relay import Digest
@@ -88,9 +86,9 @@ class Attempt:
         path = local_path(self._url)
         try:
             if path is not None:
-                return self._from_disk(Path(path))
+                return self._rightly(lambda: self._from_disk(path))
             with Session(self._settings, self._pool) as session:
-                return self._rightly_from_server(session)
+                return self._rightly(lambda: self._from_server(session))
         except Failed:
             state = self._part.state
             if state is None or not state.may_resume(self._wanted, state.url):
@@ -100,16 +98,16 @@ class Attempt:
             if self._watch is not None:
                 self._watch.close()
 
-    def _rightly_from_server(self, session: Session) -> Delivered:
+    def _rightly(self, deliver: Callable[[], Delivered]) -> Delivered:
         try:
-            return self._from_server(session)
+            return deliver()
         except HashMismatch as failure:
             if not self._is_mixed:
                 raise
             # Which address sent the wrong bytes is not known: this one shows what it has, from the first byte.
             self._listen(SourceFailed(self._wanted.name, place_of(self._url), failure.brief))
             self._digest, self._is_mixed = sha256(), False
-            return self._from_server(session)
+            return deliver()
 
     def _from_server(self, session: Session) -> Delivered:
         kept = self._kept()
@@ -127,8 +125,7 @@ class Attempt:
             total = answer.length
             if verdict == "append":
                 total = self._whole_size(answer, kept)
-                if self._is_mixed and self._part.state:
-                    self._part.note(self._part.state._replace(is_mixed=True))
+                self._note_mixed()
             self._check_head(answer, total)
             if verdict == "from-zero":
                 self._digest = sha256()
@@ -202,7 +199,7 @@ class Attempt:
         if begins_page(begins) and is_binary(self._wanted.name):
             raise NotTheFile(self._shown, self._wanted.name, "", _text(begins))
 
-    def _pour(self, body: Answer | _DiskBody, total: int | None, url: str, session: Session | None = None) -> None:
+    def _pour(self, body: Answer | LocalFile, total: int | None, url: str, session: Session | None = None) -> None:
         wanted, part = self._wanted, self._part
         size = wanted.size_bytes if total is None else total
         part.require_space(size)
@@ -256,7 +253,7 @@ class Attempt:
             part.alone = True  # it does not do ranges as it should
             raise
 
-    def _require_end(self, body: Answer | _DiskBody, url: str) -> None:
+    def _require_end(self, body: Answer | LocalFile, url: str) -> None:
         if not body.read_into(memoryview(bytearray(1))):
             return
         self._part.discard()
@@ -298,29 +295,28 @@ class Attempt:
         self._inspect(self._inspect_whole)
         return Delivered(Sha256(received), url, self._is_mixed)
 
-    def _from_disk(self, path: Path) -> Delivered:
-        try:
-            with path.open("rb", buffering=0) as file:
-                total = path.stat().st_size
-                if self._wanted.size_bytes not in (None, total):
-                    raise SizeMismatch(self._shown, self._wanted.name, self._wanted.size_bytes or 0, total)
-                self._part.start(State(self._shown, None, None, total, self._wanted.digest))
-                self._pour(_DiskBody(file, self._shown), total, self._url)
-        except (OSError, ValueError) as exc:
-            reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-            raise LocalFileFailed(self._shown, reason) from exc
+    def _from_disk(self, path: str) -> Delivered:
+        from zoo_cli.transfer.localfile import LocalFile  # what comes over the network needs none
+
+        part, wanted = self._part, self._wanted
+        with LocalFile(path, self._shown) as file:
+            total, kept = file.size_bytes, self._kept()
+            if wanted.size_bytes not in (None, total):
+                raise SizeMismatch(self._shown, wanted.name, wanted.size_bytes or 0, total)
+            if 0 < kept <= total:  # ranges after a hole are read again: the disk is near
+                part.end_map()
+                self._note_mixed()
+                file.seek(kept)
+            else:
+                self._digest, self._is_mixed = sha256(), False
+                part.start(State(self._shown, None, None, total, wanted.digest))
+            self._pour(file, total, self._url)
+            file.require_end()
         return self._verified(self._shown)
 
-
-class _DiskBody:
-    """A local file as a body."""
-
-    def __init__(self, file: FileIO, shown: str) -> None:
-        self._file, self._shown = file, shown
-
-    def read_into(self, view: memoryview) -> int:
-        """Bytes read; 0 at the end."""
-        return self._file.readinto(view) or 0
+    def _note_mixed(self) -> None:
+        if self._is_mixed and self._part.state:
+            self._part.note(self._part.state._replace(is_mixed=True))
 
 
 def _begin(answer: Answer) -> str:

@@ -1,10 +1,10 @@
 """Other addresses of a file that may be much faster than the one at work: when one is asked, and what its answer says.
 
-Edge: a thread, the network and the clock. A mirror that is alive and slow fails in nothing and would keep the whole
-download. Where the rest would take long at the rate of the last moments, another address is asked for a small range,
-beside the transfer; when it brings that much faster, the attempt ends with `Overtaken`, and the next one goes on at the
-other address with every byte that is here. That bytes of two addresses are one file, only a digest can tell: without
-one nobody is asked. Nor where a limit of bandwidth explains the rate.
+Edge: a thread, the network, local files and the clock. A mirror that is alive and slow fails in nothing and would keep
+the whole download. Where the rest would take long at the rate of the last moments, another address is asked for a small
+range, beside the transfer; when it brings that much faster, the attempt ends with `Overtaken`, and the next one goes on
+at the other address with every byte that is here. That bytes of two addresses are one file, only a digest can tell:
+without one nobody is asked. Nor where a limit of bandwidth explains the rate.
 
 A sample is taken by one transfer of the process at a time: of many files at once some move, until both hosts are busy.
 """
@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 from zoo_cli.transfer.addresses import local_path, place_of, redacted
 from zoo_cli.transfer.failures import BadAddress, Failed, Overtaken
 from zoo_cli.transfer.http import Session
+from zoo_cli.transfer.localfile import LocalFile
 from zoo_cli.transfer.resume import content_range
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from zoo_cli.transfer.pool import Pool
     from zoo_cli.transfer.settings import Settings
@@ -48,7 +49,7 @@ class Rivals:
     def __init__(self, urls: Sequence[str], settings: Settings, pool: Pool | None = None) -> None:
         self.settings, self.pool = settings, pool
         ranked = settings.health.ranked(urls) if settings.health else urls
-        self._urls = tuple(url for url in ranked if local_path(url) is None)
+        self._urls = tuple(ranked)
         self._asked: Counter[str] = Counter()
         self._wait = settings.rival_seconds  # doubles with each sample: a long transfer takes few
         self._not_before = 0.0
@@ -155,17 +156,26 @@ class Sample:
             self.is_over = True
 
     def _measure(self) -> float:
-        """The rate of the second half: the first one is slow on a long way, whoever sends."""
+        path = local_path(self.url)
+        if path is not None:
+            with LocalFile(path, self.url) as file:
+                file.seek(self._first)
+                return self._rate_of(file.read_into) if file.size_bytes == self._total else 0.0
         headers = {"Range": f"bytes={self._first}-{self._after - 1}"}
         with Session(self._settings, self._pool) as session, session.get(self.url, headers) as answer:
             first, total = content_range(answer.headers.get("content-range", ""))
             if answer.status != 206 or first != self._first or total not in (None, self._total):
                 return 0.0
-            view, wanted = memoryview(bytearray(_BLOCK_BYTES)), self._after - self._first
-            began = since = now = time.monotonic()
-            before = 0
-            while answer.received < wanted and now - began < _SAMPLE_SECONDS and answer.read_into(view):
-                now = time.monotonic()
-                if not before and answer.received >= wanted // 2:
-                    since, before = now, answer.received
-            return (answer.received - before) / max(now - since, 1e-3)
+            return self._rate_of(answer.read_into)
+
+    def _rate_of(self, read_into: Callable[[memoryview], int]) -> float:
+        """The rate of the second half: the first one is slow on a long way, whoever sends."""
+        view, wanted = memoryview(bytearray(_BLOCK_BYTES)), self._after - self._first
+        began = since = now = time.monotonic()
+        received = before = 0
+        while received < wanted and now - began < _SAMPLE_SECONDS and (count := read_into(view)):
+            received += count
+            now = time.monotonic()
+            if not before and received >= wanted // 2:
+                since, before = now, received
+        return (received - before) / max(now - since, 1e-3)

@@ -145,6 +145,7 @@ EDGES = {
     "transfer/sizes.py": "network and local files: sizes alone",
     "transfer/part.py": "the part file, its lock and the clock",
     "transfer/mapped.py": "the part file and its map",
+    "transfer/record.py": "small files beside the part file",
     "transfer/relay.py": "threads: one writes, one hashes",
     "transfer/remote.py": "network and a temporary file",
     "transfer/rivals.py": "a thread, the network, local files and the clock",

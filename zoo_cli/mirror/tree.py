@@ -16,7 +16,8 @@ from zoo_cli import filelock
 from zoo_cli.atomic import write_whole
 from zoo_cli.errors import ZooError
 from zoo_cli.transfer.hashes import parse_sha256
-from zoo_cli.transfer.part import COMPANIONS, is_free, part_path
+from zoo_cli.transfer.part import is_free, part_path
+from zoo_cli.transfer.record import COMPANIONS
 from zoo_cli.transfer.store import Store, Stored, digest_of, is_sealed
 
 if TYPE_CHECKING:

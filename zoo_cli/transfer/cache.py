@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Literal
 
 from zoo_cli.directories import CacheUnusable, own_cache
 from zoo_cli.transfer.hashes import Sha256
-from zoo_cli.transfer.part import COMPANIONS, is_free
+from zoo_cli.transfer.part import is_free
+from zoo_cli.transfer.record import COMPANIONS
 from zoo_cli.transfer.store import FOLDER, Store, digest_of, is_sealed
 
 if TYPE_CHECKING:

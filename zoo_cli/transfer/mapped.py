@@ -45,7 +45,7 @@ class Mapped:
         Raises:
             OSError: The map cannot be written; the one before it is as it was.
         """
-        self._map = _new_map(map_path, have)
+        self._map = new_map(map_path, have)
         self._fd = os.dup(fd)
         self._wrote, self._unusable = wrote, unusable
         self._users, self._lock = 1, threading.Lock()
@@ -79,7 +79,7 @@ class Mapped:
                 os.close(self._map)
 
 
-def _new_map(path: Path, have: tuple[Range, ...]) -> int:
+def new_map(path: Path, have: tuple[Range, ...]) -> int:
     """Opens a map that tells of these ranges, in the place of the one that is there."""
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)

@@ -23,8 +23,8 @@ from zoo_cli import filelock
 from zoo_cli.transfer.failures import DestinationUnusable, NoSpace
 from zoo_cli.transfer.hashes import is_full
 from zoo_cli.transfer.mapped import Mapped
-from zoo_cli.transfer.ranges import MAX_MAP_BYTES, Range, prefix, read_map
-from zoo_cli.transfer.resume import MAX_STATE_BYTES, State, read_state
+from zoo_cli.transfer.ranges import Range, merged, prefix
+from zoo_cli.transfer.record import COMPANIONS, Record, boot, remove
 from zoo_cli.transfer.writeback import Writeback
 
 if TYPE_CHECKING:
@@ -35,9 +35,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from zoo_cli.transfer.resume import State
+
 _BLOCK = 1 << 20
 _MARGIN_BYTES = 1 << 20  # left on the disk for the state file and others
-COMPANIONS = (".json", ".json.new", ".map", ".map.new", "-link")  # what may stand beside a part file
 _FLAGS = (
     os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 )
@@ -76,7 +77,7 @@ def sweep(destination: Path) -> None:
     part = part_name(destination)
     if any(os.path.lexists(part + ending) for ending in ("", *COMPANIONS)):
         with suppress(DestinationUnusable), Part(destination, lambda: None, wait_seconds=0.0) as found:
-            found.may_have_companions = True
+            found.record.may_exist = True
 
 
 class Part:
@@ -88,7 +89,7 @@ class Part:
         ranges: Bytes after a hole, that several connections brought; see `split`.
         alone: Several connections brought wrong bytes: the next try is one stream.
         finished_meanwhile: Another process completed the destination while this one waited.
-        may_have_companions: Whether something may stand beside the part file; nothing does when it was made just now.
+        record: What stands beside it.
     """
 
     def __init__(self, destination: Path, waiting: Callable[[], None], wait_seconds: float | None = None) -> None:
@@ -104,16 +105,19 @@ class Part:
         """
         self.destination = destination
         self._name = part_name(destination)
-        self.finished_meanwhile = self.may_have_companions = False
-        self.alone = self._is_recorded = self._has_bytes = self._is_published = False
+        self.record = Record(self._name)
+        self.finished_meanwhile = False
+        self.alone = self._has_bytes = self._is_published = False
         self.ranges: tuple[Range, ...] = ()
         self._fd = -1
         try:
             self._acquire(waiting, wait_seconds)
             self._writeback = Writeback(self._fd)
-            self.state = self._read_state() if self.size_bytes else None
-            if self.may_have_companions:
-                self._read_map()
+            self.state = self.record.read() if self.size_bytes else None
+            mapped = self.record.ranges(self.size_bytes)
+            if mapped is not None:
+                self.keep_ranges(mapped)
+            self._drop_what_may_be_lost()
         except OSError as exc:
             self.close()
             raise self.unusable(exc) from exc
@@ -153,7 +157,7 @@ class Part:
         with suppress(FileExistsError):
             # The part file goes last: nothing stands beside where none was.
             return os.open(self._name, _FLAGS | os.O_EXCL, 0o666)
-        self.may_have_companions = True
+        self.record.may_exist = True
         try:
             fd = os.open(self._name, _FLAGS, 0o666)
         except OSError as exc:
@@ -182,22 +186,29 @@ class Part:
             return False
         return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
 
-    def _read_state(self) -> State | None:
-        try:
-            fd = os.open(self._name + ".json", os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-        except OSError:
-            return None
-        self._is_recorded = True
-        with os.fdopen(fd, "rb") as file:
-            return read_state(file.read(MAX_STATE_BYTES))
-
-    def _read_map(self) -> None:
-        try:
-            fd = os.open(self._name + ".map", os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-        except OSError:
+    def _drop_what_may_be_lost(self) -> None:
+        """After another start of the machine, bytes that no digest will judge count if the disk had them for sure."""
+        state = self.state
+        if state is None or state.digest is not None or state.boot == boot():
             return
-        with os.fdopen(fd, "rb") as file:
-            self.keep_ranges(read_map(file.read(MAX_MAP_BYTES), self.size_bytes))
+        size_bytes = os.fstat(self._fd).st_size
+        kept = merged(each for each in state.kept if each[1] <= size_bytes)
+        self.keep_ranges(kept)
+        if self.ranges:  # a map of what is kept before the file is cut, else one too many after it: never too much told
+            self.record.write_map(kept)
+        os.ftruncate(self._fd, kept[-1][1] if kept else 0)
+        if not self.ranges:
+            self.record.write_map(())
+        self.state = state._replace(boot=boot())
+
+    def _note_what_is_kept(self) -> None:
+        """Has the disk take what came without a digest, and says how much that is."""
+        state, kept = self.state, merged([(0, self.size_bytes), *self.ranges])
+        if state is None or state.digest is not None or kept == state.kept:
+            return
+        os.fsync(self._fd)
+        self.state = state._replace(kept=kept)
+        self.record.write(self.state)
 
     def keep_ranges(self, ranges: tuple[Range, ...]) -> None:
         """What of the file is here."""
@@ -207,10 +218,9 @@ class Part:
     def begin_map(self, have: tuple[Range, ...]) -> Mapped:
         """The part as a file that several threads write into; from now on its map tells what is there."""
         try:
-            self._record()
-            self.may_have_companions = self._has_bytes = True
-            map_path = self.path.with_name(self.path.name + ".map")
-            return Mapped(self._fd, map_path, have, self.wrote, self.unusable)
+            self.record.write(self.state)
+            self.record.may_exist = self._has_bytes = True
+            return Mapped(self._fd, self.record.map_path, have, self.wrote, self.unusable)
         except OSError as exc:
             raise self.unusable(exc) from exc
 
@@ -218,36 +228,24 @@ class Part:
         """Back to bytes in order: what follows a hole is dropped."""
         try:
             self.ranges = ()
-            if self.may_have_companions:
+            if self.record.may_exist:
                 os.ftruncate(self._fd, self.size_bytes)
-                _unlink(self._name + ".map")
+                self.record.write_map(())
         except OSError as exc:
             raise self.unusable(exc) from exc
 
     def start(self, state: State) -> None:
         """Drops the kept bytes and says what the new ones are; it is recorded before the first of them is written."""
         self.restart()
-        self.state = state
+        self.state = state if state.digest else state._replace(boot=boot())
 
     def note(self, state: State) -> None:
         """Records what is known of the bytes."""
-        self.state, self._is_recorded = state, False
+        self.state = state
         try:
-            self._record()
+            self.record.write(state)
         except OSError as exc:
             raise self.unusable(exc) from exc
-
-    def _record(self) -> None:
-        """Writes down what the bytes are, unless that is done."""
-        if self._is_recorded or self.state is None:
-            return
-        self.may_have_companions = True
-        fresh = self._name + ".json.new"
-        _unlink(fresh)
-        with open(fresh, "xb") as file:  # never through a link
-            file.write(self.state.to_json())
-        os.replace(fresh, self._name + ".json")
-        self._is_recorded = True
 
     def require_space(self, size_bytes: int | None) -> None:
         """Whether the rest of a file of this size fits on the disk.
@@ -268,7 +266,7 @@ class Part:
         """Appends all of the view."""
         try:
             if self.size_bytes or not self.is_whole(len(view)):
-                self._record()
+                self.record.write(self.state)
             if self._has_bytes:
                 os.lseek(self._fd, self.size_bytes, os.SEEK_SET)
             self._has_bytes = True
@@ -302,13 +300,7 @@ class Part:
 
     def _forget(self) -> None:
         self.size_bytes, self.state, self.ranges = 0, None, ()
-        self._remove_companions()
-
-    def _remove_companions(self) -> None:
-        if self.may_have_companions:
-            for ending in COMPANIONS:
-                _unlink(self._name + ending)
-        self.may_have_companions = self._is_recorded = False
+        self.record.remove()
 
     def restart(self) -> None:
         """Drops the kept bytes, of which nothing is known."""
@@ -344,9 +336,9 @@ class Part:
             False when there can be no link here, or something is there that may not be replaced; nothing was done.
         """
         link = self._name + "-link"  # only who has the lock makes it
-        self.may_have_companions = True
+        self.record.may_exist = True
         try:
-            _unlink(link)
+            remove(link)
             os.link(source, link, follow_symlinks=False)
             if replace:
                 os.replace(link, self.destination)
@@ -355,7 +347,7 @@ class Part:
         except OSError:
             return False
         finally:
-            _unlink(link)
+            remove(link)
         self.restart()
         if sync:
             sync_directory(self.destination.parent)
@@ -388,7 +380,7 @@ class Part:
             if not self._rename(replace):
                 return False
             self._is_published = True
-            self._remove_companions()
+            self.record.remove()
             if sync and sync_name:
                 sync_directory(self.destination.parent)
         except OSError as exc:
@@ -424,8 +416,12 @@ class Part:
         self._writeback.close()
         with suppress(OSError):
             about = None if self._is_published else os.fstat(self._fd)
-            if about is not None and about.st_size == 0 and self._same(self._name, about):
-                self._remove_companions()
+            if about is None or not self._same(self._name, about):
+                pass
+            elif about.st_size:
+                self._note_what_is_kept()
+            else:
+                self.record.remove()
                 os.unlink(self._name)
         os.close(self._fd)
         self._fd = -1
@@ -461,8 +457,3 @@ def sync_directory(path: str | Path) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
-
-
-def _unlink(path: str) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(path)

@@ -1,7 +1,8 @@
 """Going on from kept bytes: what to ask for, and what an answer to it means.
 
 Pure. Kept bytes belong to the same file when the server says so (If-Range with a strong validator, RFC 9110) or when
-a digest of the whole will decide; then another mirror may send the rest. Anything else starts from zero.
+a digest of the whole will decide; then another mirror may send the rest. Anything else starts from zero. What a power
+cut has left of them is told by the digest; without one, only what the disk had for sure counts after it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from zoo_cli.transfer.failures import BadAnswer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from zoo_cli.transfer.ranges import Range
     from zoo_cli.transfer.sources import Wanted
 
 MAX_STATE_BYTES = 64 * 1024
@@ -29,6 +31,8 @@ class State(NamedTuple):
     size_bytes: int | None = None
     digest: str | None = None  # what the whole must have: full digest, or a prefix
     is_mixed: bool = False  # another address has brought some of them
+    boot: str | None = None  # without a digest: the start of the machine that they came in
+    kept: tuple[Range, ...] = ()  # and which of them the disk has for sure
 
     def to_json(self) -> bytes:
         """The state as a document."""
@@ -54,11 +58,13 @@ def read_state(data: bytes) -> State | None:
     try:
         value = json.loads(data)
         state = State(**value)
+        state = state._replace(kept=tuple((first, after) for first, after in state.kept))
     except (ValueError, TypeError, RecursionError):
         return None
-    texts = (state.etag, state.last_modified, state.digest)
+    texts = (state.etag, state.last_modified, state.digest, state.boot)
     good = isinstance(state.url, str) and isinstance(state.is_mixed, bool)
     good &= all(text is None or isinstance(text, str) for text in texts)
+    good &= all(type(at) is int and at >= 0 for each in state.kept for at in each)
     size = state.size_bytes
     good_size = size is None or (isinstance(size, int) and not isinstance(size, bool) and size >= 0)
     headers = (state.etag or "") + (state.last_modified or "")

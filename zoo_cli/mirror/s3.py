@@ -74,7 +74,7 @@ class BucketTree:
     client: Any  # of boto3
     staging: Path
     _sizes: dict[str, int] | None = field(default=None)
-    _staged: dict[str, Received] = field(default_factory=dict)  # what waits in the staging directory, by path
+    _staged: dict[str, Received | bytes] = field(default_factory=dict)  # what waits for its name, by path
 
     @property
     def place(self) -> str:
@@ -113,8 +113,11 @@ class BucketTree:
             raise
         return answer
 
-    def write(self, path: str, body: bytes) -> None:
+    def write(self, path: str, body: bytes, *, aside: bool = False) -> None:
         """See `Tree`; a page becomes the object of its folder, too."""
+        if aside:
+            self._staged[path] = body
+            return
         about = {"ContentType": _type_of(path), "Metadata": {"sha256": hashlib.sha256(body).hexdigest()}}
         with self._telling(f"write {path}"):
             for key in self._keys(path):
@@ -150,9 +153,15 @@ class BucketTree:
 
     def publish(self, path: str) -> None:
         """See `Tree`."""
+        staged = self._staged.pop(path)
+        if isinstance(staged, bytes):
+            self.write(path, staged)
+        else:
+            self._upload(path, self._stage(path), staged)
+
+    def _upload(self, path: str, stage: Path, received: Received) -> None:
         from boto3.s3.transfer import TransferConfig
 
-        stage, received = self._stage(path), self._staged.pop(path)
         about = {"ContentType": _type_of(path), "Metadata": {"sha256": str(received.sha256)}}
         how = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=4)
         with self._telling(f"write {path}"):

@@ -76,9 +76,10 @@ class FileServer(ThreadingHTTPServer):
             CannotServe: One of them cannot be opened.
         """
         self.listen = listen
-        self._changed = threading.Condition()  # guards the next two, and tells when a connection ends
+        self._changed = threading.Condition()  # guards the next three, and tells when one rests or ends
         self._deadlines: dict[socket.socket, float] = {}
         self._resting: dict[socket.socket, None] = {}  # those between two requests, the longest first
+        self._ended: set[socket.socket] = set()  # those that are shut and not yet closed
         try:
             self.root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as exc:
@@ -116,14 +117,19 @@ class FileServer(ThreadingHTTPServer):
             OSError: There was no room for half a second, or the client is gone.
         """
         with self._changed:
-            if len(self._deadlines) >= MAX_CONNECTIONS and self._resting:
-                self._end(next(iter(self._resting)))
-            if not self._changed.wait_for(lambda: len(self._deadlines) < MAX_CONNECTIONS, _LOOK_SECONDS):
+            if not self._changed.wait_for(self._has_room, _LOOK_SECONDS):
                 raise BlockingIOError
         request, address = super().get_request()
         with self._changed:
             self._deadlines[request] = time.monotonic() + _REQUEST_SECONDS
         return request, address
+
+    def _has_room(self) -> bool:
+        """Whether one more may come; one that rests is asked to go for it, if none is on its way out."""
+        is_full = len(self._deadlines) >= MAX_CONNECTIONS
+        if is_full and self._resting and not self._ended:
+            self._end(next(iter(self._resting)))
+        return not is_full
 
     def extend(self, connection: socket.socket, seconds: float, *, resting: bool = False) -> None:
         """Gives a connection so many seconds for what it does next; `resting`: nothing before its next request."""
@@ -133,6 +139,7 @@ class FileServer(ThreadingHTTPServer):
                 self._deadlines[connection] = time.monotonic() + seconds
                 if resting:
                     self._resting[connection] = None
+                    self._changed.notify()
 
     def service_actions(self) -> None:
         """Twice a second: ends connections whose time is over."""
@@ -144,6 +151,7 @@ class FileServer(ThreadingHTTPServer):
     def _end(self, connection: socket.socket) -> None:
         """Ends a connection; its thread forgets it."""
         self._resting.pop(connection, None)
+        self._ended.add(connection)
         with suppress(OSError):
             connection.shutdown(2)
 
@@ -152,6 +160,7 @@ class FileServer(ThreadingHTTPServer):
         with self._changed:
             self._deadlines.pop(request, None)
             self._resting.pop(request, None)
+            self._ended.discard(request)
             self._changed.notify()
         super().shutdown_request(request)
 

@@ -159,9 +159,7 @@ def execute(tree: Tree, decision: Decision, listen: Listener, jobs: int) -> Sync
     with closing(together(decision.coming, lambda item: run.bring(item, shared), jobs, shared)) as results:
         for item, result in results:
             run.take(item, result)
-    run.replace()
-    pages = run.write_pages()
-    run.write(force=True)
+    pages = run.settle()
     removed, stayed = run.prune()
     run.pending = ()
     run.write(force=True)
@@ -183,7 +181,7 @@ class _Run:
     came: list[Held] = field(default_factory=list)
     failures: list[tuple[Item, ZooError]] = field(default_factory=list)
     pages: dict[str, Held] = field(default_factory=dict)
-    _waiting: list[tuple[Item, Held, bytes | None]] = field(default_factory=list)  # what is there and has no name yet
+    _waiting: list[tuple[Held, bytes | None]] = field(default_factory=list)  # what is there and has no name yet
     _old_pages: dict[str, Held] = field(default_factory=dict)  # those that nothing stands on any more
     _written: bytes = b""
     _next_write: float = 0.0
@@ -241,7 +239,7 @@ class _Run:
             return
         held, metadata = result
         if held.path in self.decision.replaced:
-            self._waiting.append((item, held, metadata))
+            self._waiting.append((held, metadata))
             return
         self._hold(held, metadata)
         self.write()
@@ -252,17 +250,24 @@ class _Run:
         if metadata is not None:
             self._note(f"{held.path}.metadata", "metadata", metadata)
 
-    def replace(self) -> None:
-        """Gives those that waited the names of what was there before."""
-        for item, held, metadata in self._waiting:
-            try:
-                self.tree.publish(held.path)
-                if metadata is not None:
-                    self.tree.write(f"{held.path}.metadata", metadata)
-            except ZooError as error:
-                self.failures.append((item, error))
-            else:
-                self._hold(held, metadata)
+    def settle(self) -> int:
+        """Gives what waited, pages and manifest their names, in a row; gives how many pages changed."""
+        named: list[str] = []
+        for held, metadata in self._waiting:
+            named.append(held.path)
+            if metadata is not None:
+                named.append(f"{held.path}.metadata")
+                self.tree.write(named[-1], metadata, aside=True)
+            self._hold(held, metadata)
+        pages = self._write_pages()
+        named += pages
+        if (body := self.manifest.to_bytes()) != self._written:
+            self.tree.write(NAME, body, aside=True)
+            self._written = body
+            named.append(NAME)
+        for path in named:
+            self.tree.publish(path)
+        return len(pages)
 
     def _note(self, path: str, kind: str, body: bytes) -> Held:
         held = Held(path, kind, hashlib.sha256(body).hexdigest(), len(body))
@@ -272,14 +277,15 @@ class _Run:
             self.files[path] = held
         return held
 
-    def write_pages(self) -> int:
-        """Writes the pages that changed; gives how many."""
-        before, self.pages, written = self.pages, {}, 0
+    def _write_pages(self) -> list[str]:
+        """Writes the pages that changed, without their names; gives these."""
+        written: list[str] = []
+        before, self.pages = self.pages, {}
         for path, body in sorted(make_pages(self.files.values()).items()):
             held = self._note(path, "page", body)
             if before.get(path) != held or not self.tree.has(held):
-                self.tree.write(path, body)
-                written += 1
+                self.tree.write(path, body, aside=True)
+                written.append(path)
         self._old_pages = {path: held for path, held in before.items() if path not in self.pages}
         self.pending = (*self.pending, *self._old_pages)
         return written

@@ -67,8 +67,8 @@ class Tree(Protocol):
     def read(self, path: str, max_bytes: int) -> bytes | None:
         """A small file; None when there is none."""
 
-    def write(self, path: str, body: bytes) -> None:
-        """A small file, whole or not at all."""
+    def write(self, path: str, body: bytes, *, aside: bool = False) -> None:
+        """A small file, whole or not at all. `aside`: it gets its name by `publish` only."""
 
     def has(self, held: Held) -> bool:
         """Whether the file is there as the manifest has it, without reading more than must be."""
@@ -77,7 +77,7 @@ class Tree(Protocol):
         """A file by `bring`; gives also what `look` says of it. `aside`: it gets its name by `publish` only."""
 
     def publish(self, path: str) -> None:
-        """Gives a file that was taken aside its name; what stood there is replaced."""
+        """Gives a file that was taken or written aside its name; what stood there is replaced."""
 
     def check(self, held: Held) -> State:
         """Reads the file and compares it with its digest; a damaged one is removed."""
@@ -126,9 +126,9 @@ class DirectoryTree:
             except FileNotFoundError:
                 return None
 
-    def write(self, path: str, body: bytes) -> None:
+    def write(self, path: str, body: bytes, *, aside: bool = False) -> None:
         """See `Tree`."""
-        place = self.root / path
+        place = self._aside(path) if aside else self.root / path
         with self._telling(f"write {path}"):
             place.parent.mkdir(parents=True, exist_ok=True)
             write_whole(place, body)

@@ -75,7 +75,6 @@ def test_the_whole_stack_with_torch_and_compiled_ops(tmp_path: Path) -> None:
         done = subprocess.run([*zoo, *words], cwd=here_home, env=environ, capture_output=True, text=True, timeout=1200)
         assert done.returncode == 0, done.stderr[-3000:]
         sys.stdout.write(done.stderr[-600:])
-        ops_page = site.ops_page.removeprefix("http://")
     second = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT), "ZOO_INDEX": "lab.db"}
     with TwoMachines() as pair:
 
@@ -88,8 +87,7 @@ def test_the_whole_stack_with_torch_and_compiled_ops(tmp_path: Path) -> None:
         line = pair.start_there([*zoo, "mirror", "serve", here_home / "lab", "--host", THERE, "-q"], environ)
         here(*zoo, "fetch", f"http://{THERE}:8000/index/zoo.db", "-o", "lab.db")
         here(*zoo, *line.split()[1:])
-        page = f"http://{THERE}:8000/{ops_page}"
-        here(*zoo, "install", "mmdet", "--torch", "2.13", "--device", "cpu", "--find-links", page, "--env", "env0")
+        here(*zoo, "install", "mmdet", "--torch", "2.13", "--device", "cpu", "--env", "env0")
         config, checkpoint = here(*zoo, "download", MODEL, "--dest", "model").split()
         here("env0/bin/python", "-W", "ignore", ROOT / "demo/infer.py", home / config, home / checkpoint)
         index = f"http://{THERE}:8000/simple/"

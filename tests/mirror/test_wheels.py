@@ -23,6 +23,7 @@ from zoo_cli.mirror.serve import Served
 from zoo_cli.packages.executor import find_uv
 from zoo_cli.packages.findlinks import read_links
 from zoo_cli.packages.indexes import user_index
+from zoo_cli.transfer.mirrors import load_mirrors
 
 
 @pytest.fixture
@@ -104,12 +105,13 @@ def test_an_installer_takes_ordinary_packages_from_a_mirror_that_is_used_instead
         assert run(["mirror", "use", server.url, "--order", "before"]) == 0
         assert user_index(environ).index_url is None, "an installer cannot ask one before the other"
         assert run(["mirror", "use", server.url]) == 0
+        assert load_mirrors((), environ).pages == (f"{server.url}wheels/",)
         found = user_index(environ)
         assert found.index_url == f"{server.url}simple/"
         assert found.variables("pip")["PIP_TRUSTED_HOST"] == f"127.0.0.1:{server.server_port}"
         assert user_index({**environ, "PIP_INDEX_URL": "https://own.example/"}).index_url == "https://own.example/"
         assert run(["mirror", "use", "--none"]) == 0
-    assert user_index(environ).index_url is None
+    assert user_index(environ).index_url is None and load_mirrors((), environ).pages == ()
 
 
 def test_a_lock_for_another_machine_is_refused_before_anything_is_made(

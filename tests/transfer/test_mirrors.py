@@ -170,7 +170,7 @@ def test_a_text_that_is_no_field_is_not_kept(tmp_path: Path, monkeypatch: pytest
 
 FILES: dict[str, dict[str, str]] = {
     "file": {"version": "1", "mirrors": "[]", "known": "[]", "use": "[]", "use-order": "fastest", "headers": "[]",
-             "hosts": "[]"},
+             "find-links": "['https://h/wheels/', /srv/b]", "hosts": "[]"},
     "mirrors": {"from": "'https://h'", "to": "['http://a', /srv/b]", "kinds": "[wheels]", "order": "after",
                 "source": "x", "date": "2026-11-23"},
     "known": {"name": "lab", "region": "cn", "from": "'https://'", "to": "'http://a'", "kinds": "[configs]",

@@ -275,10 +275,12 @@ class Planner:
 
     def _read_pages(self, machine: Machine, matrix: Matrix) -> Offers:
         """The wheels on the pages that the user named; a page that cannot be read is said aloud."""
+        from zoo_cli.cli.sources import users_mirrors
         from zoo_cli.packages.offers import Offers, read_offers
 
         places = (*self._choices.find_links, *self._listed.places)
-        if not places:
+        usual = users_mirrors(self._console, self._choices.mirrors).pages if not self._console.offline else ()
+        if not (places or usual):
             return Offers()
         from zoo_cli.packages.decide import kept_torch
         from zoo_cli.packages.pages import read_listing
@@ -287,7 +289,8 @@ class Planner:
         listing = read_listing(places, self.settings, pairs)
         if listing.skipped and not listing.links:
             raise listing.skipped[0].error
-        for skipped in listing.skipped:
+        more = read_listing(usual, self.settings, pairs)
+        for skipped in (*listing.skipped, *more.skipped):
             self._console.warn(f"{skipped.place} was not read: {skipped.error}")
         keep = kept_torch(self.request, machine)
-        return read_offers(listing.links, machine, self.known, keep, self._console.today())
+        return read_offers((*listing.links, *more.links), machine, self.known, keep, self._console.today())

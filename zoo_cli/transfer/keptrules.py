@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from zoo_cli.transfer.sources import Order
 
-_FORMAT = b"zoo mirrors 4\n"
+_FORMAT = b"zoo mirrors 5\n"
 _MAX_BYTES = 1024 * 1024
 
 
@@ -64,6 +64,7 @@ def compile_rules(data: bytes, mirrors: Mirrors) -> bytes:
     """
     rows: list[tuple[str, ...]] = [("use", name) for name in mirrors.used]
     rows += [("use-order", mirrors.use_order)]
+    rows += [("page", page) for page in mirrors.pages]
     rows += [("host", host.url, " ".join(host.kinds), host.source, host.date) for host in mirrors.hosts]
     rows += [("rule", *_fields(rule)) for rule in mirrors.rules]
     rows += [("known", each.name, each.region, *_fields(each.rule)) for each in mirrors.known]
@@ -95,10 +96,13 @@ def _read(rows: list[list[str]]) -> Mirrors:
     known: list[Known] = []
     used: list[str] = []
     use_order = ""
+    pages: list[str] = []
     headers: list[Header] = []
     for kind, *cells in rows:
         if kind == "use":
             used += cells
+        elif kind == "page":
+            pages += cells
         elif kind == "use-order":
             (use_order,) = cells
         elif kind == "header":
@@ -113,7 +117,8 @@ def _read(rows: list[list[str]]) -> Mirrors:
             rules.append(_rule(*cells))
     if use_order not in ORDERS:
         raise ValueError("not what was written")
-    return Mirrors(tuple(rules), tuple(hosts), tuple(known), tuple(used), tuple(headers), cast("Order", use_order))
+    order = cast("Order", use_order)
+    return Mirrors(tuple(rules), tuple(hosts), tuple(known), tuple(used), tuple(headers), order, pages=tuple(pages))
 
 
 def _rule(start: str, to: str, kinds: str, order: str, source: str, date: str) -> Rule:

@@ -81,7 +81,8 @@ def load_mirrors(options: Sequence[str] = (), environ: Mapping[str, str] | None 
     chosen = [rule for file, path in named for rule in _chosen(file, path, known)]
     rules = (*(parse_option(text) for text in options), *project.rules, *user.rules, *chosen, *bundled.rules)
     used = (*project.used, *user.used)
-    return Mirrors(rules, hosts, known, used, user.headers, user.use_order, _rates(rules, environ), unaccepted)
+    rates = _rates(rules, environ)
+    return Mirrors(rules, hosts, known, used, user.headers, user.use_order, rates, unaccepted, user.pages)
 
 
 def _chosen(file: Mirrors, path: str, known: Sequence[Known]) -> list[Rule]:
@@ -163,7 +164,12 @@ def read_project(project: Project) -> Mirrors:
             address gets a key, and what a name means, stands in the user's own file.
     """
     found = _parsed(project.path, project.data)
-    for key, value in (("headers", found.headers), ("known", found.known), ("hosts", found.hosts)):
+    for key, value in (
+        ("headers", found.headers),
+        ("known", found.known),
+        ("hosts", found.hosts),
+        ("find-links", found.pages),
+    ):
         if value:
             raise _bad_file(project.path, "a project's file has none; put them into your own", key)
     return found

@@ -116,6 +116,8 @@ def edited(text: str, before: Mirrors, after: Mirrors) -> str:
         _put_line(lines, "use", _json(list(after.used)) if after.used else "", ending)
     if before.use_order != after.use_order:
         _put_line(lines, "use-order", "" if after.use_order == "before" else after.use_order, ending)
+    if before.pages != after.pages:
+        _put_line(lines, "find-links", _json(list(after.pages)) if after.pages else "", ending)
     return "\n".join(lines)
 
 
@@ -191,6 +193,7 @@ def _indent(line: str) -> str:
 def _lines_of(mirrors: Mirrors) -> list[str]:
     """The choices and rules of a file, for a user who puts them in."""
     lines = [f"use: {_json(list(mirrors.used))}", f"use-order: {mirrors.use_order}"] if mirrors.used else []
+    lines += [f"find-links: {_json(list(mirrors.pages))}"] if mirrors.pages else []
     lines += ["mirrors:"] if mirrors.rules else []
     return [*lines, *(f"  {line}" for rule in mirrors.rules for line in _rule_lines(rule))]
 

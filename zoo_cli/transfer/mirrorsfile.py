@@ -31,7 +31,7 @@ USE_ORDERS = ("before", "fastest")
 
 SCHEMA: dict[str, dict[str, bool]] = {
     "file": {"version": True, "mirrors": False, "known": False, "use": False, "use-order": False, "headers": False,
-             "hosts": False},
+             "find-links": False, "hosts": False},
     "mirrors": {"from": True, "to": True, "kinds": False, "order": False, "source": False, "date": False},
     "known": {"name": True, "region": True, "from": True, "to": True, "kinds": False, "source": True, "date": False},
     "headers": {"for": True, "name": True, "from-environment": True, "scheme": False},
@@ -139,7 +139,9 @@ class _Reader:
         used = [self._name(each, "use") for each in self._list(fields.get("use"), "use")]
         headers = [self._header(each) for each in self._list(fields.get("headers"), "headers")]
         use_order = cast("Order", self._one_of(fields, "use-order", USE_ORDERS))
-        return Mirrors(tuple(rules), tuple(hosts), tuple(known), tuple(used), tuple(headers), use_order)
+        listed = self._list(fields.get("find-links"), "find-links")
+        pages = tuple(self._address(each, "find-links", self._string(each, "find-links")) for each in listed)
+        return Mirrors(tuple(rules), tuple(hosts), tuple(known), tuple(used), tuple(headers), use_order, pages=pages)
 
     def _header(self, node: _Node) -> Header:
         """A field for the addresses of one host; the value itself never stands in the file."""

@@ -124,6 +124,7 @@ class Mirrors(NamedTuple):
     use_order: Order = "before"  # of the rules of those that were chosen
     rates: tuple[tuple[str, float], ...] = ()  # bytes a second of hosts, by `place_of`, as far as one was measured
     unaccepted: str = ""  # the mirrors file of the project, when it does not count
+    pages: tuple[str, ...] = ()  # addresses and directories that list wheels, looked at beside what the index knows
 
     def addresses(self, url: str, kind: Kind) -> tuple[str, ...]:
         """Every address for the file that upstream has at `url`, in the order to try; never empty, no repeats."""

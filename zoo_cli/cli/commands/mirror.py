@@ -61,12 +61,15 @@ def list_command(console: Console) -> None:
             "ok": True, "command": "mirror list", "mirrors": [row.document() for row in rows],
             "headers": [{"for": each.start, "name": each.name, "from-environment": each.variable}
                         for each in mirrors.headers],
+            "find_links": list(mirrors.pages),
             "project_not_used": mirrors.unaccepted or None,
         })  # fmt: skip
         return
     console.table(NAMES, [row.cells() for row in rows])
     for each in mirrors.headers:
         console.say(f"{each.start} gets the header {each.name} from {each.variable}")
+    for page in mirrors.pages:
+        console.say(f"Looked at for wheels, too: {printable(page)}")
     if mirrors.unaccepted:
         console.say(f"{printable(mirrors.unaccepted)} is not used. To use it: zoo mirror use --project")
     if not mirrors.rules:
@@ -113,10 +116,21 @@ def use_command(
 
     def chosen(mine: Mirrors) -> Mirrors:
         others = tuple(rule for rule in mine.rules if not rule.source.startswith(_USED))
-        used = tuple(dict.fromkeys(names))
-        return mine._replace(rules=(*others, *own), used=used, use_order=cast("Order", use_order))
+        pages = tuple(page for page in mine.pages if page not in _pages_of(mine.rules))
+        return mine._replace(
+            rules=(*others, *own),
+            used=tuple(dict.fromkeys(names)),
+            use_order=cast("Order", use_order),
+            pages=(*pages, *_pages_of(own)),
+        )
 
     _change(console, chosen, "use")
+
+
+def _pages_of(rules: tuple[Rule, ...]) -> tuple[str, ...]:
+    """The pages with all wheels of the mirrors of one's own that the rules lead to."""
+    roots = (rule.source.removeprefix(_USED) for rule in rules if rule.source.startswith(_USED))
+    return tuple(dict.fromkeys(f"{root}wheels/" for root in roots))
 
 
 def _near(mirrors: Mirrors, region: str) -> tuple[str, ...]:
@@ -230,7 +244,8 @@ def remove_command(console: Console, what: str) -> None:
         )  # fmt: skip
         if (used, rules) == (mine.used, mine.rules):
             raise UnknownMirror(what, (*mine.used, *(f"{rule.start}={rule.to[0]}" for rule in mine.rules)))
-        return mine._replace(used=used, rules=rules)
+        gone = set(_pages_of(mine.rules)) - set(_pages_of(rules))
+        return mine._replace(used=used, rules=rules, pages=tuple(page for page in mine.pages if page not in gone))
 
     _change(console, without, "remove")
 
@@ -272,6 +287,7 @@ def _tell(console: Console, path: Path, mirrors: Mirrors, what: str) -> None:
             "ok": True, "command": f"mirror {what}", "file": str(path), "use": list(mirrors.used),
             "use_order": mirrors.use_order,
             "rules": [{"from": rule.start, "to": list(rule.to)} for rule in mirrors.rules],
+            "find_links": list(mirrors.pages),
         })  # fmt: skip
         return
     console.data(printable(str(path)))
@@ -280,6 +296,8 @@ def _tell(console: Console, path: Path, mirrors: Mirrors, what: str) -> None:
     rules = [(f"{rule.start}={to}", rule.order) for rule in mirrors.rules for to in rule.to]
     for name, order in (*rules, *((name, mirrors.use_order) for name in mirrors.used)):
         console.say(f"Asked {when[order]}: {printable(name)}")
+    for page in mirrors.pages:
+        console.say(f"Looked at for wheels, too: {printable(page)}")
     if not (mirrors.rules or mirrors.used):
         console.say("Asked: none but the original hosts")
 

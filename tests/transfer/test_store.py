@@ -98,8 +98,10 @@ def test_an_edited_file_breaks_the_seal_and_is_fetched_again(server: Server, sto
     with kept.open("r+b") as file:
         file.write(b"X")
     kept.chmod(0o444)
-    again = get(server, store, tmp_path / "b.pth")
+    heard = Heard()
+    again = fetch(wanted(server.url("/a.pth")), tmp_path / "b.pth", DURABLE, heard, store=store)
     assert not again.from_cache and again.path.read_bytes() == BODY and kept.read_bytes() == BODY
+    assert any(isinstance(event, Noted) and "changed in the cache" in event.text for event in heard.events)
     assert len(server.requests) == 2
 
 

@@ -199,6 +199,9 @@ class Delivery:
                 return None
             except Failed:
                 store.discard(digest)
+                self._listen(
+                    Noted(f"{self._wanted.name} was changed in the cache: its other names have the change, too")
+                )
                 return None
             self._publish(part, replace)
             store.seal(stored, digest)

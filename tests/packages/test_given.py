@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -16,6 +17,7 @@ import pytest
 from zoo_cli.packages.executor import StepFailed
 from zoo_cli.packages.given import read_given
 from zoo_cli.packages.sources import BadSource, find_source, is_place, put_source
+from zoo_cli.transfer.failures import OfflineRefused
 
 PLAIN = {
     "setup.py": "from setuptools import setup\nopen('ran', 'w')\nsetup(name='mmdet', version=get_version())\n",
@@ -157,6 +159,20 @@ def test_a_branch_becomes_its_commit(tmp_path: Path) -> None:
         assert read_given(source, tmp_path / "git").version == version
     with pytest.raises(StepFailed, match="nowhere"):
         find_source(f"{address}@nowhere", tmp_path / "git")
+    place.rename(tmp_path / "gone")
+    assert find_source(f"{address}@{first}", tmp_path / "git").digest == first  # it is kept, so nobody is asked
+    (shallow,) = (tmp_path / "git").iterdir()
+    shutil.rmtree(shallow / "objects")  # but only when all of it is
+    (shallow / "objects").mkdir()
+    with pytest.raises(StepFailed, match="fetch the source from the repository"):
+        find_source(f"{address}@{first}", tmp_path / "git")
+
+
+def test_without_network_no_repository_elsewhere_is_asked(tmp_path: Path) -> None:
+    place = repository(tmp_path / "repo", PLAIN)
+    with pytest.raises(OfflineRefused):
+        find_source("git+https://127.0.0.1:9/x@main", tmp_path / "git", offline=True)
+    assert find_source(f"git+{place.as_uri()}", tmp_path / "git", offline=True).kind == "git"
 
 
 def test_nothing_of_a_repository_runs(tmp_path: Path) -> None:

@@ -151,6 +151,26 @@ def test_a_commit_that_is_gone_and_a_project_that_is_another_are_refused(world: 
     assert (world.installed(), (world.home / "ran-research").exists()) == ({}, False)
 
 
+def test_offline_nobody_is_asked_by_a_lock_or_for_build_tools(world: World) -> None:
+    place = project(world)
+    about = place / "pyproject.toml"
+    about.write_text(about.read_text().replace("requires = []", 'requires = ["setuptools"]'))
+    git(place, "commit", "--quiet", "-am", "needs tools")
+    word = f"git+{place.as_uri()}"
+    table = locked(world, word)
+    asked = len(world.server.requests)
+    again = world.home / "pylock.again.toml"
+    here = [each for name in ("mmengine", "setuptools") for each in ("-f", str(world.home / f"made-bound-{name}"))]
+    ran = world.run("lock", word, *here, "--python", world.python, "--offline", "-o", again)
+    assert ran.code == 0, ran.err
+    assert table in tomllib.loads(again.read_text())["packages"]
+    without = world.install(word, *here[:2], "--allow-code", "--offline")
+    assert (without.code, "error[step-failed]" in without.err) == (1, True), without.err
+    built = world.install(word, *here, "--allow-code", "--offline")
+    assert built.code == 0, built.err
+    assert len(world.server.requests) == asked
+
+
 def test_a_directory_stays_beside_its_lock(world: World) -> None:
     place = project(world)
     table = locked(world, "-e", place)

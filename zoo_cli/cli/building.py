@@ -39,7 +39,7 @@ def find_sources(console: Console, places: Sequence[tuple[str, bool]], checkouts
         if word.startswith(("https://", "http://")) and not is_editable:
             yield fetch_archive(word, checkouts.parent, Settings(offline=console.offline))
         else:
-            yield find_source(word, checkouts, is_editable=is_editable)
+            yield find_source(word, checkouts, is_editable=is_editable, offline=console.offline)
 
 
 def consent_to_code(console: Console, sources: Sequence[str], words: tuple[str, ...], *, allowed: bool) -> None:
@@ -93,6 +93,7 @@ def wheel_builder(
             planner.catalog, pin.project, pin.version, python, target.machine, console.environ, source
         )
         request = replace(request, stock=pin.project in planner.stock)
-        return build_wheel(request, planner.settings, partial(judge.finding, plan), BuildProgress(progress)).path
+        judged, heard, places = partial(judge.finding, plan), BuildProgress(progress), planner.local_places
+        return build_wheel(request, planner.settings, judged, heard, places).path
 
     return build

@@ -138,7 +138,7 @@ def _apply(
         work = Work(
             begin=lambda: changing(console, journal, how.words, expected=expected, rollback=not how.no_rollback),
             sites=journal.sites,
-            find=partial(_find, fetch),
+            find=partial(_find, fetch, offline=console.offline),
             build=_builder(console, catalog, judge, _place(judge, here, decided, variant), progress),
             fetch=fetch,
             inspect=lambda files: _inspect(judge, variant, files, progress.step),
@@ -180,7 +180,7 @@ def _from(arrival: Arrival) -> str:
     return f" ({source_words(arrival.source)})" if arrival.source else " (its sdist)"
 
 
-def _find(fetch: Callable[[LockedFile], Path], arrival: Arrival) -> Given:
+def _find(fetch: Callable[[LockedFile], Path], arrival: Arrival, *, offline: bool) -> Given:
     """The source of a locked package: the commit, the bytes of its SHA-256, or the folder."""
     from zoo_cli.directories import cache_directory, own_cache
     from zoo_cli.packages.given import Given, read_given
@@ -203,7 +203,8 @@ def _find(fetch: Callable[[LockedFile], Path], arrival: Arrival) -> Given:
     else:
         inside = f"#subdirectory={locked.subdirectory}" if locked.subdirectory else ""
         address = locked.place if "://" in locked.place else Path(locked.place).as_uri()
-        source = find_source(f"git+{address}@{locked.digest}{inside}", checkouts, project=arrival.package.project)
+        word, project = f"git+{address}@{locked.digest}{inside}", arrival.package.project
+        source = find_source(word, checkouts, project=project, offline=offline)
     return read_given(source, checkouts)
 
 

@@ -141,9 +141,7 @@ def fetch_model_file(
     must_agree = level == "none" and file.role != "log" and not access.allow_unverified
     if must_agree and not access.cross_check:
         raise Unverified(file.name, url, second_host=False)
-    if file.stale:
-        digits = f"compared with {file.prefix} instead" if file.prefix else "not compared"
-        listen(Noted(f"{file.name}: the digits in its name are not the file's any more, {digits} ({file.stale})"))
+    _tell_stale(file, listen)
     screening = Screening(file.name, access.policy, access.quarantine) if file.role != "log" else None
     wanted = Wanted(
         name=file.name,
@@ -163,18 +161,28 @@ def fetch_model_file(
         raise CheckpointChanged(file.name, url, seen, mismatch.received, str(access.seen.path)) from error
     if access.cross_check:
         received = _cross_checked(file, received, wanted, access, listen)
-        if must_agree and received.evidence == "none":
-            if not received.already_here:
-                withdraw(received.path, {}, None)
-            raise Unverified(file.name, url, second_host=True)
+    if must_agree and received.evidence == "none":
+        if not received.already_here:
+            withdraw(received.path, {}, None)
+        raise Unverified(file.name, url, second_host=True)
     if access.seen and not file.sha256 and not access.seen.record(url, received.sha256):
         listen(Noted(f"{file.name}: its digest could not be written to {access.seen.path}"))
     verdict = screening.verdict if screening else None
+    _tell_code(file, verdict, listen)
+    common = {each.name: getattr(received, each.name) for each in fields(Received)}
+    return ReceivedFile(**common, verdict=verdict, signed=signed if received.evidence == "signed" else None)
+
+
+def _tell_stale(file: ModelFile, listen: Listener) -> None:
+    if file.stale:
+        digits = f"compared with {file.prefix} instead" if file.prefix else "not compared"
+        listen(Noted(f"{file.name}: the digits in its name are not the file's any more, {digits} ({file.stale})"))
+
+
+def _tell_code(file: ModelFile, verdict: Verdict | None, listen: Listener) -> None:
     if verdict and (verdict.findings or verdict.trusted):
         names = ", ".join((*verdict.trusted, *(each.what for each in verdict.findings[:5])))
         listen(Noted(f"{file.name}: whoever loads it runs code of {names}"))
-    common = {each.name: getattr(received, each.name) for each in fields(Received)}
-    return ReceivedFile(**common, verdict=verdict, signed=signed if received.evidence == "signed" else None)
 
 
 def _cross_checked(file: ModelFile, received: Received, wanted: Wanted, access: Access, listen: Listener) -> Received:

@@ -123,6 +123,7 @@ def build_wheel(
     settings: Settings,
     judge: Judging,
     listen: Callable[[BuildEvent], None] = lambda _event: None,
+    places: tuple[str, ...] = (),
 ) -> BuiltWheel:
     """Builds a wheel, or takes the one that was built from the same things before.
 
@@ -133,6 +134,7 @@ def build_wheel(
         settings: of the transfer.
         judge: what forbids the wheel to work in the target; only what nothing forbids is kept.
         listen: told what happens.
+        places: directories with build tools, where there is no network.
 
     Raises:
         MissingTool, TargetUnreadable: the machine or the target lacks something.
@@ -140,18 +142,24 @@ def build_wheel(
         StepFailed: the compiler or the build backend failed.
         BuiltWrong, UnsoundWheel: the outcome is another project, or cannot work in the target.
     """
-    return _Build(request, settings, judge, listen).run()
+    index = user_index()._replace(only=places if settings.offline else None)
+    return _Build(request, settings, judge, listen, index).run()
 
 
 class _Build:
     """One build from request to cache."""
 
     def __init__(
-        self, request: BuildRequest, settings: Settings, judge: Judging, listen: Callable[[BuildEvent], None]
+        self,
+        request: BuildRequest,
+        settings: Settings,
+        judge: Judging,
+        listen: Callable[[BuildEvent], None],
+        index: UserIndex,
     ) -> None:
         from zoo_cli.directories import cache_directory, own_cache
 
-        self.request, self.settings, self.judge, self.listen = request, settings, judge, listen
+        self.request, self.settings, self.judge, self.listen, self.index = request, settings, judge, listen, index
         self.recipe = request.recipe
         self.cache = cache_directory()
         self.own = own_cache(self.cache)  # what is compiled here is believed: nobody else may put it there
@@ -164,9 +172,8 @@ class _Build:
         self.cuda = self._toolkit(needed_for)
 
     def run(self) -> BuiltWheel:
-        index = user_index()
         project, number = normalise(self.request.project), self.request.version
-        sdist = None if self.request.source else find_sdist(project, number, index, self.settings)
+        sdist = None if self.request.source else find_sdist(project, number, self.index, self.settings)
         key = self._key(sdist)
         place = self.own / "built" / key
         if not self.request.again and (kept := read_built(place)):
@@ -179,7 +186,7 @@ class _Build:
                 return kept
             if self.request.again:
                 _empty(work)
-            built = self._build(sdist, index, place, work, (lock,))
+            built = self._build(sdist, place, work, (lock,))
             shutil.rmtree(work, ignore_errors=True)
         return built
 
@@ -209,13 +216,11 @@ class _Build:
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         return f"{normalise(self.request.project)}-{self.request.version}-{digest[:32]}"
 
-    def _build(
-        self, sdist: Link | None, index: UserIndex, place: Path, work: Path, held: tuple[int, ...]
-    ) -> BuiltWheel:
+    def _build(self, sdist: Link | None, place: Path, work: Path, held: tuple[int, ...]) -> BuiltWheel:
         started = time.monotonic()
         archive = self._fetch(sdist) if sdist else self.request.source
         assert archive is not None
-        out = self._compile(work, archive, index, held)
+        out = self._compile(work, archive, held)
         self.listen(Stage("inspecting the wheel"))
         report = self._inspect(out)
         return _keep(report, place, self.target.torch, time.monotonic() - started)
@@ -231,7 +236,7 @@ class _Build:
         path = fetch(wanted, place, self.settings, self.listen, store=Store(self.cache), replace=True).path
         return Source("sdist", str(path), sdist.sha256)
 
-    def _compile(self, work: Path, archive: Source, index: UserIndex, held: tuple[int, ...]) -> Path:
+    def _compile(self, work: Path, archive: Source, held: tuple[int, ...]) -> Path:
         """The folder with the wheel: compiled in few units, and one by one if that fails or is asked for."""
         combines = self.recipe is not None and self.recipe.folders and not self.request.stock
         if combines and not archive.is_editable and not (work / "plain").exists():
@@ -239,7 +244,7 @@ class _Build:
             if units:
                 self.listen(Stage(f"compiling {files} files in {units} runs{self._told()}"))
                 try:
-                    return self._run(source, work, index, held)
+                    return self._run(source, work, held)
                 except StepFailed as error:
                     self.listen(Noted(f"compiling in few runs failed (log: {error.log}); compiling file by file"))
                     shutil.rmtree(work / "combined", ignore_errors=True)
@@ -248,7 +253,7 @@ class _Build:
         if not archive.is_editable:
             source, _units, _files = self._prepare(archive, work / "plain", combine=False)
         self.listen(Stage(f"{'compiling file by file' if self.has_ops else 'building'}{self._told()}"))
-        return self._run(source, work, index, held)
+        return self._run(source, work, held)
 
     def _told(self) -> str:
         """For what it is compiled, and how long that takes as far as it is known."""
@@ -278,7 +283,7 @@ class _Build:
         write_whole(mark, json.dumps([source.relative_to(directory).as_posix(), units, files]).encode())
         return source, units, files
 
-    def _run(self, source: Path, work: Path, index: UserIndex, held: tuple[int, ...]) -> Path:
+    def _run(self, source: Path, work: Path, held: tuple[int, ...]) -> Path:
         try:
             backend = compiling.backend_of(source, self.recipe)
         except ValueError as exc:
@@ -287,10 +292,10 @@ class _Build:
             raise CannotBuild(
                 self.request.project, self.request.version, "it is built with torch, and the target has none"
             )
-        python = compiling.make_build_environment(work, self.target, backend, index)
+        python = compiling.make_build_environment(work, self.target, backend, self.index)
         child = compiling.Child(python, source, backend, self._variables(source), held)
         hook = "build_editable" if self._is_editable else "build_wheel"
-        compiling.add_build_tools(python, self.target, child.requires(hook), index)
+        compiling.add_build_tools(python, self.target, child.requires(hook), self.index)
         out = work / "out"
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir()

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 from zoo_cli.atomic import write_whole
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.packages.executor import NoInstaller, StepFailed, constraints_file, find_uv, run_step
-from zoo_cli.packages.indexes import user_index
+from zoo_cli.packages.indexes import UserIndex, user_index
 from zoo_cli.packages.locked import Lock, LockedFile, LockedPackage, LockedSource
 from zoo_cli.packages.lockfile import (
     FILE_NAME,
@@ -187,7 +187,9 @@ def make_lock(
     words = plan.requirements(lambda pin: files[pin.project][1][0])
     with tempfile.TemporaryDirectory(prefix="zoo-lock-") as folder:
         built_ones = (_stand_in(pin, requires, Path(folder)) for pin, requires in needs.items())
-        resolved = _resolve((*words, *built_ones), plan.limits, machine, say, places)
+        only = tuple(places) if supply.settings.offline else None
+        index = user_index(prefix=machine.python.prefix)._replace(only=only)
+        resolved = _resolve((*words, *built_ones), plan.limits, machine, say, index, places)
     built = tuple(_built(pin, building) for pin in builds if building)
     ours = tuple(
         LockedPackage(project, pin.version, (file,), None, None, pin.evidence, without_credentials(pin.source))
@@ -266,6 +268,7 @@ def _resolve(
     limits: Sequence[str],
     machine: Machine,
     say: Callable[[str], None] | None,
+    index: UserIndex,
     places: Sequence[str],
 ) -> Lock:
     """What uv makes of the words under the limits for the machine's interpreter, described or there."""
@@ -283,10 +286,10 @@ def _resolve(
             else ("--python", python.executable)
         )
         links = [word for place in places for word in ("--find-links", place)]
-        how = [*links, "--format", "pylock.toml", "--only-binary", ":all:", "--no-header", "--quiet", "-o", str(answer)]
-        how += ["--constraints", str(bounds)]
+        how = ["--format", "pylock.toml", "--only-binary", ":all:", "--no-header", "--quiet", "-o", str(answer)]
+        how += [*(index.words("uv") or links), "--constraints", str(bounds)]
         argv = (uv, "pip", "compile", "--no-config", *target, *how, "--", str(wanted))
-        step = Step(argv, user_index(prefix=python.prefix).variables("uv"), "resolve the dependencies")
+        step = Step(argv, index.variables("uv"), "resolve the dependencies")
         try:
             run_step(step, say)
         except StepFailed as failed:

@@ -6,6 +6,7 @@ repository: over https, ssh or a local path only, without hooks, submodules, fil
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -15,9 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from zoo_cli.errors import ExitCode, ZooError
-from zoo_cli.packages.executor import run_step
+from zoo_cli.packages.executor import StepFailed, run_step
 from zoo_cli.packages.steps import Step
 from zoo_cli.packages.wheels import normalise
+from zoo_cli.transfer.addresses import redacted
+from zoo_cli.transfer.failures import OfflineRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +78,9 @@ def is_place(word: str) -> bool:
     return word.startswith(("git+", "./", "../", "/", "~")) or word in (".", "..") or word.endswith(".tar.gz")
 
 
-def find_source(word: str, checkouts: Path, *, is_editable: bool = False, project: str = "") -> Source:
+def find_source(
+    word: str, checkouts: Path, *, is_editable: bool = False, project: str = "", offline: bool = False
+) -> Source:
     """The source that a word means; a repository is fetched, and its branch or tag becomes a commit.
 
     Args:
@@ -83,15 +88,17 @@ def find_source(word: str, checkouts: Path, *, is_editable: bool = False, projec
         checkouts: directory for what git fetches.
         is_editable: whether the folder itself is to be used.
         project: what it is the source of, where that is known; an error names it.
+        offline: whether no connection may be made.
 
     Raises:
         BadSource: it is not there, or is no source that zoo takes.
+        OfflineRefused: a repository elsewhere would have to be asked.
         StepFailed: git could not fetch it.
     """
     if word.startswith("git+"):
         if is_editable:
             raise BadSource(word, "only a folder of this computer can be installed editable")
-        return _from_git(word, checkouts, project)
+        return _from_git(word, checkouts, project, offline=offline)
     path = Path(word).expanduser()
     if path.is_dir():
         if not any((path / name).is_file() for name in ("pyproject.toml", "setup.py")):
@@ -114,7 +121,6 @@ def fetch_archive(word: str, cache: Path, settings: Settings) -> Source:
         ZooError: of the transfer; other bytes than the digest says.
     """
     from zoo_cli.packages.indexes import user_index
-    from zoo_cli.transfer.addresses import redacted
     from zoo_cli.transfer.fetch import Wanted, fetch
     from zoo_cli.transfer.hashes import parse_sha256
     from zoo_cli.transfer.store import Store
@@ -188,20 +194,32 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(top) / name for name in names if not name.endswith((".pyc", ".so", ".o")))
 
 
-def _from_git(word: str, checkouts: Path, project: str) -> Source:
+def _from_git(word: str, checkouts: Path, project: str, *, offline: bool) -> Source:
     address, reference, subdirectory = _parse_git(word)
     place = _checkout(checkouts, address)
     if not (place / "HEAD").is_file():
         place.parent.mkdir(parents=True, exist_ok=True)
         _run_git("init", "--quiet", "--bare", "--", str(place), about=address)
-    words = ("fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--", address, reference)
-    _git(place, *words, reason=f"fetch {project or 'the source'} from the repository {address}")
-    lines = _git(place, "rev-parse", "--verify", "FETCH_HEAD^{commit}")
-    if not lines or not _COMMIT.match(lines[-1]):
+    commit = reference
+    if not _is_whole(place, commit):
+        if offline and not address.startswith("file:"):
+            raise OfflineRefused(redacted(address))
+        words = ("fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--", address, reference)
+        _git(place, *words, reason=f"fetch {project or 'the source'} from the repository {address}")
+        commit = "".join(_git(place, "rev-parse", "--verify", "FETCH_HEAD^{commit}")[-1:])
+    if not _COMMIT.match(commit):
         raise BadSource(word, "git did not tell the commit")
-    return Source(
-        "git", address, lines[-1], requested="" if reference == "HEAD" else reference, subdirectory=subdirectory
-    )
+    return Source("git", address, commit, requested="" if reference == "HEAD" else reference, subdirectory=subdirectory)
+
+
+def _is_whole(repository: Path, reference: str) -> bool:
+    """Whether it is a commit that is here with all its files; a fetch that was cut off may have left some of them."""
+    if not _COMMIT.match(reference):
+        return False
+    with contextlib.suppress(StepFailed):
+        _git(repository, "rev-list", "--objects", "--quiet", reference, "--")
+        return True
+    return False
 
 
 def _parse_git(word: str) -> tuple[str, str, str]:

@@ -116,7 +116,7 @@ def _mirrors() -> list[str]:
         "Mirrors that others vouch for: zoo mirror list, zoo mirror use NAME, or --region cn: the fastest first.",
         "A project's mirrors.yaml (here, or above up to .git or pyproject.toml) counts after zoo mirror use --project.",
         "",
-        "A mirror can deny or delay a file, never change it: digests decide. More: docs/mirrors.md",
+        "A mirror can deny or delay a file, never change one whose digest is known. More: docs/mirrors.md",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.support.wheels import write_wheel
 from zoo_cli.packages.findlinks import NotAListing
 from zoo_cli.packages.pages import NoSuchPlace, read_listing
 from zoo_cli.transfer.fetch import Settings
+from zoo_cli.transfer.sources import Mirrors, Order, Rule
 
 QUICK = Settings(connect_seconds=2, stall_seconds=2, retries=0)
 WHEEL = "mmcv-2.1.0-cp311-cp311-linux_x86_64.whl"
@@ -32,6 +34,17 @@ def test_a_page_and_its_json_twin() -> None:
         assert names(listing.links) == [WHEEL, "b-1-py3-none-any.whl"]
         assert listing.links[0].url == server.url(f"/html/{WHEEL}")
     assert listing.skipped == ()
+
+
+def test_a_page_comes_from_a_mirror_where_there_is_one() -> None:
+    with Server({"/m/p/": Page(page(WHEEL))}) as server:
+        for to, order in ((server.url("/m"), "before"), (server.url("/m"), "instead")):
+            mirrors = Mirrors((Rule("https://127.0.0.1:9", (to,), ("wheels",), cast("Order", order)),))
+            (link,) = read_listing(("https://127.0.0.1:9/p/",), QUICK, (), mirrors).links
+            assert link.url == server.url(f"/m/p/{WHEEL}")
+        elsewhere = Mirrors((Rule("https://127.0.0.1:9", (server.url("/no"),)),))
+        assert read_listing((server.url("/m/p/"),), QUICK, (), elsewhere).links
+        assert read_listing(("https://127.0.0.1:9/p/",), QUICK, (), elsewhere).skipped
 
 
 def test_a_dead_page_is_told_and_hides_no_other() -> None:

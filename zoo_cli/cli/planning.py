@@ -277,20 +277,23 @@ class Planner:
         """The wheels on the pages that the user named; a page that cannot be read is said aloud."""
         from zoo_cli.cli.sources import users_mirrors
         from zoo_cli.packages.offers import Offers, read_offers
+        from zoo_cli.transfer.addresses import local_path
 
         places = (*self._choices.find_links, *self._listed.places)
-        usual = users_mirrors(self._console, self._choices.mirrors).pages if not self._console.offline else ()
+        mirrors = users_mirrors(self._console, self._choices.mirrors)
+        usual = tuple(page for page in mirrors.pages if not self._console.offline or local_path(page) is not None)
         if not (places or usual):
             return Offers()
         from zoo_cli.packages.decide import kept_torch
         from zoo_cli.packages.pages import read_listing
 
         pairs = sorted({(build.variant, build.version) for build in matrix.torch}, reverse=True)
-        listing = read_listing(places, self.settings, pairs)
+        listing = read_listing(places, self.settings, pairs, mirrors)
         if listing.skipped and not listing.links:
             raise listing.skipped[0].error
         more = read_listing(usual, self.settings, pairs)
         for skipped in (*listing.skipped, *more.skipped):
             self._console.warn(f"{skipped.place} was not read: {skipped.error}")
         keep = kept_torch(self.request, machine)
-        return read_offers((*listing.links, *more.links), machine, self.known, keep, self._console.today())
+        links = tuple(dict.fromkeys((*listing.links, *more.links)))
+        return read_offers(links, machine, self.known, keep, self._console.today())

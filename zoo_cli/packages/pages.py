@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from zoo_cli.transfer.fetch import Settings
+    from zoo_cli.transfer.sources import Mirrors
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _HAS_NONE = (404, 410)  # what the simple API (PEP 503) answers for a project that is not there
@@ -48,7 +49,12 @@ class Listing(NamedTuple):
     skipped: tuple[Skipped, ...]
 
 
-def read_listing(places: Sequence[str], settings: Settings, wanted: Sequence[tuple[str, str]] = ()) -> Listing:
+def read_listing(
+    places: Sequence[str],
+    settings: Settings,
+    wanted: Sequence[tuple[str, str]] = (),
+    mirrors: Mirrors | None = None,
+) -> Listing:
     """The files that the places offer.
 
     Args:
@@ -56,6 +62,7 @@ def read_listing(places: Sequence[str], settings: Settings, wanted: Sequence[tup
             (`https://host/mmcv/dist/`), whose pages are then named by `wanted`.
         settings: of the transfer.
         wanted: (variant, torch) pairs, such as ("cu121", "2.1.2"), to read on a whole site.
+        mirrors: where a page may come from, too; links are relative to where it came from.
 
     Raises:
         BadAddress: One of the places is an address that cannot be read.
@@ -65,7 +72,7 @@ def read_listing(places: Sequence[str], settings: Settings, wanted: Sequence[tup
     for place in places:
         for page in _pages_of(place, wanted):
             try:
-                links.extend(_read(page, settings))
+                links.extend(_read(page, settings, mirrors))
             except ZooError as error:
                 skipped.append(Skipped(page, error))
     return Listing(tuple(dict.fromkeys(links)), tuple(skipped))
@@ -117,7 +124,7 @@ def _is_address(place: str) -> bool:
     return re.match(r"https?://", place, re.IGNORECASE) is not None
 
 
-def _read(place: str, settings: Settings) -> Sequence[Link]:
+def _read(place: str, settings: Settings, mirrors: Mirrors | None) -> Sequence[Link]:
     if not _is_address(place):
         return _read_local(_local_path(place))
     filename = file_name_of(place)
@@ -125,7 +132,8 @@ def _read(place: str, settings: Settings) -> Sequence[Link]:
         return (Link(filename, place.partition("#")[0], page=place),)
     from zoo_cli.transfer.fetch import read_document
 
-    document = read_document((place,), MAX_PAGE, settings, accept=ACCEPT)
+    addresses = (place,) if mirrors is None else mirrors.addresses(place, "wheels")
+    document = read_document(addresses, MAX_PAGE, settings, accept=ACCEPT)
     return read_links(document.body, document.url, document.content_type or "")
 
 

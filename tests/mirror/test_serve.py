@@ -126,6 +126,9 @@ def test_pages_come_in_the_form_that_is_asked_for(client: http.client.HTTPConnec
     page = ask(client, "/simple/torch/", Accept=f"{JSON_TYPE}, text/html;q=0.1")
     assert page[1] == b"{}" and page[2].getheader("Content-Type") == JSON_TYPE and page[2].getheader("Vary") == "Accept"
     assert ask(client, "/host/")[0] == 404, "no listing of what has no page"
+    status, body, answer = ask(client, "/")
+    assert (status, answer.getheader("Content-Length")) == (200, str(len(body))) and b"zoo mirror use" in body
+    assert ask(client, "/", "HEAD")[:2] == (200, b"")
 
 
 @pytest.mark.parametrize(

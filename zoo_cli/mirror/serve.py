@@ -39,6 +39,12 @@ _LOOK_SECONDS = 0.5  # how often connections whose time is over are looked for
 _BLOCK = 1 << 20
 _PORT_TROUBLE = (errno.EADDRINUSE, errno.EACCES)
 _TYPES = {".html": HTML_TYPE, ".json": "application/json", ".metadata": "text/plain; charset=utf-8"}
+_WELCOME = b"""A mirror that zoo mirror sync made. On a machine that shall use it, ADDRESS being what you opened:
+
+zoo mirror use ADDRESS
+pip install --index-url ADDRESS/simple/ PACKAGE
+pip install --no-index --find-links ADDRESS/wheels/ PACKAGE
+"""
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
 
 
@@ -215,16 +221,24 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._plain(404) if parts.path.endswith("/") else self._file(fd, _type_of(segments))
             if not parts.path.endswith("/"):
                 return self._plain(301, {"Location": quote("/" + "/".join(segments) + "/")})
-            return self._page(fd)
+            return self._page(fd, is_root=not segments)
 
-    def _page(self, folder: int) -> tuple[int, int]:
+    def _page(self, folder: int, *, is_root: bool) -> tuple[int, int]:
         """The page of a directory: JSON for who asks for it (PEP 691), else HTML."""
         wants_json = JSON_TYPE in self.headers.get("Accept", "")
         for name, kind in (("index.json", JSON_TYPE), ("index.html", HTML_TYPE))[0 if wants_json else 1 :]:
             with _opened(folder, [name]) as fd:
                 if fd is not None and stat.S_ISREG(os.fstat(fd).st_mode):
                     return self._file(fd, kind, {"Vary": "Accept"})
-        return self._plain(404)
+        return self._welcome() if is_root else self._plain(404)
+
+    def _welcome(self) -> tuple[int, int]:
+        """What a person finds who opens the address in a browser."""
+        self._plain(200, {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(_WELCOME))})
+        if self.command == "HEAD":
+            return 200, 0
+        self.wfile.write(_WELCOME)
+        return 200, len(_WELCOME)
 
     def _plain(self, status: int, headers: dict[str, str] | None = None) -> tuple[int, int]:
         self.send_response(status)

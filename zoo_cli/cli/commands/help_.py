@@ -116,6 +116,9 @@ def _mirrors() -> list[str]:
         "Mirrors that others vouch for: zoo mirror list, zoo mirror use NAME, or --region cn: the fastest first.",
         "A project's mirrors.yaml (here, or above up to .git or pyproject.toml) counts after zoo mirror use --project.",
         "",
+        "A mirror of your own: zoo mirror sync NAME --wheels mmdet --to DIR fills it, zoo mirror serve DIR serves it,",
+        "and zoo mirror use http://HOST:8000/ on another machine takes everything from there.",
+        "",
         "A mirror can deny or delay a file, never change one whose digest is known. More: docs/mirrors.md",
     ]
 

@@ -16,8 +16,7 @@ from zoo_cli.packages.findlinks import read_links
 from zoo_cli.transfer.failures import BadAddress
 from zoo_cli.transfer.sources import Mirrors, Rule
 
-DIGITS = "0123456789abcdef"
-digests = st.text(DIGITS, min_size=64, max_size=64)
+digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
 words = st.from_regex(r"[A-Za-z0-9_+~ 한]{1,12}", fullmatch=True).filter(lambda text: text.strip() == text)
 wheels = st.builds(
     lambda host, folder, name, sha256, size, python, pages: Held(

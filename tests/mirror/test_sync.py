@@ -145,6 +145,20 @@ def test_verify_finds_planted_damage_and_the_next_sync_mends_it(site: Site, caps
     assert run(["mirror", "verify", "lab"]) == 0
 
 
+def test_a_link_in_the_place_of_a_file_is_damage_and_goes(
+    site: Site, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    sync(capsys, "net_r50")
+    (tmp_path / "secret").write_text("secret")
+    place = Path("lab", HOST, NAME["net_r50"])
+    place.unlink()
+    place.symlink_to(tmp_path / "secret")
+    assert run(["mirror", "verify", "lab"]) == 6
+    assert capsys.readouterr().out == f"damaged\t{HOST}/{NAME['net_r50']}\n"
+    assert not os.path.lexists(place) and (tmp_path / "secret").read_text() == "secret"
+    assert [each["path"] for each in sync(capsys, "net_r50")["came"]] == [f"{HOST}/{NAME['net_r50']}"]
+
+
 def test_a_client_that_sees_only_the_mirror_downloads_from_it(
     site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -188,4 +202,6 @@ def test_a_damaged_manifest_is_said_and_nothing_is_touched(site: Site, capsys: p
     Path("lab").mkdir()
     Path("lab", MANIFEST).write_text('{"zoo-mirror": 1, "files": [{"path": "../x", "sha256": "", "size": 0}]}')
     assert run(["mirror", "sync", "net_r50", "--to", "lab", "--prune"]) == 2
-    assert "bad-mirror" in capsys.readouterr().err and files_of(Path("lab")) == [MANIFEST]
+    err = capsys.readouterr().err
+    assert "bad-mirror" in err and f"rm {Path('lab', MANIFEST).absolute()}" in err
+    assert files_of(Path("lab")) == [MANIFEST]

@@ -36,6 +36,7 @@ class BadMirror(ZooError):
 
     place: str
     problem: str
+    is_damaged: bool = True  # False: there is no manifest
 
 
 class NotMirrorable(ZooError):

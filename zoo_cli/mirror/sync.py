@@ -109,7 +109,7 @@ def load(tree: Tree, *, must_exist: bool = False) -> Manifest:
     """
     body = tree.read(NAME, MAX_BYTES)
     if body is None and must_exist:
-        raise BadMirror(tree.place, f"it has no {NAME}")
+        raise BadMirror(tree.place, f"it has no {NAME}", is_damaged=False)
     return Manifest() if body is None else read_manifest(body, tree.place)
 
 

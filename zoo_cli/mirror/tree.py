@@ -174,6 +174,8 @@ class DirectoryTree:
         path, digest = self.root / held.path, parse_sha256(held.sha256)
         try:
             if not stat.S_ISREG(path.lstat().st_mode):
+                with suppress(OSError):  # a directory, or a disk that cannot be written
+                    path.unlink()
                 return "damaged"
             found = digest_of(path)
         except FileNotFoundError:

@@ -197,7 +197,7 @@ def _own_rules(console: Console, place: str, order: Order) -> tuple[Rule, ...]:
         except HttpFailed as exc:
             if exc.status not in (404, 410):
                 raise
-            raise BadMirror(root, f"it has no {NAME}") from exc
+            raise BadMirror(root, f"it has no {NAME}", is_damaged=False) from exc
         manifest = read_manifest(document.body, root)
     console.say(f"{root}/ has {len(manifest.files)} files, facts of {printable(manifest.index_date)}")
     source, today = f"{_USED}{root}/", console.today()

@@ -6,8 +6,8 @@ import shlex
 
 from zoo_cli.cli.messages import Message, WayOut, describe
 from zoo_cli.cli.messages.transfer import same_command
-from zoo_cli.mirror.manifest import BadMirror, NotMirrorable
-from zoo_cli.mirror.s3 import BadBucket, NoS3Client, S3Failed
+from zoo_cli.mirror.manifest import NAME, BadMirror, NotMirrorable
+from zoo_cli.mirror.s3 import BadBucket, NoS3Client, S3Failed, is_bucket
 from zoo_cli.mirror.serve import CannotServe
 from zoo_cli.mirror.tree import MirrorBusy, MirrorUnusable
 
@@ -29,10 +29,15 @@ _EVERY = "0.0.0.0"  # noqa: S104 - shown, not listened on
 
 @describe.register
 def _(error: BadMirror) -> Message:
-    make = WayOut("Make one there", shlex.join(["zoo", "mirror", "sync", "MODEL", "--to", error.place]))
+    manifest = f"{error.place.rstrip('/')}/{NAME}"
     if error.place.startswith("http"):
-        make = WayOut("Make one in a directory, and serve it", "zoo mirror sync MODEL --to DIR && zoo mirror serve DIR")
-    return Message(f"{error.place} cannot be used as a mirror", (f"reason  {error.problem}",), (make,))
+        way = WayOut("Make one in a directory, and serve it", "zoo mirror sync MODEL --to DIR && zoo mirror serve DIR")
+    elif error.is_damaged:
+        remove = ["aws", "s3", "rm", manifest] if is_bucket(error.place) else ["rm", manifest]
+        way = WayOut("Remove it; a sync writes it anew, and keeps the files that are right", shlex.join(remove))
+    else:
+        way = WayOut("Make one there", shlex.join(["zoo", "mirror", "sync", "MODEL", "--to", error.place]))
+    return Message(f"{error.place} cannot be used as a mirror", (f"reason  {error.problem}",), (way,))
 
 
 @describe.register

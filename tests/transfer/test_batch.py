@@ -22,6 +22,7 @@ from zoo_cli.transfer.fetch import Wanted
 from zoo_cli.transfer.hashes import Sha256
 from zoo_cli.transfer.lists import BadList, parse_list
 from zoo_cli.transfer.store import Store
+from zoo_cli.transfer.throttle import Throttle
 
 FILES = {f"/f{number}.bin": b"%d" % number * 1000 for number in range(40)}
 
@@ -167,6 +168,16 @@ def test_two_rows_with_one_place_are_told_by_their_addresses(many: Server, capsy
     assert run(["fetch", "--from", "list.tsv", "-o", "out"]) == 2
     talk = capsys.readouterr().err
     assert "would become out/x/f1.bin" in talk and many.url("/f1.bin") in talk and many.url("/f2.bin") in talk
+
+
+def test_a_limit_of_ones_own_is_no_stall(many: Server, tmp_path: Path) -> None:
+    """Eight files share what one of them must bring at least."""
+    limits = QUICK._replace(stall_seconds=0.3, min_bytes_per_second=8000, retries=0, throttle=Throttle(8000))
+    jobs = [Job(Wanted(path, (many.url(path),)), tmp_path / path[1:]) for path in list(FILES)[:8]]
+    assert [outcome.error for outcome in fetch_many(jobs, limits)] == [None] * 8
+    many.always("/f0.bin", Stall(10, 20))
+    (stalled,) = fetch_many([jobs[0]], limits, replace=True)
+    assert stalled.error is not None and stalled.error.code == "stalled"
 
 
 def test_who_waits_for_a_connection_has_not_failed(many: Server, tmp_path: Path) -> None:

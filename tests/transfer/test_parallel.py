@@ -85,3 +85,18 @@ def test_who_stops_early_leaves_nothing_running() -> None:
     assert next(results) == (0, 0)
     results.close()
     assert threading.active_count() == before and len(begun) < 10
+
+
+def test_who_stops_early_waits_a_moment_for_what_hears_nothing() -> None:
+    """As a transfer that waits for a silent server; its thread does not keep the process either."""
+    shared, never = Shared(), threading.Event()
+    results = together(range(4), lambda item: item if item == 0 else never.wait(30), 4, shared)
+    try:
+        assert next(results) == (0, 0)
+        began = time.monotonic()
+        results.close()
+        assert time.monotonic() - began < 10
+        left = [each for each in threading.enumerate() if "_run" in each.name]
+        assert len(left) == 3 and all(each.daemon for each in left)
+    finally:
+        never.set()

@@ -41,7 +41,8 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 class Pace:
     """The minimum-speed rule: below the rate on average for a whole window means the address failed.
 
-    Works on times and totals it is given, so it holds for any clock.
+    A window in which a limit of bandwidth held anybody back says nothing of the address. Works on times and totals it
+    is given, so it holds for any clock.
     """
 
     def __init__(self, url: str, settings: Settings, now: float) -> None:
@@ -58,7 +59,9 @@ class Pace:
         if elapsed < self._settings.stall_seconds:
             return
         rate = (total - self._before) / elapsed
-        if rate < self._settings.min_bytes_per_second:
+        throttle = self._settings.throttle
+        is_held = throttle is not None and throttle.held_since(self._since)
+        if rate < self._settings.min_bytes_per_second and not is_held:
             raise Stalled(self._url, round(elapsed, 1), total, round(rate, 1))
         self._since, self._before = now, total
 

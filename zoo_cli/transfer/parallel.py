@@ -2,6 +2,7 @@
 
 Edge: threads and the clock. Events of all threads reach the listener one at a time. When the consumer gives up
 (Ctrl-C), what waits is dropped and what runs ends at its next event: transfers tell one for every piece they receive.
+What waits for a silent server then is waited for a moment only; its thread does not keep the process.
 
 Threads that all have bytes to take stand in each other's way, threads that wait for a server or the disk do not. So
 few begin, and more join them while this process leaves a processor idle.
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -20,6 +20,9 @@ from zoo_cli.transfer.events import Listener, nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
+    from types import TracebackType
+
+    from typing_extensions import Self
 
     from zoo_cli.transfer.events import Event
 
@@ -29,6 +32,7 @@ Result = TypeVar("Result")
 _FIRST_THREADS = 4
 _LOOK_SECONDS = 0.02  # so long a look at how busy the process is takes
 _BUSY = 0.7  # of one processor: Python runs in one thread at a time
+_GRACE_SECONDS = 1.0  # for what runs when somebody gives up; a silent server would keep it for half a minute
 
 
 class Stopped(Exception):
@@ -95,21 +99,21 @@ class _Crew(Generic[Item, Result]):
     def __init__(self, items: Sequence[Item], work: Callable[[Item], Result], most: int) -> None:
         self._items, self._work, self._most = items, work, most
         self._numbers, self._lock = iter(range(len(items))), threading.Lock()
-        self._done: SimpleQueue[tuple[int, Result | ZooError] | int] = SimpleQueue()
-        self._pool, self._workers = ThreadPoolExecutor(most), list[Future[None]]()
+        self._done: SimpleQueue[tuple[int, Result | ZooError] | _Ended] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
         self._add(_FIRST_THREADS)
 
     def _add(self, count: int) -> None:
-        for _ in range(min(count, self._most - len(self._workers))):
-            self._workers.append(self._pool.submit(self._run, len(self._workers)))
+        for _ in range(min(count, self._most - len(self._threads))):
+            self._threads.append(threading.Thread(target=self._run, daemon=True))
+            self._threads[-1].start()
         self._since, self._used = time.monotonic(), time.process_time()
 
-    def _run(self, worker: int) -> None:
-        try:
+    def _run(self) -> None:
+        with _Ended() as ended:
             while (number := self._take()) is not None:
                 self._done.put((number, _guarded(self._work, self._items[number])))
-        finally:
-            self._done.put(worker)
+        self._done.put(ended)
 
     def _take(self) -> int | None:
         with self._lock:
@@ -118,7 +122,7 @@ class _Crew(Generic[Item, Result]):
     def next_done(self) -> tuple[int, Result | ZooError]:
         """The number of an item that is done and its result; an exception of its work is raised here."""
         while True:
-            grows = len(self._workers) < self._most
+            grows = len(self._threads) < self._most
             try:
                 found = self._done.get(timeout=_LOOK_SECONDS if grows else None)
             except Empty:
@@ -126,9 +130,10 @@ class _Crew(Generic[Item, Result]):
                 continue
             if grows:
                 self._look()
-            if not isinstance(found, int):
+            if not isinstance(found, _Ended):
                 return found
-            self._workers[found].result()
+            if found.mistake is not None:
+                raise found.mistake
 
     def _look(self) -> None:
         """Doubles the threads if this process did not use what Python can use of a processor."""
@@ -136,13 +141,30 @@ class _Crew(Generic[Item, Result]):
         if elapsed < _LOOK_SECONDS:
             return
         is_busy = time.process_time() - self._used >= _BUSY * elapsed
-        self._add(0 if is_busy else len(self._workers))
+        self._add(0 if is_busy else len(self._threads))
 
     def stop(self) -> None:
-        """Drops what waits, and returns when what runs has ended."""
+        """Drops what waits, and returns when what runs has ended, or a moment has passed."""
         with self._lock:
             self._numbers = iter(range(0))
-        self._pool.shutdown(wait=True)
+        until = time.monotonic() + _GRACE_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+
+
+class _Ended:
+    """The end of a thread; a context manager that keeps the exception it ended with, for the consumer."""
+
+    mistake: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self.mistake = error
+        return True
 
 
 def _guarded(work: Callable[[Item], Result], item: Item) -> Result | ZooError:

@@ -137,7 +137,8 @@ def http_failed(error: HttpFailed) -> Message:
         facts.append(f"it asks to wait {error.retry_after_seconds:.0f} s")
     ways = [_again("Try again later")] if error.again else []
     if error.status in (401, 403):
-        facts.append("it wants a user name or another right; zoo sends one only if the address has it")
+        facts.append("it wants a user name or a key; zoo sends what the address has, or a header of your mirrors file")
+        ways.append(WayOut("With a key from the environment: headers in your mirrors file", "zoo help mirrors"))
     return Message(
         f"{place_of(error.url)} answered {error.status} {error.reason}".rstrip(),
         tuple(facts),

@@ -17,6 +17,7 @@ from tests.mirror.conftest import served
 from tests.models.site import BODIES, NAME, Site
 from tests.support.server import Slow, Status
 from zoo_cli.cli.app import run
+from zoo_cli.cli.commands import mirror_sync
 from zoo_cli.mirror.manifest import NAME as MANIFEST
 from zoo_cli.mirror.manifest import Manifest, read_manifest
 
@@ -143,6 +144,16 @@ def test_verify_finds_planted_damage_and_the_next_sync_mends_it(site: Site, caps
     assert found["bad"] == [{"path": f"{HOST}/{NAME['net_r50']}", "state": "damaged"}]
     assert [each["path"] for each in sync(capsys, "net_*")["came"]] == [f"{HOST}/{NAME['net_r50']}"]
     assert run(["mirror", "verify", "lab"]) == 0
+
+
+def test_a_long_verification_says_how_far_it_is(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror_sync, "_TELL_SECONDS", 0.0)
+    sync(capsys, "net_r50")
+    assert run(["mirror", "verify", "lab"]) == 0
+    assert "1 of 6 files read\n" in capsys.readouterr().err
+    assert run(["mirror", "verify", "lab", "-q"]) == 0 and capsys.readouterr().err == ""
 
 
 def test_a_link_in_the_place_of_a_file_is_damage_and_goes(

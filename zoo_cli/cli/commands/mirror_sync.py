@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from zoo_cli.packages.locked import Lock
 
 
+_TELL_SECONDS = 15.0  # between two lines about how far a long verification is
+
+
 @click.command(
     "sync",
     epilog="Examples: zoo mirror sync mmdet --filter 'box_AP>=50' --to /srv/mirror; "
@@ -231,9 +234,14 @@ def verify_command(context: click.Context, console: Console, place: str, jobs: i
     from zoo_cli.cli.mirroring import opened
     from zoo_cli.mirror.sync import load, verify
 
+    checked: list[Checked] = []
     with opened(place, None) as tree:
-        manifest = load(tree, must_exist=True)
-        checked = list(verify(tree, manifest, jobs))
+        manifest, told_at = load(tree, must_exist=True), console.clock()
+        for each in verify(tree, manifest, jobs):
+            checked.append(each)
+            if not console.json and console.clock() - told_at >= _TELL_SECONDS:
+                told_at = console.clock()
+                console.say(f"{len(checked)} of {len(manifest.files)} files read")
     bad = [each for each in checked if each.state != "ok"]
     _tell_checked(console, place, checked, bad)
     if bad:

@@ -32,7 +32,8 @@ from zoo_cli.packages.grid import tag_key
 from zoo_cli.packages.versions import version
 from zoo_cli.packages.wheels import parse_wheel_name
 from zoo_cli.transfer.remote import RemoteFile
-from zoo_cli.trust.wheel import WheelReport, is_vendored, look_into
+from zoo_cli.trust.wheel import look_into
+from zoo_cli.trust.wheelreport import WheelReport, is_vendored
 
 if TYPE_CHECKING:
     from zoo_cli.catalog.entries import TorchBuild

@@ -25,7 +25,8 @@ from zoo_cli.packages.compiled import Place
 from zoo_cli.packages.locked import Lock, LockedFile, LockedPackage
 from zoo_cli.packages.locking import write_lock
 from zoo_cli.trust.inspected import Inspections
-from zoo_cli.trust.wheel import WheelReport, inspect_wheel
+from zoo_cli.trust.wheel import inspect_wheel
+from zoo_cli.trust.wheelreport import WheelReport
 
 LINUX = f"{TAG}-{TAG}-linux_x86_64"
 C10 = "namespace c10 { int size(int n) { return n; } }"

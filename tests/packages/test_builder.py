@@ -55,7 +55,8 @@ from zoo_cli.packages.toolchain import (
 )
 from zoo_cli.transfer.events import Noted
 from zoo_cli.transfer.fetch import Settings
-from zoo_cli.trust.wheel import WheelReport, inspect_wheel
+from zoo_cli.trust.wheel import inspect_wheel
+from zoo_cli.trust.wheelreport import WheelReport
 
 RECIPE = Recipe(
     project="mmcv",

@@ -15,7 +15,8 @@ from zoo_cli.packages.toolchain import MissingTool, TargetUnreadable
 from zoo_cli.packages.wheels import BadWheelName
 from zoo_cli.trust.archive import UnsafeArchive
 from zoo_cli.trust.bounded import BadBinary
-from zoo_cli.trust.wheel import Problem, UnreadableWheel, UnsoundWheel
+from zoo_cli.trust.wheel import UnreadableWheel
+from zoo_cli.trust.wheelreport import Problem, UnsoundWheel
 
 PROBLEMS = tuple(Problem("record-mismatch", f"file{number} is not what RECORD promises") for number in range(9))
 

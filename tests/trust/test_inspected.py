@@ -19,7 +19,8 @@ from tests.support.wheels import Content, write_wheel
 from zoo_cli.transfer.cache import give_up, read_items
 from zoo_cli.trust.inspected import FOLDER, MAX_RECORDS, Inspections
 from zoo_cli.trust.marked import KEY, own_key
-from zoo_cli.trust.wheel import UnreadableWheel, UnsoundWheel, WheelReport, inspect_wheel, require_sound
+from zoo_cli.trust.wheel import UnreadableWheel, inspect_wheel
+from zoo_cli.trust.wheelreport import UnsoundWheel, WheelReport, require_sound
 
 LINUX = "cp311-cp311-linux_x86_64"
 OPS = 'namespace c10 { int size(int); } extern "C" void *PyInit__ext() { c10::size(1); return 0; }'

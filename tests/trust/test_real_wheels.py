@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.support.pypi import file
-from zoo_cli.trust.wheel import WheelReport, inspect_wheel
+from zoo_cli.trust.wheel import inspect_wheel
+from zoo_cli.trust.wheelreport import WheelReport
 
 pytestmark = pytest.mark.network
 

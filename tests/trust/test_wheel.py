@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.support.libraries import compile_library
 from tests.support.wheels import Content, record_text, retag, write_wheel, write_zip
-from zoo_cli.trust.wheel import UnreadableWheel, inspect_wheel, require_sound
+from zoo_cli.trust.wheel import UnreadableWheel, inspect_wheel
+from zoo_cli.trust.wheelreport import require_sound
 
 TAG = "cp311-cp311-linux_x86_64"
 

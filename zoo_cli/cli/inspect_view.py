@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from zoo_cli.packages.findings import Finding
     from zoo_cli.trust.binary import Binary
     from zoo_cli.trust.fatbin import DeviceCode
-    from zoo_cli.trust.wheel import WheelReport
+    from zoo_cli.trust.wheelreport import WheelReport
 
 _SHOWN = 12  # compiled files of a wheel that are shown without -v
 

@@ -155,7 +155,7 @@ def _inspect(judge: Judge, variant: str, files: Sequence[tuple[Arrival, Path]], 
     from zoo_cli.packages.arrivals import JUDGED, require_locked_fit
     from zoo_cli.packages.plan import Because, Pin
     from zoo_cli.trust.inspected import Inspections
-    from zoo_cli.trust.wheel import require_sound
+    from zoo_cli.trust.wheelreport import require_sound
 
     judged, inspections = [], Inspections(cache_path(), state_directory())
     if files:

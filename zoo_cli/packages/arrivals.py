@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from zoo_cli.packages.evidence import OpsEvidence
     from zoo_cli.packages.plan import Pin, Plan
     from zoo_cli.packages.supply import Supply
-    from zoo_cli.trust.wheel import WheelReport
+    from zoo_cli.trust.wheelreport import WheelReport
 
 JUDGED = ("ops", "companion", "torch")  # kinds of projects whose wheels have compiled code that can be wrong
 
@@ -205,7 +205,8 @@ def _received(pin: Pin, supply: Supply) -> tuple[Path, WheelReport | None]:
         ZooError: of the transfer; `WheelUnfit` when the page's wheel is not there, or not what it says.
     """
     from zoo_cli.transfer.failures import HttpFailed
-    from zoo_cli.trust.wheel import UnreadableWheel, UnsoundWheel, require_sound
+    from zoo_cli.trust.wheel import UnreadableWheel
+    from zoo_cli.trust.wheelreport import UnsoundWheel, require_sound
 
     cause: ZooError
     try:

@@ -33,7 +33,8 @@ from zoo_cli.packages.toolchain import check_standard, find_toolchain, read_targ
 from zoo_cli.packages.versions import version
 from zoo_cli.packages.wheels import normalise
 from zoo_cli.transfer.events import Event, Noted
-from zoo_cli.trust.wheel import WheelReport, inspect_wheel, require_sound
+from zoo_cli.trust.wheel import inspect_wheel
+from zoo_cli.trust.wheelreport import WheelReport, require_sound
 
 if TYPE_CHECKING:
     from zoo_cli.catalog.entries import Recipe

@@ -83,7 +83,7 @@ def _identity(here: Distribution, project: Project, python: Interpreter, root: P
 
 def own_libraries(here: Distribution) -> list[Path]:
     """The compiled files of an installed distribution that are on disk, without libraries it brings from others."""
-    from zoo_cli.trust.wheel import is_vendored
+    from zoo_cli.trust.wheelreport import is_vendored
 
     root = Path(here.location)
     names = [name for name in here.files if _COMPILED.search(name) and not is_vendored(name)]

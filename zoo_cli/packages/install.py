@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from zoo_cli.packages.explain import Way
     from zoo_cli.packages.plan import Pin, Plan
     from zoo_cli.packages.smoke import Check, OpsReport
-    from zoo_cli.trust.wheel import WheelReport
+    from zoo_cli.trust.wheelreport import WheelReport
 
 
 LIMITS = "zoo-limits.txt"  # in printed commands: the file with the plan's limits
@@ -276,7 +276,8 @@ def _exactly(arrived: Arrival) -> str:
 
 def _change(plan: Plan, work: Work, files: Mapping[str, str], lock: int) -> tuple[tuple[Step, ...], list[WheelReport]]:
     """Runs every step of the plan; gives them, and what the inspection of compiled wheels found."""
-    from zoo_cli.trust.wheel import inspect_wheel, require_sound
+    from zoo_cli.trust.wheel import inspect_wheel
+    from zoo_cli.trust.wheelreport import require_sound
 
     reports = []
     installer = find_installer(work.python, version=work.python_version)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from zoo_cli.catalog.entries import Project, Provider
     from zoo_cli.packages.findlinks import Link
     from zoo_cli.packages.wheels import WheelName
-    from zoo_cli.trust.wheel import WheelReport
+    from zoo_cli.trust.wheelreport import WheelReport
 
 
 @dataclass(frozen=True, slots=True)

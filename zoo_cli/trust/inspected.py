@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_cli.trust.marked import Records
 from zoo_cli.trust.torchsymbols import TORCH_LIBRARY
-from zoo_cli.trust.wheel import Extension, Problem, UnreadableWheel, WheelReport, inspect_wheel
+from zoo_cli.trust.wheel import UnreadableWheel, inspect_wheel
+from zoo_cli.trust.wheelreport import Extension, Problem, WheelReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,19 @@ if TYPE_CHECKING:
 FOLDER = "inspected"
 MAX_RECORDS = 500
 MAX_BYTES = 16 << 20  # of one record; that of torch has some 300 kB, of other wheels a few
-_INSPECTORS = ("wheel", "archive", "binary", "bounded", "elf", "fatbin", "macho", "pe", "torchsymbols", "inspected")
+_INSPECTORS = (
+    "wheel",
+    "archive",
+    "binary",
+    "bounded",
+    "elf",
+    "fatbin",
+    "macho",
+    "pe",
+    "torchsymbols",
+    "inspected",
+    "wheelreport",
+)
 
 
 class Inspections:

@@ -1,9 +1,8 @@
 """Looks into a wheel before any installer does: is it what its name says, and will it stay in its place.
 
 Edge: opens the wheel and streams every member once, large ones in threads of their own (inflating and digesting let
-other threads run). Standard library only; nothing is imported or executed. What is found is a value, `WheelReport`;
-`require_sound` turns problems that forbid an install into an error. pip and uv let pass a wheel with a wrong RECORD and
-with METADATA of another version: zoo does not.
+other threads run). Standard library only; nothing is imported or executed. What is found is a value, `WheelReport`.
+pip and uv let pass a wheel with a wrong RECORD and with METADATA of another version: zoo does not.
 Standards: PEP 427 and the binary distribution format, PEP 376 (RECORD), core metadata.
 """
 
@@ -18,13 +17,13 @@ import re
 import tempfile
 import zipfile
 from contextlib import ExitStack
-from dataclasses import dataclass
 from email.parser import HeaderParser
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.trust.archive import DAMAGE, MAX_ENTRIES, collisions, name_problem
 from zoo_cli.trust.binary import Binary, read_binary
+from zoo_cli.trust.wheelreport import Extension, Problem, WheelReport, is_vendored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO
 
-    from zoo_cli.trust.elf import Elf
-    from zoo_cli.trust.fatbin import DeviceCode
 
 MAX_TOTAL = 16 << 30  # bytes unpacked; CUDA builds of torch have about 5 GB
 MAX_METADATA = 16 << 20  # bytes of METADATA, WHEEL or RECORD
@@ -51,96 +48,6 @@ class UnreadableWheel(ZooError):
 
     path: str
     reason: str
-
-
-class UnsoundWheel(ZooError):
-    """A wheel must not be installed: it is not what it says, or would not stay in its place."""
-
-    code = "unsound-wheel"
-    exit_code = ExitCode.INTEGRITY
-
-    path: str
-    problems: tuple[Problem, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something wrong with a wheel.
-
-    `code` is one of: unsafe-path, collision, link, overlap, too-large, dist-info, name-mismatch, version-mismatch,
-    tag-mismatch, record-missing, record-mismatch, record-incomplete, direct-url, bad-extension, startup-code.
-    """
-
-    code: str
-    detail: str
-    is_fatal: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Extension:
-    """One compiled library in a wheel."""
-
-    path: str  # inside the wheel
-    binary: Binary
-
-    @property
-    def is_vendored(self) -> bool:
-        """Whether it is somebody else's library that the wheel brings along, where auditwheel puts them."""
-        return is_vendored(self.path)
-
-    @property
-    def kind(self) -> str:
-        """Its form: elf | pe | mach-o | unknown."""
-        return self.binary.kind
-
-    @property
-    def elf(self) -> Elf | None:
-        """Its symbols; None for Windows and macOS files, and for ELF files not understood."""
-        return self.binary.elf
-
-
-@dataclass(frozen=True, slots=True)
-class WheelReport:
-    """What a wheel is, as its content tells."""
-
-    path: Path
-    name: str  # from METADATA, as written
-    version: str
-    tags: tuple[str, ...]  # from the WHEEL file, sorted
-    root_is_purelib: bool
-    requires: tuple[str, ...]  # Requires-Dist lines
-    requires_python: str | None
-    extensions: tuple[Extension, ...]
-    problems: tuple[Problem, ...]
-    sha256: str  # of the whole file; "" when only parts of it were read
-    size_bytes: int
-
-    @property
-    def has_ops(self) -> bool:
-        """Whether it has a compiled library at all."""
-        return bool(self.extensions)
-
-    @property
-    def fatal(self) -> tuple[Problem, ...]:
-        """The problems that forbid an install."""
-        return tuple(problem for problem in self.problems if problem.is_fatal)
-
-    @property
-    def cuda_major(self) -> int | None:
-        """The CUDA major its libraries were linked with; None when none was."""
-        return next((each.elf.cuda_major for each in self.extensions if each.elf and each.elf.cuda_major), None)
-
-    @property
-    def needs_cuda(self) -> bool:
-        """Whether a library in it needs the CUDA parts of torch."""
-        return any(each.elf.needs_cuda for each in self.extensions if each.elf)
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """The code targets of its own CUDA code as published lists write them, ascending."""
-        return merged_targets(
-            [each.binary.code for each in self.extensions if each.binary.code and not each.is_vendored]
-        )
 
 
 def inspect_wheel(path: Path) -> WheelReport:
@@ -179,29 +86,6 @@ def look_into(name: str, stream: IO[bytes], reads: Callable[[str], bool] | None 
             return _Inspection(Path(name), archive, "", stream.seek(0, 2), wanted).report()
     except DAMAGE as exc:
         raise UnreadableWheel(name, str(exc) or type(exc).__name__) from exc
-
-
-def is_vendored(path: str) -> bool:
-    """Whether a file of a wheel is a library that auditwheel or delocate put there."""
-    return bool(re.match(r"[^/]+\.(libs|dylibs)/", path))
-
-
-def require_sound(report: WheelReport) -> WheelReport:
-    """The report itself, when nothing in it forbids an install.
-
-    Raises:
-        UnsoundWheel: something does.
-    """
-    if report.fatal:
-        raise UnsoundWheel(str(report.path), report.fatal)
-    return report
-
-
-def merged_targets(codes: Iterable[DeviceCode]) -> tuple[str, ...]:
-    """The code targets of several libraries as one list."""
-    from zoo_cli.trust.fatbin import merged
-
-    return merged(codes).targets
 
 
 class _Inspection:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from zoo_cli.packages.findlinks import Link
     from zoo_cli.packages.propose import NotProposed, Told
     from zoo_cli.transfer.settings import Settings
-    from zoo_cli.trust.wheel import WheelReport
+    from zoo_cli.trust.wheelreport import WheelReport
 
 
 @click.command("propose", epilog="Example: zoo index propose https://example.org/mmcv-2.1.0+...whl --write")

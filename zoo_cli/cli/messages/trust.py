@@ -11,7 +11,8 @@ from zoo_cli.trust.archive import UnsafeArchive
 from zoo_cli.trust.bounded import BadBinary
 from zoo_cli.trust.bundle import BadBundle
 from zoo_cli.trust.verdict import CheckpointRefused, UnreadableCheckpoint
-from zoo_cli.trust.wheel import UnreadableWheel, UnsoundWheel
+from zoo_cli.trust.wheel import UnreadableWheel
+from zoo_cli.trust.wheelreport import UnsoundWheel
 
 _MOST = 6  # problems shown; --json has all
 

@@ -43,7 +43,7 @@ def test_what_a_page_lists_is_what_the_mirror_has(held: list[Held], with_metadat
             assert told == (found.name, found.sha256, found.requires_python)
     everywhere = {link.filename for link in seen["wheels/index.html"]}
     assert everywhere == {each.name for each in files.values() if each.kind == "wheel"} - set(shared)
-    for each in (each for each in files.values() if each.pages):
+    for each in (each for each in files.values() if each.kind == "wheel" and (each.pages or each.name in shared)):
         page = f"{PurePosixPath(each.path).parent}/index.html"
         assert each.sha256 in {link.sha256 for link in seen[page]}, "also one whose name another wheel has"
     for path in pages:

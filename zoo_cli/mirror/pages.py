@@ -3,7 +3,7 @@
 Pure. `simple/` is a package index as PEP 503 has it in HTML and PEP 691 in JSON; `wheels/` lists all wheels for
 find-links; a directory that upstream has a page for gets its own, with the wheels that are here. Links are relative,
 so the tree works under any address, with digests, Requires-Python and PEP 658 metadata. Wheels of one file name with
-different bytes (upstream's mmcv, one for each torch) stand on the page of their directory only: elsewhere nobody could
+different bytes (upstream's mmcv, one for each torch) stand on a page of their directory only: elsewhere nobody could
 tell them apart.
 """
 
@@ -36,7 +36,10 @@ def make_pages(files: Iterable[Held]) -> dict[str, bytes]:
     all_files = list(files)
     metadata = {each.path: each.sha256 for each in all_files if each.kind == "metadata"}
     wheels = sorted(each for each in all_files if each.kind == "wheel")
-    return {**_index(_alone(wheels), metadata), **_directories([each for each in wheels if each.pages], metadata)}
+    alone = _alone(wheels)
+    names = {each.name for each in alone}
+    own_page = [each for each in wheels if each.pages or each.name not in names]
+    return {**_index(alone, metadata), **_directories(own_page, metadata)}
 
 
 def shared_names(files: Iterable[Held]) -> tuple[str, ...]:

@@ -85,8 +85,8 @@ def sync_command(context: click.Context, console: Console, /, place: str, prune:
     access = make_access(
         console, connection, mirrors, policy_of(given["trust_globals"]), allow_unverified=given["allow_unverified"]
     )
+    items = _items(console, connection, access, given)
     with opened(place, access.cache) as tree, nullcontext() if given["dry_run"] else tree.alone():
-        items = _items(console, connection, access, given)
         decision = decide(tree, items, prune=prune, index_date=index_date(connection))
         if given["dry_run"]:
             _tell_decision(console, tree.place, decision)

@@ -32,18 +32,8 @@ FOLDER = "inspected"
 MAX_RECORDS = 500
 MAX_BYTES = 16 << 20  # of one record; that of torch has some 300 kB, of other wheels a few
 _INSPECTORS = (
-    "wheel",
-    "archive",
-    "binary",
-    "bounded",
-    "elf",
-    "fatbin",
-    "macho",
-    "pe",
-    "torchsymbols",
-    "inspected",
-    "wheelreport",
-)
+    "wheel", "wheelreport", "archive", "binary", "bounded", "elf", "fatbin", "macho", "pe", "torchsymbols", "inspected",
+)  # fmt: skip
 
 
 class Inspections:

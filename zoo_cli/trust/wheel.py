@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO
 
-
 MAX_TOTAL = 16 << 30  # bytes unpacked; CUDA builds of torch have about 5 GB
 MAX_METADATA = 16 << 20  # bytes of METADATA, WHEEL or RECORD
 MAX_RATIO = 300  # unpacked to packed, for members over 64 MB

@@ -23,11 +23,13 @@ from zoo_cli.transfer.failures import (
     LocalFileFailed,
     NoSpace,
     OfflineRefused,
+    TookTooLong,
 )
 from zoo_cli.transfer.fetch import Settings, Wanted, fetch
 from zoo_cli.transfer.hashes import Sha256
-from zoo_cli.transfer.part import Part
+from zoo_cli.transfer.part import Part, sweep
 from zoo_cli.transfer.resume import State
+from zoo_cli.transfer.store import Store
 
 
 def test_a_file_arrives_and_is_told(server: Server, tmp_path: Path) -> None:
@@ -151,6 +153,22 @@ def test_what_has_no_size_of_its_own_is_no_source(tmp_path: Path) -> None:
         with pytest.raises(LocalFileFailed, match=r"no plain file|more bytes than its size says"):
             fetch(Wanted("x", (source,)), tmp_path / "x", QUICK)
     nothing_but(tmp_path, "pipe")
+
+
+def test_a_wait_in_vain_is_told_and_leaves_the_other_one_alone(server: Server, tmp_path: Path) -> None:
+    """The part of the one who has the lock is empty still: nobody removes it under its feet."""
+    impatient, store = QUICK._replace(total_seconds=0.3), Store(tmp_path / "cache")
+    with Part(tmp_path / "a.pth", lambda: None) as other, Part(store.prepare(DIGEST), lambda: None) as storing:
+        for destination in ("a.pth", "b.pth"):
+            with pytest.raises(TookTooLong):
+                fetch(wanted(server.url("/a.pth")), tmp_path / destination, impatient, store=store)
+        sweep(tmp_path / "a.pth")
+        fetch(wanted(server.url("/a.pth"), sha256=None), tmp_path / "c.pth", QUICK, store=store)
+        for part in (other, storing):
+            part.write(memoryview(BODY))
+            assert part.publish(replace=False)
+    assert (tmp_path / "a.pth").read_bytes() == BODY == store.path_of(DIGEST).read_bytes()
+    nothing_but(tmp_path, "a.pth", "c.pth", "cache")
 
 
 def test_a_copy_that_was_cut_off_is_gone_on_with(tmp_path: Path) -> None:

@@ -15,10 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_cli.filelock import HeldElsewhere
 from zoo_cli.transfer.addresses import place_of
 from zoo_cli.transfer.attempt import Attempt, Delivered
 from zoo_cli.transfer.events import CACHE, Event, Finished, Listener, Noted, Started, nothing
-from zoo_cli.transfer.failures import DestinationExists, DestinationUnusable, Failed, LocalFileFailed, NoSpace
+from zoo_cli.transfer.failures import (
+    DestinationExists,
+    DestinationUnusable,
+    Failed,
+    LocalFileFailed,
+    NoSpace,
+    TookTooLong,
+)
 from zoo_cli.transfer.part import Part, part_name, sweep, sync_directory
 from zoo_cli.transfer.rounds import Rounds
 from zoo_cli.transfer.settings import Settings
@@ -26,6 +34,8 @@ from zoo_cli.transfer.sources import Wanted
 from zoo_cli.transfer.store import digest_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from zoo_cli.transfer.documents import Document, read_document
     from zoo_cli.transfer.hashes import Evidence, Sha256
     from zoo_cli.transfer.pool import Pool
@@ -106,7 +116,7 @@ def fetch(
     if here is None:
         _prepare(destination, make_directory, store)
         waiting = Noted(f"another process is fetching {wanted.name}: waiting for it")
-        with Part(destination, lambda: listen(waiting), settings.total_seconds) as part:
+        with _locked(destination, wanted, settings, lambda: listen(waiting)) as part:
             here = _already_here(wanted, destination, replace, store, keep or part.finished_meanwhile)
             if here is None:
                 return delivery.tell(delivery.into(part, replace=replace))
@@ -222,7 +232,7 @@ class Delivery:
         waiting = Noted(f"another process is fetching {wanted.name}: waiting for it")
         try:
             target = store.prepare(digest)
-            with Part(target, lambda: self._listen(waiting), self._settings.total_seconds) as kept:
+            with _locked(target, wanted, self._settings, lambda: self._listen(waiting)) as kept:
                 stored = store.look(digest)
                 if stored is not None:
                     return stored
@@ -277,6 +287,15 @@ class Delivery:
         if not part.publish(replace=replace, sync=sync, sync_name=names):
             _already_here(self._wanted, part.destination, replace=False)  # what appeared meanwhile is another file
             part.publish(replace=True, sync=sync, sync_name=names)  # or the same one, or a dangling link
+
+
+def _locked(destination: Path, wanted: Wanted, settings: Settings, waiting: Callable[[], None]) -> Part:
+    try:
+        return Part(destination, waiting, settings.total_seconds)
+    except DestinationUnusable as error:
+        if isinstance(error.__cause__, HeldElsewhere):
+            raise TookTooLong(wanted.name, settings.total_seconds or 0.0, 0) from error
+        raise
 
 
 def _from_cache(event: Event) -> Event:

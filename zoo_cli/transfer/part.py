@@ -142,7 +142,12 @@ class Part:
         """Opens and locks; starts again when the file was finished or removed by the one who held it."""
         while True:
             self._fd = self._open()
-            filelock.take(self._fd, wait_seconds, waiting)
+            try:
+                filelock.take(self._fd, wait_seconds, waiting)
+            except OSError:
+                os.close(self._fd)  # and no more than that: an empty part is another process's that begins
+                self._fd = -1
+                raise
             about = os.fstat(self._fd)
             if self._same(self._name, about):
                 if about.st_nlink == 1:

@@ -1,7 +1,7 @@
 """Transfers against peers: whole processes from start to exit with the digest checked, paired in one run.
 
     python benchmarks/bench_transfer.py                    # zoo and the peers that goals name; about five minutes
-    python benchmarks/bench_transfer.py limited long       # some of: small tls large limited long many kills
+    python benchmarks/bench_transfer.py limited long       # some of: small tls large limited long many tiny kills
     python benchmarks/bench_transfer.py --all              # every peer, and 200 MiB over http
 
 zoo runs as users have it: a wheel of this checkout, installed with byte code, as the peers are; each time with an empty
@@ -13,6 +13,7 @@ other work on the machine disturbs least. At the end all goals with what was mea
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import resource
 import shutil
@@ -113,24 +114,39 @@ class Bench:
         turns: int,
         size_bytes: int,
         before: list[str] | None = None,
+        beside: tuple[str, ...] = (),
     ) -> None:
-        """Runs every row in turn, each of which writes so many bytes, and prints what came out."""
+        """Runs every row in turn, each of which writes so many bytes, and prints what came out.
+
+        Those `beside` have no goal and are shown all the same.
+        """
         if not self.programs.all_peers:
-            rows = {name: argv for name, argv in rows.items() if name in (*ZOO, *goals)}
+            rows = {name: argv for name, argv in rows.items() if name in (*ZOO, *goals, *beside)}
         if self.only:
             rows = {name: argv for name, argv in rows.items() if name in ZOO or self.only in name}
         items, figures = list(rows.items()), dict[str, list[tuple[float, float]]]()
         for turn in range(-1, self.turns or turns):  # the first one is not counted: files are read from the disk
             for name, argv in items[turn % len(items) :] + items[: turn % len(items)]:
-                shutil.rmtree(self.out, ignore_errors=True)
-                shutil.rmtree(self.folder / "home", ignore_errors=True)  # a cache would make the second turn free
-                self.out.mkdir()
+                self.put_aside(size_bytes)
                 os.sync()  # or the next one waits for what the last one left to be written
                 occupy_memory(self.folder, 3 * size_bytes // 2)
                 figure = measure([*(before or []), *argv], self.env)
                 if turn >= 0:
                     figures.setdefault(name, []).append(figure)
         self.show(title, figures, goals)
+
+    def put_aside(self, size_bytes: int) -> None:
+        """An empty output and home: a cache would make the second turn free.
+
+        What a turn left is removed if it is much. Else it is kept to the end: for minutes ext4 looks at each inode
+        that was removed whenever it makes one nearby, so thousands of removed files cost 0.3 ms for each new one.
+        """
+        for place in (self.out, self.folder / "home"):
+            if size_bytes > MIB:
+                shutil.rmtree(place, ignore_errors=True)
+            elif place.exists():
+                place.rename(Path(tempfile.mkdtemp(dir=self.folder)) / place.name)
+        self.out.mkdir()
 
     def show(self, title: str, figures: dict[str, list[tuple[float, float]]], goals: dict[str, float]) -> None:
         """Prints one table; ratios are zoo's time by the row's."""
@@ -222,6 +238,20 @@ def many(bench: Bench) -> None:
         bench.table("300 files of 1 MiB", rows, goals, 7, 300 * MIB)
 
 
+def tiny(bench: Bench) -> None:
+    """3,000 files of 300 bytes: what each costs besides its bytes."""
+    site, count = bench.folder / "tiny", 3000
+    site.mkdir()
+    bodies = {f"f{number:04}.json": os.urandom(300) for number in range(count)}
+    for name, body in bodies.items():
+        (site / name).write_bytes(body)
+    digests, port = [hashlib.sha256(body).hexdigest() for body in bodies.values()], free_port()
+    with nginx(site, bench.folder, f"127.0.0.1:{port}"):
+        rows = many_files(f"http://127.0.0.1:{port}", list(bodies), digests, bench.out, bench.programs)
+        beside = ("aiohttp, 16 connections",)
+        bench.table(f"{count} files of 300 bytes", rows, {"aria2c -j16": 1.0}, 7, count * 300, beside=beside)
+
+
 def ordeal(bench: Bench) -> None:
     """Kills of processes that compete for 1 GiB; see benchmarks/transfer/kills.py."""
     size = 1024 * MIB
@@ -237,7 +267,7 @@ def ordeal(bench: Bench) -> None:
 
 
 TABLES = {"small": small, "plain": middle, "tls": tls, "large": large, "limited": limited, "long": long, "many": many,
-          "kills": ordeal}  # fmt: skip
+          "tiny": tiny, "kills": ordeal}  # fmt: skip
 
 
 def main() -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import socket
+import sys
 import time
+from collections import Counter
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from hypothesis import given
@@ -197,6 +201,37 @@ def test_law_any_text_is_a_list_or_one_clear_error(text: str) -> None:
         assert error.line >= 1
         return
     assert all(not line.path.is_absolute() and ".." not in line.path.parts for line in lines)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the calls are counted by their names")
+def test_what_a_small_file_of_a_batch_costs(many: Server, tmp_path: Path) -> None:
+    """Calls of the system for each file, the first ones aside, which make directories."""
+    bodies = {f"/n/{number}": b"%d" % number * 10 for number in range(60)}
+    many.files.update(bodies)
+    jobs = [
+        Job(Wanted(path, (many.url(path),), sha256=Sha256(hashlib.sha256(body).hexdigest())), tmp_path / "x" / path[3:])
+        for path, body in bodies.items()
+    ]
+    store, counts = Store(tmp_path / "cache"), Counter[str]()
+    for job in jobs:
+        store.prepare(Sha256(str(job.wanted.sha256)))
+
+    def saw(_frame: FrameType, event: str, function: object) -> None:
+        name = getattr(function, "__name__", "")
+        if event == "c_call" and getattr(function, "__module__", None) == "posix" and name != "fspath":
+            counts[name] += 1
+
+    assert all(each.received for each in fetch_many(jobs[:5], QUICK._replace(sync=True), store=store, at_once=1))
+    sys.setprofile(saw)
+    try:
+        assert all(each.received for each in fetch_many(jobs[5:], QUICK._replace(sync=True), store=store, at_once=1))
+    finally:
+        sys.setprofile(None)
+    each = {name: count / 55 for name, count in counts.items() if count >= 55}
+    assert each["link"] == each["replace"] == 1 and 1 <= each["fsync"] < 1.1, each
+    assert each["open"] < 2.1, "the file, and the line that says what it is called"
+    assert sum(each.values()) < 23, each
+    assert len(many.requests) == 60
 
 
 @pytest.mark.slow

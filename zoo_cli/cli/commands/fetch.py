@@ -197,34 +197,36 @@ def _many(console: Console, work: list[Job], settings: Settings, jobs: int, even
     from zoo_cli.cli.progress import ManyProgress, Progress
     from zoo_cli.transfer.batch import fetch_many
 
-    files: list[dict[str, object]] = []
-    worst, codes = 0, set[str]()
+    files: list[dict[str, object]] = []  # for the document; without one nothing is kept of those that came
+    tells_all = console.json or events
+    done = failed = worst = 0
+    codes = set[str]()
     with Progress(console) as progress:
         many = ManyProgress(progress, len(work))
         listen = _listener(console, many, events)
         for outcome in fetch_many(work, settings, listen, store=users_store(), at_once=jobs, **existing):
-            shown = outcome.job.destination
+            shown, done = outcome.job.destination, done + 1
             if outcome.received is not None:
-                files.append({"ok": True, **_document(outcome.received, shown)})
-                if not console.json and not events:
+                if tells_all:
+                    files.append({"ok": True, **_document(outcome.received, shown)})
+                else:
                     progress.answer(str(shown))
             elif outcome.error is not None:
                 error, what = outcome.error, message_for(outcome.error).what
-                worst = max(worst, error.exit_code)
+                failed, worst = failed + 1, max(worst, error.exit_code)
                 codes.add(error.code)
                 files.append({"ok": False, "path": str(shown), "error": {"code": error.code, "what": what,
                                                                          "facts": error.fields()}})  # fmt: skip
                 if not console.json:
                     progress.step(f"{shown}: {error.code}: {what}", warn=True)
                 many.done(outcome.job.wanted.name)
-    failed = sum(1 for each in files if not each["ok"])
-    if console.json or events:
+    if tells_all:
         console.document({"ok": not failed, "command": "fetch", "files": files})
     if not console.json:
         if DestinationExists.code in codes:
             console.say("Those that are there: --skip-existing lets unknown ones count, --force replaces them.")
-        several, are = ("1 file", "is") if len(files) == 1 else (f"{len(files)} files", "are")
-        console.say(f"{len(files) - failed} of {several} {are} here." if failed else f"{several}.")
+        several, are = ("1 file", "is") if done == 1 else (f"{done} files", "are")
+        console.say(f"{done - failed} of {several} {are} here." if failed else f"{several}.")
     return worst
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,18 @@ def test_killed_in_the_middle_it_goes_on_and_prune_knows_what_was_begun(
     (request,) = [each for each in site.server.requests_for(place) if each.method == "GET"]
     assert int(str(request.range).removeprefix("bytes=").partition("-")[0]) > here / 2
     assert sync(capsys, "net_r50", "--prune")["removed"] == [f"{HOST}/{NAME['net_r101']}"]
+
+
+def test_prune_leaves_no_bytes_of_a_file_that_came_just_before_a_kill(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sync(capsys, "net_r50")
+    before, path = manifest(), f"{HOST}/{NAME['net_r101']}"
+    sync(capsys, "net_*")
+    Path("lab", MANIFEST).write_bytes(replace(before, pending=(path,)).to_bytes())
+    assert sync(capsys, "net_r50", "--prune")["removed"] == [path]
+    blobs = {each.name for each in Path("lab/sha256").glob("??/*") if each.suffix != ".json"}
+    assert blobs == {each.sha256 for each in manifest().files.values() if each.kind not in ("page", "metadata")}
 
 
 def test_verify_finds_planted_damage_and_the_next_sync_mends_it(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

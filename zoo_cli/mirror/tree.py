@@ -198,6 +198,8 @@ class DirectoryTree:
             if os.path.lexists(place):
                 if not (self.has(held) if held else _is_as_left(place)):
                     return False
+                if held is None:  # no manifest knows these bytes, so nobody else forgets them
+                    self.forget(str(digest_of(place)[1]))
                 place.unlink()
             self._aside(path).unlink(missing_ok=True)
             self._remove_part(self._aside(path))

@@ -47,7 +47,7 @@ def test_choosing_by_name_and_region(mine: Path, capsys: pytest.CaptureFixture[s
     assert load_mirrors((), environ(mine)).addresses(TORCH, "wheels") == (TORCH,)
     assert run(["mirror", "use", "sjtu-pytorch"]) == 0
     assert load_mirrors((), environ(mine)).addresses(TORCH, "wheels") == (SJTU, TORCH)
-    assert run(["mirror", "use", "--region", "cn", "--json"]) == 0
+    assert run(["mirror", "use", "--region", "CN", "--json"]) == 0
     chosen = json.loads(capsys.readouterr().out.splitlines()[-1])["use"]
     assert "tuna-pypi" in chosen and "onedl-assets" not in chosen
     wheel = "https://files.pythonhosted.org/packages/ab/cd/x-1.0-py3-none-any.whl"

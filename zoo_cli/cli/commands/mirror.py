@@ -106,7 +106,7 @@ def use_command(
     if (order == "instead" and not places) or (order == "fastest" and places):
         raise click.UsageError("--order instead is for a mirror by its URL, fastest for mirrors by their names.")
     mirrors = users_mirrors(console)
-    names = names if region is None else _near(mirrors, region)
+    names = names if region is None else _near(mirrors, region.lower())
     there = tuple(dict.fromkeys(each.name for each in mirrors.known))
     for name in names:
         if name not in there:

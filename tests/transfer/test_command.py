@@ -96,6 +96,19 @@ def test_a_file_that_is_there_counts_when_asked_and_nothing_tells_otherwise(
     assert (tmp_path / "a.pth").read_bytes() == BODY
 
 
+def test_where_no_directory_can_be(zoo: Zoo, server: Server, tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(b"")
+    ran = zoo(server.url("/a.pth"), server.url("/b.pth"), "-o", "plain")
+    assert ran.code == 1 and ran.err.count("a file is where its directory should be") == 2
+    (tmp_path / "gone").mkdir()
+    os.chdir(tmp_path / "gone")  # the fixture goes back
+    (tmp_path / "gone").rmdir()
+    for more in ((), (server.url("/b.pth"),)):
+        ran = zoo(server.url("/a.pth"), *more)
+        assert ran.code == 1 and "error[destination-unusable]" in ran.err and "working directory is gone" in ran.err
+    assert zoo(server.url("/a.pth"), "-o", str(tmp_path / "a.pth")).code == 0
+
+
 def test_the_way_out_is_another_address_of_the_file(zoo: Zoo, server: Server) -> None:
     ran = zoo(server.url("/none.pth"), "-o", "a.pth")
     assert ran.code == 5

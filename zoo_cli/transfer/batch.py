@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.transfer.addresses import redacted
 from zoo_cli.transfer.events import Listener, nothing
-from zoo_cli.transfer.fetch import Received, fetch
+from zoo_cli.transfer.fetch import Received, fetch, in_full
 from zoo_cli.transfer.headers import users_headers
 from zoo_cli.transfer.parallel import Shared, together
 from zoo_cli.transfer.part import sync_directory
@@ -81,6 +81,7 @@ def fetch_many(
 
     Raises:
         SamePlace: Two jobs have the same destination; nothing was fetched.
+        DestinationUnusable: One begins at a working directory that was removed.
         BadMirrors: The user's mirrors file cannot be read; nothing was fetched, either.
     """
     _require_places(jobs)
@@ -116,7 +117,7 @@ def _outcomes(
 def _require_places(jobs: Sequence[Job]) -> None:
     taken: dict[Path, Job] = {}
     for job in jobs:
-        before = taken.setdefault(job.destination.absolute(), job)
+        before = taken.setdefault(in_full(job.destination), job)
         if before is not job:
             raise SamePlace(str(job.destination), (_first_address(before), _first_address(job)))
 

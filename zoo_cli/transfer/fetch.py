@@ -105,7 +105,7 @@ def fetch(
         BadAddress: An address cannot be read.
         Refused: `wanted.inspector` does not let the file through; it does not get its final name.
     """
-    destination, settings = Path(destination).absolute(), settings or Settings()
+    destination, settings = in_full(destination), settings or Settings()
     delivery, here = Delivery(wanted, settings, listen, store, pool), None
     if _is_taken(destination):
         here = _already_here(wanted, destination, replace, store, keep)
@@ -323,6 +323,18 @@ def _is_taken(destination: Path) -> bool:
     return True
 
 
+def in_full(destination: Path) -> Path:
+    """The whole path of a destination.
+
+    Raises:
+        DestinationUnusable: It begins at a working directory that was removed.
+    """
+    try:
+        return Path(destination).absolute()
+    except OSError as exc:
+        raise DestinationUnusable(str(destination), "the working directory is gone") from exc
+
+
 def _prepare(destination: Path, make_directory: bool, store: Store | None) -> None:
     """Sees to the directory."""
     try:
@@ -333,6 +345,8 @@ def _prepare(destination: Path, make_directory: bool, store: Store | None) -> No
                 destination.parent.mkdir(parents=True, exist_ok=True)
             else:
                 store.make_directory(destination.parent)
+    except (FileExistsError, NotADirectoryError) as exc:
+        raise DestinationUnusable(str(destination), "a file is where its directory should be") from exc
     except (OSError, ValueError) as exc:
         raise _unusable(destination, exc) from exc
 

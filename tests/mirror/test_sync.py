@@ -203,6 +203,23 @@ def test_a_client_that_sees_only_the_mirror_downloads_from_it(
     assert "from" not in (tmp_path / "there/config/zoo/mirrors.yaml").read_text()
 
 
+def test_a_directory_is_used_without_a_server(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sync(capsys, "net_r50")
+    asked = len(site.server.requests)
+    for name in ("ZOO_MIRRORS", "ZOO_CACHE", "ZOO_STATE"):
+        monkeypatch.delenv(name)
+    for name in ("CONFIG", "CACHE", "STATE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / "there" / name))
+    assert run(["mirror", "use", "./lab"]) == 0
+    assert run(["download", "net_r50", "--dest", "got"]) == 0
+    assert (tmp_path / "got" / NAME["net_r50"]).read_bytes() == BODIES[NAME["net_r50"]]
+    assert len(site.server.requests) == asked
+    assert run(["mirror", "remove", Path("lab").absolute().as_uri()]) == 0
+    assert "file:" not in (tmp_path / "there/CONFIG/zoo/mirrors.yaml").read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [

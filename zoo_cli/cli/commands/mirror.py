@@ -129,8 +129,10 @@ def use_command(
 
 def _pages_of(rules: tuple[Rule, ...]) -> tuple[str, ...]:
     """The pages with all wheels of the mirrors of one's own that the rules lead to."""
+    from zoo_cli.transfer.mirrorsfile import target_of
+
     roots = (rule.source.removeprefix(_USED) for rule in rules if rule.source.startswith(_USED))
-    return tuple(dict.fromkeys(f"{root}wheels/" for root in roots))
+    return tuple(dict.fromkeys(target_of(f"{root}wheels/") for root in roots))
 
 
 def _near(mirrors: Mirrors, region: str) -> tuple[str, ...]:
@@ -185,6 +187,7 @@ def _own_rules(console: Console, place: str, order: Order) -> tuple[Rule, ...]:
     from zoo_cli.transfer.addresses import local_path
     from zoo_cli.transfer.documents import read_document
     from zoo_cli.transfer.failures import HttpFailed
+    from zoo_cli.transfer.mirrorsfile import target_of
     from zoo_cli.transfer.settings import Settings
 
     path = local_path(place)
@@ -202,7 +205,7 @@ def _own_rules(console: Console, place: str, order: Order) -> tuple[Rule, ...]:
     console.say(f"{root}/ has {len(manifest.files)} files, facts of {printable(manifest.index_date)}")
     source, today = f"{_USED}{root}/", console.today()
     pypi = Rule("https://pypi.org/simple", (f"{root}/simple",), ("package-index",), order, source, today)
-    return (pypi, Rule("https://", (f"{root}/",), (), order, source, today))
+    return (pypi, Rule("https://", (target_of(f"{root}/"),), (), order, source, today))
 
 
 @command.command("add", epilog="Example: zoo mirror add https://download.openmmlab.com=http://mirror.lab/openmmlab")

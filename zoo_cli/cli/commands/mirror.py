@@ -174,6 +174,14 @@ def _is_place(text: str) -> bool:
     return "://" in text or text.startswith(("/", "./", "../", "file:"))
 
 
+def _root_of(place: str) -> str:
+    """The address of a mirror of one's own, without the slash at its end; a directory as file: address."""
+    from zoo_cli.transfer.addresses import local_path
+
+    path = local_path(place) if _is_place(place) else None
+    return place.rstrip("/") if path is None else Path(path).absolute().as_uri()
+
+
 def _own_rules(console: Console, place: str, order: Order) -> tuple[Rule, ...]:
     """The rules that lead everything to a mirror of one's own, after a look at its manifest.
 
@@ -190,11 +198,11 @@ def _own_rules(console: Console, place: str, order: Order) -> tuple[Rule, ...]:
     from zoo_cli.transfer.mirrorsfile import target_of
     from zoo_cli.transfer.settings import Settings
 
-    path = local_path(place)
+    path, root = local_path(place), _root_of(place)
     if path is not None:
-        root, manifest = Path(path).absolute().as_uri(), load(DirectoryTree(Path(path)), must_exist=True)
+        manifest = load(DirectoryTree(Path(path)), must_exist=True)
     else:
-        root, quick = place.rstrip("/"), Settings(offline=console.offline, retries=1, connect_seconds=5)
+        quick = Settings(offline=console.offline, retries=1, connect_seconds=5)
         try:
             document = read_document((f"{root}/{NAME}",), MAX_BYTES, quick)
         except HttpFailed as exc:
@@ -238,7 +246,7 @@ def remove_command(console: Console, what: str) -> None:
     if _is_forgotten(console, what):
         _tell(console, Path(what), Mirrors(), "remove")
         return
-    pair, used_place = _pair(what), f"{_USED}{what.rstrip('/')}/"
+    pair, used_place = _pair(what), f"{_USED}{_root_of(what)}/"
 
     def without(mine: Mirrors) -> Mirrors:
         used = tuple(name for name in mine.used if name != what)

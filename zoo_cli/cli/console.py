@@ -10,7 +10,6 @@ import os
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 from zoo_cli.cli.text import columns, harmless, harmless_json
@@ -53,25 +52,39 @@ def _told(stream: TextIO) -> Iterator[None]:
         raise OutputLost(exc.strerror or str(exc)) from exc
 
 
-@dataclass(eq=False, repr=False)  # every command makes one: half of the cost
 class Console:
     """Streams and choices of one run."""
 
-    json: bool = False
-    quiet: bool = False
-    verbose: int = 0
-    color: str = "auto"  # auto | always | never
-    progress: bool = True
-    offline: bool = False
-    out: TextIO = field(default_factory=lambda: _or_nowhere(sys.stdout))
-    err: TextIO = field(default_factory=lambda: _or_nowhere(sys.stderr))
-    environ: dict[str, str] = field(default_factory=lambda: dict(os.environ))
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        json: bool = False,
+        quiet: bool = False,
+        color: str = "auto",
+        progress: bool = True,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
+        environ: dict[str, str] | None = None,
+    ) -> None:
+        """Takes the process's own streams and environment where none are given."""
+        self.json, self.quiet, self.color = json, quiet, color  # color: auto | always | never
+        self.verbose, self.progress, self.offline = 0, progress, False
+        self.out = out or _or_nowhere(sys.stdout)
+        self.err = err or _or_nowhere(sys.stderr)
+        self.environ = dict(os.environ) if environ is None else environ
         for stream in (self.out, self.err):
             reconfigure = getattr(stream, "reconfigure", None)
             if reconfigure:
                 reconfigure(errors="replace")
+
+    def aside(self) -> Console:
+        """The same run for a command inside another one that answers for both: what it says goes nowhere."""
+        import io
+        from copy import copy
+
+        inner = copy(self)
+        inner.json, inner.quiet, inner.out = False, True, io.StringIO()
+        return inner
 
     @property
     def is_terminal(self) -> bool:

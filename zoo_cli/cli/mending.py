@@ -6,9 +6,7 @@ run.
 
 from __future__ import annotations
 
-import io
 import shlex
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.cli.findings_view import command_of
@@ -73,5 +71,5 @@ def _install(console: Console, words: tuple[str, ...]) -> None:
     """`zoo install` with these words; with --json its own document is not shown, the command has only one."""
     from zoo_cli.cli.commands import install
 
-    inner = replace(console, out=io.StringIO(), json=False, quiet=True) if console.json else console
+    inner = console.aside() if console.json else console
     install.command.main(args=[*words, "--yes"], prog_name="zoo install", standalone_mode=False, obj=inner)

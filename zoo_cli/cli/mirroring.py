@@ -92,7 +92,7 @@ def _file_item(path: str, file: ModelFile, access: Access) -> Item:
     from zoo_cli.models.modelfile import fetch_model_file
 
     def bring(place: Path, store: Store | None, listen: Listener) -> Received:
-        return fetch_model_file(file, place, replace(access, store=store), listen, replace_others=True)
+        return fetch_model_file(file, place, replace(access, store=store), listen, replace_others=True).received
 
     kind = "log" if file.role == "log" else "checkpoint"
     return Item(path, kind, file.urls[0], bring, file.sha256, file.size_bytes)

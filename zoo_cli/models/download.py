@@ -9,7 +9,7 @@ are there. What goes wrong with one model stops no other.
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zoo_cli.errors import ZooError
@@ -184,7 +184,7 @@ class _Run:
             copy = fetch(wanted, path, access.settings, listen, store=access.store, replace=self.replace_others)
         except ZooError as error:
             return error
-        return replace(original, path=copy.path, already_here=copy.already_here)
+        return original._replace(path=copy.path, already_here=copy.already_here)
 
     def take(self, transfer: _Transfer, result: ReceivedFile | ZooError) -> None:
         """Remembers what became of a transfer and finishes the models that have all their files now."""

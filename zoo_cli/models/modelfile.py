@@ -6,8 +6,8 @@ address must be what comes; a checkpoint must hold no code. Each file comes with
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo_cli.catalog.scope import namespace_of
 from zoo_cli.errors import ExitCode, ZooError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from zoo_cli.catalog.current import Signed
     from zoo_cli.catalog.models import ModelFile, Release
+    from zoo_cli.transfer.hashes import Evidence, Sha256
     from zoo_cli.transfer.settings import Settings
     from zoo_cli.transfer.sources import Mirrors
     from zoo_cli.transfer.store import Store
@@ -70,15 +71,28 @@ class Unverified(ZooError):
     second_host: bool  # a second one was asked for, and there is none
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedFile(Received):
-    """A file of a model; `verdict` is the scanner's on the complete file, None for a log, which is only text.
+class ReceivedFile(NamedTuple):
+    """A file of a model: what `Received` tells of it, and what else is known.
 
-    `signed` is what the evidence `signed` rests on.
+    `verdict` is the scanner's on the complete file, None for a log, which is only text. `signed` is what the evidence
+    `signed` rests on.
     """
 
-    verdict: Verdict | None = None
-    signed: Signed | None = None
+    path: Path
+    size_bytes: int
+    sha256: Sha256
+    url: str
+    evidence: Evidence
+    already_here: bool
+    from_cache: bool
+    is_mixed: bool
+    verdict: Verdict | None
+    signed: Signed | None
+
+    @property
+    def received(self) -> Received:
+        """It as any other file."""
+        return Received(*self[:-2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +183,7 @@ def fetch_model_file(
         listen(Noted(f"{file.name}: its digest could not be written to {access.seen.path}"))
     verdict = screening.verdict if screening else None
     _tell_code(file, verdict, listen)
-    common = {each.name: getattr(received, each.name) for each in fields(Received)}
-    return ReceivedFile(**common, verdict=verdict, signed=signed if received.evidence == "signed" else None)
+    return ReceivedFile(*received, verdict=verdict, signed=signed if received.evidence == "signed" else None)
 
 
 def _tell_stale(file: ModelFile, listen: Listener) -> None:
@@ -205,7 +218,7 @@ def _cross_checked(file: ModelFile, received: Received, wanted: Wanted, access: 
             raise found
         heard = operator_of(opinion.url)
     listen(Noted(f"{file.name}: {heard} sends the same sha256"))
-    return replace(received, evidence="agreed") if received.evidence in ("prefix", "none") else received
+    return received._replace(evidence="agreed") if received.evidence in ("prefix", "none") else received
 
 
 def _mismatch(error: Failed | AllSourcesFailed) -> HashMismatch | None:

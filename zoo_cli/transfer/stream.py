@@ -21,7 +21,7 @@ _MAX_INTERIM = 8  # 1xx answers before the real one
 _BEGINNING = b"HTTP/1."
 _STATUS = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: (.*))?\Z")
 _RECEIVE_BYTES = 64 * 1024
-_GATHER_BYTES = 256 * 1024
+_GATHER_BYTES = 1 << 20
 _GATHER_SECONDS = 0.01
 
 

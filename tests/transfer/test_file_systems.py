@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.dockerfile import apt_install
+from tests.support.disks import PACKAGES, make_image, mounted
 from tests.support.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
@@ -20,31 +20,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.network]
 MIB = 1 << 20
 LARGE = random.Random(7).randbytes(24 * MIB)
 LARGE_DIGEST = hashlib.sha256(LARGE).hexdigest()
-PACKAGES = {"xfs": "xfsprogs", "btrfs": "btrfs-progs", "ext4": "e2fsprogs"}
 
 
 @pytest.fixture(params=PACKAGES)
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """A file system of 400 MiB, mounted."""
-    kind = request.param
-    if os.geteuid() != 0:
-        pytest.skip("only root mounts file systems")
-    try:
-        apt_install(f"mkfs.{kind}", PACKAGES[kind])
-    except subprocess.CalledProcessError as exc:
-        pytest.skip(f"mkfs.{kind} cannot be installed: {exc.stderr!r}"[:200])
-    image, place = tmp_path / "image", tmp_path / "disk"
-    place.mkdir()
-    with image.open("wb") as file:
-        file.truncate(400 * MIB)
-    subprocess.run([f"mkfs.{kind}", "-q", str(image)], check=True, capture_output=True)
-    mounted = subprocess.run(["mount", "-o", "loop", image, place], capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"{kind} cannot be mounted here: {mounted.stderr[:100]}")
-    try:
+    """A file system, mounted."""
+    make_image(tmp_path / "image", request.param)
+    with mounted(tmp_path / "image") as place:
         yield place
-    finally:
-        subprocess.run(["umount", place], check=True)
 
 
 @pytest.fixture

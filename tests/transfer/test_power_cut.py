@@ -16,13 +16,12 @@ import subprocess
 import sys
 import time
 import uuid
-from contextlib import contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.dockerfile import apt_install
+from tests.support.disks import PACKAGES, make_image, mounted
 from tests.support.server import Cut, Server, Status, Uplink
 from zoo_cli.transfer.part import part_path
 
@@ -33,41 +32,16 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 BODY = random.Random(11).randbytes(60 * MIB)
 DIGEST = sha256(BODY).hexdigest()
-PACKAGES = {"ext4": "e2fsprogs", "xfs": "xfsprogs", "btrfs": "btrfs-progs"}
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.network,
-    pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root mounts file systems"),
-]
-
-
-@contextmanager
-def mounted(image: Path) -> Iterator[Path]:
-    place = image.with_suffix(".disk")
-    place.mkdir()
-    done = subprocess.run(["mount", "-o", "loop", image, place], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"it cannot be mounted here: {done.stderr[:100]}")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", place], check=True)
+pytestmark = [pytest.mark.slow, pytest.mark.network]
 
 
 @pytest.fixture(params=PACKAGES)
 def image(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A file system of 400 MiB in a file."""
-    try:
-        apt_install(f"mkfs.{request.param}", PACKAGES[request.param])
-    except subprocess.CalledProcessError as exc:
-        pytest.skip(f"mkfs.{request.param} cannot be installed: {exc.stderr!r}"[:200])
-    path = tmp_path / "image"
-    with path.open("wb") as file:
-        file.truncate(400 * MIB)
-    subprocess.run([f"mkfs.{request.param}", "-q", str(path)], check=True, capture_output=True)
-    return path
+    """A file system in a file."""
+    make_image(tmp_path / "image", request.param)
+    return tmp_path / "image"
 
 
 @pytest.fixture

@@ -83,6 +83,9 @@ def test_a_full_one_is_told_and_gone_on_from(large: Server, disk: Path) -> None:
         os.posix_fallocate(file.fileno(), 0, max(MIB, free - 12 * MIB))
     ended = fetch(large, disk / "cache", disk / "a")
     assert ended.returncode == 1 and "error[no-space]" in ended.stderr and not (disk / "a").exists()
+    (way,) = [line for line in ended.stderr.splitlines() if "du -xh" in line]
+    told = subprocess.run(["sh", "-c", way[way.index("du -xh") :]], capture_output=True, text=True, check=True).stdout
+    assert any(line.split("\t")[1] == str(disk) for line in told.splitlines())
     filler.unlink()
     assert fetch(large, disk / "cache", disk / "a").returncode == 0
     assert (disk / "a").read_bytes() == LARGE

@@ -67,6 +67,16 @@ def after_a_start(argv: list[str], folder: Path, disk: Path) -> subprocess.Compl
     return subprocess.run(words, env=environ(disk), capture_output=True, text=True, timeout=120, check=False)
 
 
+def copy_of(image: Path) -> Path:
+    """The disk as it is at one moment: copied until nothing was written meanwhile."""
+    copy, end = image.with_name("after"), time.monotonic() + 30
+    while True:
+        shutil.copyfile(image, copy)
+        if subprocess.run(["cmp", "-s", image, copy], check=False).returncode == 0:
+            return copy
+        assert time.monotonic() < end, "the disk does not come to rest"
+
+
 def cut_the_power(argv: list[str], line: Uplink, image: Path, disk: Path) -> Path:
     """Writes back what is there after a third, goes on to two thirds, and copies what the disk has then."""
     process = subprocess.Popen(argv, env=environ(disk), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -78,12 +88,10 @@ def cut_the_power(argv: list[str], line: Uplink, image: Path, disk: Path) -> Pat
             if share == 3:
                 os.sync()  # as the kernel does after half a minute
         process.send_signal(signal.SIGSTOP)
-        copy = image.with_name("after")
-        shutil.copyfile(image, copy)
+        return copy_of(image)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    return copy
 
 
 @pytest.mark.parametrize("connections", ["1", "8"])
@@ -119,8 +127,7 @@ def test_what_the_disk_had_for_sure_is_gone_on_from(site: Server, image: Path, t
         record = json.loads(part_path(disk / "f.bin").with_name(".f.bin.zoo-part.json").read_text())
         assert record["kept"] == [[0, 40 * MIB]]
         subprocess.run(["sync", "-f", disk], check=True)
-        copy = image.with_name("after")
-        shutil.copyfile(image, copy)
+        copy = copy_of(image)
     site.behave()
     asked = len(site.requests)
     with mounted(copy) as disk:

@@ -275,9 +275,9 @@ def test_a_torn_or_foreign_map_is_not_believed(server: Server, tmp_path: Path) -
 def test_the_bandwidth_limit_holds_for_all_connections(server: Server, tmp_path: Path) -> None:
     server.always("/x.bin", ignores_range)
     began = time.monotonic()
-    settings = PATIENT._replace(throttle=Throttle(40_000_000))
+    settings = PATIENT._replace(throttle=Throttle(12_000_000))  # a machine with other work brings half of that, too
     fetch(Wanted("x.bin", (server.url("/x.bin"),), sha256=LARGE_DIGEST), tmp_path / "x.bin", settings)
-    assert time.monotonic() - began > 0.8 * len(LARGE) / 40_000_000
+    assert time.monotonic() - began > 0.8 * len(LARGE) / 12_000_000
     assert len(server.requests) == 1
 
 

@@ -393,10 +393,11 @@ def destination_unusable(error: DestinationUnusable) -> Message:
 def no_space(error: NoSpace) -> Message:
     """The disk is full."""
     needed = "" if error.needed_bytes is None else f"needed {human_bytes(error.needed_bytes)}, "
+    disk = f'"$(df --output=target {shlex.quote(str(PurePath(error.path).parent))} | tail -n 1)"'
     return Message(
         f"no room on the disk for {error.path}",
         (f"{needed}free {human_bytes(error.free_bytes)}",),
-        (WayOut("See what takes the room", "du -xh --max-depth=1 ~ | sort -h"), _again("After making room")),
+        (WayOut("See what takes the room", f"du -xh --max-depth=2 {disk} | sort -h"), _again("After making room")),
     )
 
 

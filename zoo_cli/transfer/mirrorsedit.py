@@ -2,7 +2,8 @@
 
 Edge: that file, and a lock beside it, so that two commands at once lose nothing. `edited` is the pure part. Whether the
 new text says what it shall is seen by reading it; where that fails (rules in braces) nothing is written, and the
-user is told the lines.
+user is told the lines. (Libraries that keep comments, ruamel.yaml among them, write the whole file anew, indented and
+broken into lines as they do it.)
 """
 
 from __future__ import annotations

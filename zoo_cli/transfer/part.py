@@ -176,6 +176,8 @@ class Part:
             try:
                 if foreign:
                     filelock.take(fd)  # who is at work is not disturbed, and not waited for: it may be for ever
+            except filelock.HeldElsewhere as exc:
+                raise PermissionError(errno.EPERM, "another user is writing it") from exc
             finally:
                 os.close(fd)
             os.unlink(self._name)

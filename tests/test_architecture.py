@@ -127,6 +127,7 @@ EDGES = {
     "transfer/connect.py": "sockets, TLS, proxy and CA settings of the environment",
     "transfer/documents.py": "network and local files",
     "transfer/fetch.py": "the destination",
+    "transfer/finalname.py": "names on the disk",
     "transfer/http.py": "the clock, and sockets through pool and stream",
     "transfer/stream.py": "sockets and the clock",
     "transfer/pool.py": "threads and the clock",

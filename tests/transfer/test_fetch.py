@@ -315,3 +315,11 @@ def test_a_crash_between_the_final_name_and_the_end_harms_nothing(server: Server
         fetch(wanted(server.url("/a.pth")), tmp_path / "a.pth", QUICK, replace=True)
     assert (tmp_path / "a.pth").read_bytes() == b"finished before"
     nothing_but(tmp_path, "a.pth")
+
+
+def test_a_directory_in_the_place_of_the_part_file_is_named(server: Server, tmp_path: Path) -> None:
+    (tmp_path / ".a.pth.zoo-part").mkdir()
+    with pytest.raises(DestinationUnusable) as caught:
+        fetch(wanted(server.url("/a.pth")), tmp_path / "a.pth", QUICK)
+    assert caught.value.reason == ".a.pth.zoo-part beside it is a directory"
+    nothing_but(tmp_path, ".a.pth.zoo-part")

@@ -13,9 +13,9 @@ from zoo_cli.errors import ExitCode, ZooError
 from zoo_cli.transfer.addresses import redacted
 from zoo_cli.transfer.events import Listener, nothing
 from zoo_cli.transfer.fetch import Received, fetch, in_full
+from zoo_cli.transfer.finalname import sync_directory
 from zoo_cli.transfer.headers import users_headers
 from zoo_cli.transfer.parallel import Shared, together
-from zoo_cli.transfer.part import sync_directory
 from zoo_cli.transfer.pool import Pool
 from zoo_cli.transfer.settings import Settings
 

@@ -26,7 +26,8 @@ from zoo_cli.transfer.failures import (
     NoSpace,
     TookTooLong,
 )
-from zoo_cli.transfer.part import Part, part_name, sweep, sync_directory
+from zoo_cli.transfer.finalname import sync_directory
+from zoo_cli.transfer.part import Part, part_name, sweep
 from zoo_cli.transfer.rounds import Rounds
 from zoo_cli.transfer.settings import Settings
 from zoo_cli.transfer.sources import Wanted

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 
 from zoo_cli import filelock
 from zoo_cli.transfer.failures import DestinationUnusable, NoSpace
+from zoo_cli.transfer.finalname import give_link, give_name, sync_directory
 from zoo_cli.transfer.hashes import is_full
 from zoo_cli.transfer.mapped import Mapped
 from zoo_cli.transfer.ranges import Range, merged, prefix
-from zoo_cli.transfer.record import COMPANIONS, Record, boot, remove
+from zoo_cli.transfer.record import COMPANIONS, Record, boot
 from zoo_cli.transfer.writeback import Writeback
 
 if TYPE_CHECKING:
@@ -165,6 +166,8 @@ class Part:
         self.record.may_exist = True
         try:
             fd = os.open(self._name, _FLAGS, 0o666)
+        except IsADirectoryError as exc:
+            raise IsADirectoryError(errno.EISDIR, f"{os.path.basename(self._name)} beside it is a directory") from exc
         except OSError as exc:
             if exc.errno != errno.ELOOP:
                 raise
@@ -342,19 +345,10 @@ class Part:
         Returns:
             False when there can be no link here, or something is there that may not be replaced; nothing was done.
         """
-        link = self._name + "-link"  # only who has the lock makes it
         self.record.may_exist = True
-        try:
-            remove(link)
-            os.link(source, link, follow_symlinks=False)
-            if replace:
-                os.replace(link, self.destination)
-            else:
-                os.link(link, self.destination, follow_symlinks=False)
-        except OSError:
+        way = self._name + "-link"  # only who has the lock makes it
+        if not give_link(source, way, self.destination, replace=replace):
             return False
-        finally:
-            remove(link)
         self.restart()
         if sync:
             sync_directory(self.destination.parent)
@@ -384,7 +378,7 @@ class Part:
             if sync:
                 self.sync()
             self._writeback.close()
-            if not self._rename(replace):
+            if not give_name(self._name, self.destination, replace=replace):
                 return False
             self._is_published = True
             self.record.remove()
@@ -392,22 +386,6 @@ class Part:
                 sync_directory(self.destination.parent)
         except OSError as exc:
             raise self.unusable(exc) from exc
-        return True
-
-    def _rename(self, replace: bool) -> bool:
-        """A rename would replace silently what appeared a moment ago; a link does not."""
-        if not replace:
-            try:
-                os.link(self._name, self.destination)
-            except FileExistsError:
-                return False
-            except OSError:  # a file system without hard links
-                if os.path.lexists(self.destination):
-                    return False
-            else:
-                os.unlink(self._name)
-                return True
-        os.replace(self._name, self.destination)
         return True
 
     def discard(self) -> None:
@@ -454,13 +432,3 @@ class Part:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def sync_directory(path: str | Path) -> None:
-    """Waits until the disk has the names in a directory; not every file system knows it."""
-    with suppress(OSError):
-        fd = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)

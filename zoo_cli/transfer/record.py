@@ -6,10 +6,10 @@ Edge: small files. A new record takes the place of the old one in one step, and 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+from zoo_cli.transfer.finalname import remove
 from zoo_cli.transfer.mapped import new_map
 from zoo_cli.transfer.ranges import MAX_MAP_BYTES, Range, read_map
 from zoo_cli.transfer.resume import MAX_STATE_BYTES, State, read_state
@@ -80,12 +80,6 @@ def _bytes_of(path: str, most: int) -> bytes | None:
         return None
     with os.fdopen(fd, "rb") as file:
         return file.read(most)
-
-
-def remove(path: str) -> None:
-    """Removes a file, if it is there."""
-    with suppress(FileNotFoundError):
-        os.unlink(path)
 
 
 @lru_cache(maxsize=1)

@@ -22,7 +22,7 @@ class Writeback:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._begun: dict[int, int] = {}  # where bytes that nobody was told of end: where they begin
+        self._begun: dict[int, int] = {}  # where untold bytes end: where they begin; each run has one writer
         self._told: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
